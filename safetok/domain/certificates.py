@@ -1,0 +1,137 @@
+"""A certificate as safetok speaks of it: serial as the agencies print it, who it is for, and its three dates apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from safetok.domain.mst import find_mst, find_personal_id
+from safetok.errors import UsageError
+from safetok.locale import _
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+KeyType = Literal["RSA", "EC", "other"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """What is read once from a certificate's DER. Built by `parse`, kept by the store so that a known one is not parsed again."""
+
+    der: bytes
+    sha256: str  # lower-case hex of the DER: its identity
+    serial: str  # upper-case hex, no separators, as the agencies print it
+    subject: str  # RFC 4514, for people
+    subject_name: str  # the CN, else the O, else the whole subject
+    subject_der: bytes
+    issuer: str
+    issuer_name: str
+    issuer_der: bytes
+    uids: tuple[str, ...]  # 0.9.2342.19200300.100.1.1, may occur twice
+    not_before: datetime
+    not_after: datetime
+    key_type: KeyType
+    key_bits: int
+    spki: bytes  # SubjectPublicKeyInfo, DER: what a key is paired by
+    is_ca: bool
+
+    @property
+    def mst(self) -> str | None:
+        """The tax code in the UID, without `MST:`, as written."""
+        return find_mst(self.uids)
+
+    @property
+    def personal_id(self) -> str | None:
+        """CMND/CCCD/passport number in the UID with its prefix."""
+        return find_personal_id(self.uids)
+
+    @property
+    def serial_decimal(self) -> str:
+        return str(int(self.serial, 16))
+
+    def x509(self) -> x509.Certificate:
+        """The certificate as `cryptography` sees it."""
+        from cryptography import x509  # noqa: PLC0415  (43 ms: known certificates are shown without it)
+
+        return x509.load_der_x509_certificate(self.der)
+
+
+def parse(der: bytes) -> Certificate:
+    """Read a DER certificate (RFC 5280). Raises UsageError (`bad_certificate`) when it is none."""
+    import hashlib  # noqa: PLC0415
+
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415
+
+    try:
+        cert = x509.load_der_x509_certificate(der)
+        key_type, key_bits = _key(cert, rsa.RSAPublicKey, ec.EllipticCurvePublicKey)
+        spki = cert.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        subject, issuer = cert.subject, cert.issuer
+        subject_text, issuer_text = subject.rfc4514_string(), issuer.rfc4514_string()
+        not_before, not_after = cert.not_valid_before_utc, cert.not_valid_after_utc
+        serial = format(cert.serial_number, "X")
+        uids = tuple(str(a.value) for a in subject.get_attributes_for_oid(NameOID.USER_ID))
+    except (
+        Exception
+    ) as error:  # `cryptography` raises many kinds for one thing: these bytes are no certificate it can use
+        raise UsageError(_("This is not a certificate safetok can read."), code="bad_certificate") from error
+    return Certificate(
+        der=der,
+        sha256=hashlib.sha256(der).hexdigest(),
+        serial=serial if len(serial) % 2 == 0 else f"0{serial}",
+        subject=subject_text,
+        subject_name=_short_name(subject) or subject_text,
+        subject_der=subject.public_bytes(),
+        issuer=issuer_text,
+        issuer_name=_short_name(issuer) or issuer_text,
+        issuer_der=issuer.public_bytes(),
+        uids=uids,
+        not_before=not_before.astimezone(UTC),
+        not_after=not_after.astimezone(UTC),
+        key_type=key_type,
+        key_bits=key_bits,
+        spki=spki,
+        is_ca=_is_ca(cert),
+    )
+
+
+def current(certificates: Iterable[Certificate]) -> Certificate | None:
+    """The one to sign with: not a CA's, the latest notBefore, then the latest notAfter."""
+    return max(
+        (c for c in certificates if not c.is_ca), key=lambda c: (c.not_before, c.not_after, c.serial), default=None
+    )
+
+
+def _short_name(name: x509.Name) -> str:
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415
+
+    for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
+        for attribute in name.get_attributes_for_oid(oid):
+            return str(attribute.value)
+    return ""
+
+
+def _is_ca(cert: x509.Certificate) -> bool:
+    from cryptography import x509  # noqa: PLC0415
+
+    try:
+        return cert.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+
+
+def _key(cert: x509.Certificate, rsa_type: type, ec_type: type) -> tuple[KeyType, int]:
+    key = cert.public_key()
+    if isinstance(key, rsa_type):
+        return "RSA", key.key_size  # type: ignore[union-attr]
+    if isinstance(key, ec_type):
+        return "EC", key.curve.key_size  # type: ignore[union-attr]
+    return "other", 0

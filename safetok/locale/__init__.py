@@ -1,0 +1,48 @@
+"""Which words a person sees: Vietnamese unless English was asked for, by gettext catalogues beside this file.
+
+Message ids are English sentences with `{name}` fields. `_()` looks one up in the language in force; the catalogue is read
+at the first look-up, so a command that prints nothing pays nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Literal, cast
+
+Language = Literal["vi", "en"]
+LANGUAGES: tuple[Language, ...] = ("vi", "en")
+DEFAULT: Language = "vi"
+
+_chosen: list[Language] = []
+
+
+def set_language(language: Language | None) -> None:
+    """Make `language` the one in force for this process; None goes back to the environment, then Vietnamese."""
+    _chosen[:] = [language] if language else []
+
+
+def language() -> Language:
+    """The language in force: the one set, else SAFETOK_LANG, else Vietnamese."""
+    if _chosen:
+        return _chosen[0]
+    asked = os.environ.get("SAFETOK_LANG", "").strip().lower()[:2]
+    return cast("Language", asked) if asked in LANGUAGES else DEFAULT
+
+
+@cache
+def _catalogue(code: Language) -> dict[str, str]:
+    if code == "en":
+        return {}
+    import gettext  # noqa: PLC0415  (6 ms, and not every command speaks)
+
+    path = Path(__file__).parent / code / "LC_MESSAGES" / "safetok.mo"
+    with path.open("rb") as file:
+        translations = gettext.GNUTranslations(file)
+    return cast("dict[str, str]", translations._catalog)  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _(message: str) -> str:
+    """`message` in the language in force; the English itself where the catalogue lacks it."""
+    return _catalogue(language()).get(message, message)

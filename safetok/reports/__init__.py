@@ -1,0 +1,1 @@
+"""What people take away: the exported files and the agencies' copy-ready fields."""

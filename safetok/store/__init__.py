@@ -1,0 +1,1 @@
+"""What must survive: journal, inventory, registrations, settings, PINs."""

@@ -1,0 +1,1 @@
+"""The use-cases: each takes a Context and returns one frozen result; nothing here prints."""
