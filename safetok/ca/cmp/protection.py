@@ -1,0 +1,199 @@
+"""Signatures over CMP messages: made with a key wherever it lives, checked over the bytes received.
+
+Algorithms of RFC 9481: RSA PKCS#1 v1.5, RSASSA-PSS and ECDSA with SHA-2, Ed25519 and Ed448. SHA-1 and password-based
+MACs are not accepted: nothing here is ever protected by a shared secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from asn1crypto import algos, core, parser
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+from safetok.ca.cmp.structures import (
+    MAX_MESSAGE,
+    AlgorithmIdentifier,
+    Certificates,
+    PKIBody,
+    PKIHeader,
+    PKIMessage,
+    opaque,
+)
+
+SigningKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
+
+_PSS = "1.2.840.113549.1.1.10"
+_ED25519 = "1.3.101.112"
+_ED448 = "1.3.101.113"
+_RSA: dict[str, hashes.HashAlgorithm] = {
+    "1.2.840.113549.1.1.11": hashes.SHA256(),
+    "1.2.840.113549.1.1.12": hashes.SHA384(),
+    "1.2.840.113549.1.1.13": hashes.SHA512(),
+}
+_ECDSA: dict[str, hashes.HashAlgorithm] = {
+    "1.2.840.10045.4.3.2": hashes.SHA256(),
+    "1.2.840.10045.4.3.3": hashes.SHA384(),
+    "1.2.840.10045.4.3.4": hashes.SHA512(),
+}
+_PSS_HASHES: dict[str, hashes.HashAlgorithm] = {
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+}
+_NULL = core.Any(core.Null())
+
+
+def algorithm_for(key: SigningKey, *, pss: bool = False) -> AlgorithmIdentifier:
+    """The algorithm for a key: SHA-256, the hash of their own strength for P-384 and P-521; PSS with a 32-byte salt."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        if pss:
+            return AlgorithmIdentifier({"algorithm": _PSS, "parameters": core.Any(_pss_parameters())})
+        return AlgorithmIdentifier({"algorithm": "1.2.840.113549.1.1.11", "parameters": _NULL})
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return AlgorithmIdentifier({"algorithm": _ecdsa_oid(key.curve.key_size)})
+    return AlgorithmIdentifier({"algorithm": _ED25519 if isinstance(key, ed25519.Ed25519PrivateKey) else _ED448})
+
+
+def sign(key: SigningKey, data: bytes, *, pss: bool = False) -> bytes:
+    """The signature over `data` with the algorithm that `algorithm_for` names. Raises what the key raises."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        if pss:
+            return key.sign(data, padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256())
+        return key.sign(data, padding.PKCS1v15(), hashes.SHA256())
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key.sign(data, ec.ECDSA(_ECDSA[_ecdsa_oid(key.curve.key_size)]))
+    return key.sign(data)
+
+
+def verifies(public_key: PublicKeyTypes, algorithm: AlgorithmIdentifier, signature: bytes, data: bytes) -> bool:
+    """Whether `signature` over `data` is right (RFC 9481 section 3); False for any algorithm not accepted here."""
+    try:
+        return _verifies(public_key, algorithm, signature, data)
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError, KeyError, AttributeError):
+        return False
+
+
+def sign_message(
+    header: PKIHeader, body: PKIBody, key: SigningKey, *, extra_certs: Sequence[bytes] = (), pss: bool = False
+) -> bytes:
+    """The DER of a PKIMessage protected by `key` (RFC 9810 section 5.1.3); sets the header's protectionAlg.
+
+    `extra_certs` are DER certificates; the signer's own goes first (RFC 9483 section 3.3).
+    """
+    header["protectionAlg"] = algorithm_for(key, pss=pss)
+    protected = _sequence(header.dump() + body.dump())
+    message = PKIMessage(
+        {"header": header, "body": body, "protection": core.OctetBitString(sign(key, protected, pss=pss))}
+    )
+    if extra_certs:
+        message["extraCerts"] = Certificates([opaque(der) for der in extra_certs])
+    return bytes(message.dump())
+
+
+def protected_part(raw: bytes) -> bytes:
+    """What the protection covers, from the bytes as received: SEQUENCE { header, body }. ValueError for no message."""
+    if len(raw) > MAX_MESSAGE:
+        raise ValueError("too long")
+    content = parser.parse(raw, strict=True)[4]
+    header = parser.peek(content)
+    body = parser.peek(content[header:])
+    return _sequence(content[: header + body])
+
+
+def verify_message(raw: bytes, public_key: PublicKeyTypes) -> bool:
+    """Whether a message is protected by this key, checked over the received bytes; never raises."""
+    try:
+        message = PKIMessage.load(raw, strict=True)
+        algorithm, protection = message["header"]["protectionAlg"], message["protection"]
+        if isinstance(algorithm, core.Void) or isinstance(protection, core.Void):
+            return False
+        return verifies(public_key, algorithm, protection.native, protected_part(raw))
+    except Exception:  # noqa: BLE001  (asn1crypto answers hostile bytes with many kinds; none of them is a right signature)
+        return False
+
+
+def hash_for_confirmation(certificate_der: bytes) -> tuple[hashes.HashAlgorithm, AlgorithmIdentifier | None]:
+    """The hash of a certificate for certConf, and the hashAlg to send with it.
+
+    It is the hash the certificate is signed with, and then hashAlg is absent. Where its signature names none (RFC 9481
+    section 3.3: SHA-512 for Ed25519, SHAKE256 of 512 bits for Ed448), or one not known here (SHA-256), it is sent.
+    Raises ValueError when the bytes are no certificate.
+    """
+    certificate = x509.load_der_x509_certificate(certificate_der)
+    oid = certificate.signature_algorithm_oid.dotted_string
+    if oid == _ED25519:
+        return hashes.SHA512(), AlgorithmIdentifier({"algorithm": "2.16.840.1.101.3.4.2.3"})
+    if oid == _ED448:
+        return hashes.SHAKE256(64), AlgorithmIdentifier({"algorithm": "2.16.840.1.101.3.4.2.12"})
+    try:
+        named = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        named = None
+    if named is None:
+        return hashes.SHA256(), AlgorithmIdentifier({"algorithm": "2.16.840.1.101.3.4.2.1"})
+    return named, None
+
+
+def certificate_hash(certificate_der: bytes, algorithm: hashes.HashAlgorithm) -> bytes:
+    """The certHash of a certConf: the digest of the certificate's DER."""
+    digest = hashes.Hash(algorithm)
+    digest.update(certificate_der)
+    return digest.finalize()
+
+
+def _verifies(public_key: PublicKeyTypes, algorithm: AlgorithmIdentifier, signature: bytes, data: bytes) -> bool:
+    oid = algorithm["algorithm"].dotted
+    if isinstance(public_key, rsa.RSAPublicKey):
+        if oid == _PSS:
+            scheme, digest = _pss_of(algorithm["parameters"].parse(algos.RSASSAPSSParams))
+            public_key.verify(signature, data, scheme, digest)
+        else:
+            public_key.verify(signature, data, padding.PKCS1v15(), _RSA[oid])
+    elif isinstance(public_key, ec.EllipticCurvePublicKey):
+        public_key.verify(signature, data, ec.ECDSA(_ECDSA[oid]))
+    elif (isinstance(public_key, ed25519.Ed25519PublicKey) and oid == _ED25519) or (
+        isinstance(public_key, ed448.Ed448PublicKey) and oid == _ED448
+    ):
+        public_key.verify(signature, data)
+    else:
+        return False
+    return True
+
+
+def _pss_of(parameters: Any) -> tuple[padding.PSS, hashes.HashAlgorithm]:
+    """PSS parameters; KeyError when the hash is not SHA-2 or MGF1 uses another (RFC 9481 section 3.1)."""
+    name = parameters["hash_algorithm"]["algorithm"].native
+    if parameters["mask_gen_algorithm"]["algorithm"].native != "mgf1":
+        raise KeyError(name)
+    if parameters["mask_gen_algorithm"]["parameters"]["algorithm"].native != name:
+        raise KeyError(name)
+    digest = _PSS_HASHES[name]
+    return padding.PSS(padding.MGF1(digest), int(parameters["salt_length"].native)), digest
+
+
+def _pss_parameters() -> algos.RSASSAPSSParams:
+    sha256 = algos.DigestAlgorithm({"algorithm": "sha256"})
+    return algos.RSASSAPSSParams(
+        {
+            "hash_algorithm": sha256,
+            "mask_gen_algorithm": algos.MaskGenAlgorithm({"algorithm": "mgf1", "parameters": sha256.copy()}),
+            "salt_length": 32,
+            "trailer_field": 1,
+        }
+    )
+
+
+def _ecdsa_oid(bits: int) -> str:
+    if bits <= 256:  # noqa: PLR2004  (P-256)
+        return "1.2.840.10045.4.3.2"
+    return "1.2.840.10045.4.3.3" if bits <= 384 else "1.2.840.10045.4.3.4"  # noqa: PLR2004  (P-384, P-521)
+
+
+def _sequence(content: bytes) -> bytes:
+    return bytes(parser.emit(0, 1, 16, content))
