@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, cast
 
 
 class RegistrationState(StrEnum):
@@ -52,7 +52,7 @@ class Registration:
 def standing(registration: Registration, now: datetime) -> Standing:
     """Where a registration stands at `now`: the timer's passing makes `due_check`, never `accepted` (a person records that)."""
     if registration.state is not RegistrationState.UPDATED:
-        return registration.state.value
+        return cast("Standing", registration.state.value)
     if registration.until is None:
         return "updated"
     return "waiting" if now < registration.until else "due_check"

@@ -67,7 +67,8 @@ class Authority:
 
 def belongs(certificate: Certificate, authority: Authority, issuer_subjects: tuple[bytes, ...]) -> bool:
     """Whether a certificate is this authority's: its issuer name is one of its issuing CAs' subjects (`issuer_subjects`,
-    the DER names of `authority.issuers`); only where none is configured, a CN prefix that knowledge states."""
+    the DER names of `authority.issuers`); only where none is configured, a CN prefix that knowledge states.
+    """
     if issuer_subjects:
         return certificate.issuer_der in issuer_subjects
     return certificate.issuer_name.startswith(authority.issuer_names) if authority.issuer_names else False

@@ -54,19 +54,19 @@ class Certificate:
 
     def x509(self) -> x509.Certificate:
         """The certificate as `cryptography` sees it."""
-        from cryptography import x509  # noqa: PLC0415  (43 ms: known certificates are shown without it)
+        from cryptography import x509
 
         return x509.load_der_x509_certificate(self.der)
 
 
 def parse(der: bytes) -> Certificate:
     """Read a DER certificate (RFC 5280). Raises UsageError (`bad_certificate`) when it is none."""
-    import hashlib  # noqa: PLC0415
+    import hashlib
 
-    from cryptography import x509  # noqa: PLC0415
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415
-    from cryptography.x509.oid import NameOID  # noqa: PLC0415
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.x509.oid import NameOID
 
     try:
         cert = x509.load_der_x509_certificate(der)
@@ -111,7 +111,7 @@ def current(certificates: Iterable[Certificate]) -> Certificate | None:
 
 
 def _short_name(name: x509.Name) -> str:
-    from cryptography.x509.oid import NameOID  # noqa: PLC0415
+    from cryptography.x509.oid import NameOID
 
     for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
         for attribute in name.get_attributes_for_oid(oid):
@@ -120,7 +120,7 @@ def _short_name(name: x509.Name) -> str:
 
 
 def _is_ca(cert: x509.Certificate) -> bool:
-    from cryptography import x509  # noqa: PLC0415
+    from cryptography import x509
 
     try:
         return cert.extensions.get_extension_for_class(x509.BasicConstraints).value.ca

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 _PERSONAL = ("CCCD:", "CMND:", "HC:", "CC:")
+_PERSONAL_DIGITS = 12
 
 MstVerdict = Literal["valid", "bad_length", "bad_check_digit", "no_check_digit"]
 
@@ -29,11 +30,11 @@ def verdict(mst: str) -> MstVerdict:
 
     `no_check_digit`: twelve digits, the personal number that individuals use as tax code since 2025; it carries none.
     """
-    from stdnum.exceptions import InvalidLength, ValidationError  # noqa: PLC0415
-    from stdnum.vn import mst as stdnum_mst  # noqa: PLC0415
+    from stdnum.exceptions import InvalidLength, ValidationError
+    from stdnum.vn import mst as stdnum_mst
 
     digits = mst.replace("-", "").replace(" ", "")
-    if digits.isdigit() and len(digits) == 12:  # noqa: PLR2004  (a CCCD has twelve digits)
+    if digits.isdigit() and len(digits) == _PERSONAL_DIGITS:
         return "no_check_digit"
     try:
         stdnum_mst.validate(mst)

@@ -1,7 +1,8 @@
 """Which words a person sees: Vietnamese unless English was asked for, by gettext catalogues beside this file.
 
 Message ids are English sentences with `{name}` fields. `_()` looks one up in the language in force; the catalogue is read
-at the first look-up, so a command that prints nothing pays nothing.
+at the first look-up, so a command that prints nothing pays nothing. `later()` marks one that is looked up where it is
+shown: help texts, which stand at module level, before the language is known.
 """
 
 from __future__ import annotations
@@ -28,21 +29,26 @@ def language() -> Language:
     if _chosen:
         return _chosen[0]
     asked = os.environ.get("SAFETOK_LANG", "").strip().lower()[:2]
-    return cast("Language", asked) if asked in LANGUAGES else DEFAULT
+    return next((code for code in LANGUAGES if code == asked), DEFAULT)
 
 
 @cache
 def _catalogue(code: Language) -> dict[str, str]:
     if code == "en":
         return {}
-    import gettext  # noqa: PLC0415  (6 ms, and not every command speaks)
+    import gettext
 
     path = Path(__file__).parent / code / "LC_MESSAGES" / "safetok.mo"
     with path.open("rb") as file:
         translations = gettext.GNUTranslations(file)
-    return cast("dict[str, str]", translations._catalog)  # type: ignore[attr-defined]  # noqa: SLF001
+    return cast("dict[str, str]", translations._catalog)  # type: ignore[attr-defined]
 
 
 def _(message: str) -> str:
     """`message` in the language in force; the English itself where the catalogue lacks it."""
     return _catalogue(language()).get(message, message)
+
+
+def later(message: str) -> str:
+    """`message` as it is, marked for the catalogue: whoever shows it passes it through `_()`."""
+    return message
