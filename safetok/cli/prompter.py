@@ -1,0 +1,138 @@
+"""The person at the keyboard: questions on stderr, answers from the terminal, and nobody there where stdin is none."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Sequence
+from typing import TextIO
+
+from safetok.cli.text import fitted, is_terminal, visible
+from safetok.errors import Interrupted, PersonNeeded, SafetokError
+from safetok.locale import _, language
+
+_YES = {"c", "co", "y", "yes"}
+_NO = {"k", "khong", "n", "no"}
+
+
+class TerminalPrompter:
+    """workflows.context.Prompter over this process's terminal.
+
+    `interactive` is whether somebody can be asked: stdin is a terminal and the run is not `--non-interactive`. Otherwise
+    every question raises PersonNeeded with the question as its message, at once, without reading.
+    """
+
+    def __init__(self, *, non_interactive: bool = False, quiet: bool = False) -> None:
+        self.interactive = not non_interactive and is_terminal(sys.stdin)
+        self._quiet = quiet
+
+    def say(self, text: str) -> None:
+        """Tell something on stderr; not when quiet."""
+        if not self._quiet:
+            _write(sys.stderr, f"{visible(text, lines=True)}\n")
+
+    def warn(self, text: str) -> None:
+        """Tell something that needs attention, on stderr; also when quiet."""
+        _write(sys.stderr, f"! {visible(text, lines=True)}\n")
+
+    def confirm(self, question: str, *, default: bool = False) -> bool:
+        """Yes or no: `c`, `có`, `y`, `yes` or `k`, `không`, `n`, `no`; an empty line is `default`, a closed input is no."""
+        choices = _choices(default)
+        while True:
+            answer = self._ask(f"{question} {choices} ")
+            if answer is None:
+                return False
+            word = _bare(answer)
+            if not word:
+                return default
+            if word in _YES | _NO:
+                return word in _YES
+            _write(self._screen(), _("Please answer {choices}.").format(choices=choices) + "\n")
+
+    def line(self, question: str) -> str:
+        """One line, stripped; empty is the person's way to stop."""
+        return (self._ask(f"{question} ") or "").strip()
+
+    def pin(self, question: str) -> str:
+        """A PIN, not echoed, exactly as typed. Raises PersonNeeded where the terminal cannot be kept from echoing."""
+        self._need(question)
+        import getpass
+        import warnings
+
+        screen = self._screen()
+        _write(screen, f"{visible(question, lines=True)} ")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            try:
+                return getpass.getpass("", screen if sys.platform != "win32" else None)
+            except getpass.GetPassWarning as warning:
+                raise PersonNeeded(
+                    _("This terminal would show the PIN while it is typed. Nothing was sent to the token."),
+                    code="pin_would_show",
+                    hint=_("Use another terminal, or --pin-stdin."),
+                ) from warning
+            except EOFError:
+                return ""
+
+    def choose(self, question: str, options: Sequence[str]) -> int:
+        """The index of the option chosen. Raises Interrupted when the person stops (an empty line)."""
+        self._need(question)
+        lines = [question, *(f"  {number}) {option}" for number, option in enumerate(options, 1))]
+        _write(self._screen(), visible("\n".join(lines), lines=True) + "\n")
+        while True:
+            answer = (
+                self._ask(_("Number (1 to {count}), Enter alone to stop:").format(count=len(options)) + " ") or ""
+            ).strip()
+            if not answer:
+                raise Interrupted(_("Stopped: nothing was chosen."))
+            if answer.isascii() and answer.isdigit() and 1 <= int(answer) <= len(options):
+                return int(answer) - 1
+
+    def _need(self, question: str) -> None:
+        if not self.interactive:
+            raise nobody(question)
+
+    def _ask(self, question: str) -> str | None:
+        """The line typed, or None when the input ended."""
+        self._need(question)
+        _write(self._screen(), visible(question, lines=True))
+        raw = sys.stdin.buffer.readline()
+        if not raw:
+            _write(self._screen(), "\n")
+            return None
+        return raw.decode("utf-8", "replace").rstrip("\r\n")
+
+    def _screen(self) -> TextIO:
+        """Where questions are seen: stderr, or the terminal itself when stderr goes elsewhere."""
+        if is_terminal(sys.stderr):
+            return sys.stderr
+        try:
+            return open("CONOUT$" if sys.platform == "win32" else "/dev/tty", "w", encoding="utf-8")  # noqa: PTH123
+        except OSError:
+            return sys.stderr
+
+
+def nobody(question: str) -> SafetokError:
+    """The error for a question that nobody can be asked."""
+    asked = " ".join(visible(question, lines=True).split()).rstrip(" :")
+    return PersonNeeded(
+        _("A person must answer this: {question}").format(question=asked),
+        code="nobody_to_ask",
+        hint=_("Run it in a terminal, or give the answer as an option (see --help)."),
+    )
+
+
+def _choices(default: bool) -> str:
+    if language() == "vi":
+        return "[C/k]" if default else "[c/K]"
+    return "[Y/n]" if default else "[y/N]"
+
+
+def _bare(answer: str) -> str:
+    letters = unicodedata.normalize("NFD", answer.strip().casefold())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
+def _write(stream: TextIO, text: str) -> None:
+    stream.write(fitted(text, stream))
+    stream.flush()

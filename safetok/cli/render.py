@@ -1,0 +1,218 @@
+"""How results look to a person: the one renderer of tables, pairs and notices.
+
+On a terminal rich draws them, to its width and never cut: a table that does not fit becomes one card a row. Anywhere else it
+is plain text, uncut. Everything given is text: markup means nothing, control characters are written out.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TextIO
+
+from safetok.cli.text import columns, fitted, is_terminal, speaks_unicode, visible, wrapped
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+Tone = Literal["", "good", "warn", "bad", "dim", "strong"]
+_STYLES: dict[Tone, str] = {
+    "": "",
+    "good": "green",
+    "warn": "yellow",
+    "bad": "bold red",
+    "dim": "dim",
+    "strong": "bold",
+}
+_ICONS: dict[Tone, str] = {"good": "✓", "warn": "!", "bad": "✗", "": "•", "dim": "•", "strong": "•"}
+_PROSE_NARROWEST = 24  # a column that may wrap keeps this much, else the table becomes cards
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A table's column; one that may `wrap` gives way when room is short (names, sentences), the others stay whole."""
+
+    title: str
+    wrap: bool = False
+    right: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Toned:
+    """A cell with a tone."""
+
+    text: str
+    tone: Tone = ""
+
+
+Cell = str | int | Toned | None
+
+
+def screen(stream: TextIO | None = None) -> Screen:
+    """The screen over `stream` (stdout unless told)."""
+    return Screen(stream or sys.stdout)
+
+
+class Screen:
+    """Draws on one stream, richly on a terminal and plainly elsewhere; `width` and `terminal` are found unless told."""
+
+    def __init__(self, stream: TextIO, *, width: int | None = None, terminal: bool | None = None) -> None:
+        self.stream = stream
+        self.rich = is_terminal(stream) if terminal is None else terminal
+        self.width = width or columns(stream)
+        self._console: Console | None = None
+
+    # -- what commands call -------------------------------------------------------------------------------------------
+
+    def line(self, text: str = "", tone: Tone = "") -> None:
+        """A paragraph of our own words; its line breaks stay."""
+        self._print(visible(text, lines=True), tone)
+
+    def title(self, text: str) -> None:
+        """A heading with a line before it."""
+        self._print("")
+        self._print(visible(text), "strong")
+
+    def notice(self, text: str, tone: Tone = "warn", *, hint: str = "") -> None:
+        """Something to take note of, with its mark, and the next step under it."""
+        self._print(f"{_ICONS[tone]} {visible(text, lines=True)}", tone, indent=2)
+        if hint:
+            self._print(f"  {visible(hint, lines=True)}", indent=2)
+
+    def items(self, texts: Iterable[str]) -> None:
+        """A list with a mark before each entry."""
+        for text in texts:
+            self._print(f"{_ICONS['']} {visible(text)}", indent=2)
+
+    def pairs(self, rows: Iterable[tuple[str, Cell]]) -> None:
+        """Names and values, one pair a line, values under each other; a value of None is left out."""
+        self._pairs([(self._fit(visible(name)), _toned(value)) for name, value in rows if value is not None])
+
+    def table(self, heads: Sequence[Column], rows: Iterable[Sequence[Cell]], *, empty: str = "") -> None:
+        """A table; `empty` is said where there is no row. None is an empty cell."""
+        cells = [[_toned(cell) for cell in row] for row in rows]
+        if not cells:
+            if empty:
+                self.line(empty)
+        elif not self.rich:
+            self._plain_table(heads, cells)
+        elif self._fits(heads, cells):
+            self._rich_table(heads, cells)
+        else:
+            self._cards(heads, cells)
+
+    # -- how it is drawn ----------------------------------------------------------------------------------------------
+
+    def _fit(self, text: str) -> str:
+        return fitted(text, self.stream)
+
+    def _print(self, text: str, tone: Tone = "", *, indent: int = 0) -> None:
+        if self.rich:
+            told = "\n".join("\n".join(wrapped(line, self.width, indent=indent)) for line in text.split("\n"))
+            lead = text[: len(text) - len(text.lstrip(" "))]
+            self.console.print(self._text(lead + told, tone), soft_wrap=True)
+        else:
+            self.stream.write(f"{self._fit(text)}\n")
+
+    @property
+    def console(self) -> Console:
+        """Rich's console over the stream, made when first needed."""
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(
+                file=self.stream,
+                width=self.width,
+                force_terminal=True,
+                markup=False,
+                emoji=False,
+                highlight=False,
+                no_color=bool(os.environ.get("NO_COLOR")) or None,
+            )
+        return self._console
+
+    def _text(self, text: str, tone: Tone) -> Text:
+        from rich.text import Text
+
+        return Text(self._fit(text), style=_STYLES[tone])
+
+    def _pairs(self, rows: list[tuple[str, Toned]]) -> None:
+        left = max((_width(name) for name, _value in rows), default=0) + 1
+        for name, value in rows:
+            label = f"{name}:" + " " * (left - _width(name))
+            text = self._fit(visible(value.text, lines=True)).replace("\n", "\n" + " " * (left + 1))
+            if self.rich:
+                from rich.text import Text
+
+                told = wrapped(text, max(self.width - left - 1, _PROSE_NARROWEST))
+                body = ("\n" + " " * (left + 1)).join(told)
+                self.console.print(Text.assemble((label, "dim"), (body, _STYLES[value.tone])), soft_wrap=True)
+            else:
+                self.stream.write(f"{label}{text}\n")
+
+    def _plain_table(self, heads: Sequence[Column], rows: list[list[Toned]]) -> None:
+        lines = [[self._fit(head.title) for head in heads]]
+        lines += [[self._fit(visible(cell.text)) for cell in row] for row in rows]
+        widths = [max(_width(line[at]) for line in lines) for at in range(len(heads))]
+        for line in lines:
+            padded = [
+                " " * (width - _width(cell)) + cell if head.right else cell + " " * (width - _width(cell))
+                for head, cell, width in zip(heads, line, widths, strict=True)
+            ]
+            self.stream.write("  ".join(padded).rstrip() + "\n")
+
+    def _fits(self, heads: Sequence[Column], rows: list[list[Toned]]) -> bool:
+        total = 0
+        for at, head in enumerate(heads):
+            natural = max(_width(head.title), *(_width(visible(row[at].text)) for row in rows))
+            total += min(natural, max(_PROSE_NARROWEST, _width(head.title))) if head.wrap else natural
+        return total + 2 * (len(heads) - 1) <= self.width
+
+    def _rich_table(self, heads: Sequence[Column], rows: list[list[Toned]]) -> None:
+        from rich import box
+        from rich.table import Table
+
+        table = Table(
+            box=box.SIMPLE_HEAD if speaks_unicode(self.stream) else box.ASCII2,
+            show_edge=False,
+            pad_edge=False,
+            padding=(0, 2, 0, 0),
+            header_style="bold",
+        )
+        for head in heads:
+            table.add_column(
+                self._text(head.title, ""),
+                no_wrap=not head.wrap,
+                overflow="fold",
+                justify="right" if head.right else "left",
+            )
+        for row in rows:
+            table.add_row(*(self._text(visible(cell.text), cell.tone) for cell in row))
+        self.console.print(table)
+
+    def _cards(self, heads: Sequence[Column], rows: list[list[Toned]]) -> None:
+        for number, row in enumerate(rows):
+            if number:
+                self._print("")
+            self._pairs([(self._fit(head.title), cell) for head, cell in zip(heads, row, strict=True) if cell.text])
+
+
+def _toned(cell: Cell) -> Toned:
+    if isinstance(cell, Toned):
+        return cell
+    return Toned("" if cell is None else str(cell))
+
+
+def _width(text: str) -> int:
+    """Columns `text` takes: combining marks none, wide letters two."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        for letter in text
+    )

@@ -1,0 +1,233 @@
+"""How every command runs: a Context from the global flags, one workflow, then an envelope or text, then an exit status.
+
+The pattern of a command module (cli/agencies.py, say):
+
+    app = Commands(help=later("…"))                        # from safetok.cli.commands; alone="list" for `tokens`
+
+    Mst = Annotated[str | None, typer.Option("--mst", metavar="MST", help=later("…"))]
+
+    @app.command("list", help=later("…"))                  # msgids: help is translated where it is shown, never `_()` here
+    def list_(*, mst: Mst = None) -> None:
+        \"\"\"For developers.\"\"\"
+
+        def work(context: Context) -> Outcome[Listing]:
+            from safetok.workflows.agencies import listing  # heavy imports inside: `--help` loads this module
+
+            result = listing(context, mst=mst)
+            return Outcome(result, data=as_json(result), errors=result.problems)
+
+        run(["agencies", "list"], work, show)
+
+    def show(result: Listing) -> None:                     # people; only when not --json
+        out = screen()                                     # from safetok.cli.render
+        out.table([Column(_("Agency")), …], rows)
+
+A single command (`status`, `renew`) is the same module with one `@app.command("status", …)`, and `app = Commands()`.
+`data` is anything envelope.plain knows (dataclasses, dates, enums, paths, sets). Raise SafetokError and nothing else: it is
+caught once, in `guarded`. Errors that did not stop the work go into `Outcome.errors`; the exit status follows from them
+(errors.first_that_holds) unless `exit_status` says otherwise. An error whose `data` has `authority` (the settings key of
+the certificate's CA) ends with that CA's support line. Placeholders (metavar) that help knows in both languages are
+listed in cli/help.py. The global flags are read with `globals.flags()`; `Context` already has those it needs.
+Remarks on the way go to `context.prompter.say` (stderr); the answer goes to `screen()` (stdout).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from safetok.cli.globals import flags
+from safetok.errors import ExitStatus, Interrupted, SafetokError, Unexpected, first_that_holds
+from safetok.locale import _
+
+if TYPE_CHECKING:
+    from safetok.workflows.context import Context
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[R]):
+    """What a command comes to: `shown` for the human renderer, `data` for the envelope, and what went wrong on the way."""
+
+    shown: R
+    data: Any
+    errors: Sequence[SafetokError] = ()
+    exit_status: ExitStatus | None = None  # None: as the errors say
+
+    @property
+    def status(self) -> ExitStatus:
+        """The exit status."""
+        if self.exit_status is not None:
+            return self.exit_status
+        return first_that_holds({error.exit_status for error in self.errors})
+
+
+def run(
+    command: list[str],
+    work: Callable[[Context], Outcome[R]],
+    human: Callable[[R], None],
+    *,
+    dry_run: bool = False,
+) -> None:
+    """Run `work` and print what it came to. Raises typer.Exit with its exit status, or what `work` raised."""
+    flags().command = command
+    with surroundings(dry_run=dry_run) as context:
+        outcome = work(context)
+    finish(outcome, human)
+
+
+@contextmanager
+def surroundings(*, dry_run: bool = False) -> Iterator[Context]:
+    """The Context of this run, closed at the end. Raises UsageError for settings that cannot be used."""
+    from safetok.cli.prompter import TerminalPrompter
+    from safetok.locale import set_language
+    from safetok.store import paths, settings
+    from safetok.workflows.context import Context
+
+    given = flags()
+    loaded = settings.load(paths.home(os.environ), os.environ)
+    if given.lang is None and not os.environ.get("SAFETOK_LANG"):
+        set_language(loaded.language)
+    context = Context(
+        settings=loaded,
+        prompter=TerminalPrompter(non_interactive=given.non_interactive, quiet=given.quiet),
+        random=os.urandom,
+        dry_run=dry_run,
+        module=given.module,
+        timeout=given.timeout,
+    )
+    try:
+        yield context
+    finally:
+        context.close()
+
+
+def finish(outcome: Outcome[R], human: Callable[[R], None]) -> None:
+    """Print an outcome and raise typer.Exit with its status."""
+    import typer
+
+    given = flags()
+    with quiet_pipe():
+        if given.json:
+            status = "success" if outcome.status is ExitStatus.DONE else "partial"
+            _print_envelope(outcome.data, outcome.status, status, outcome.errors)
+        else:
+            human(outcome.shown)
+            for error in outcome.errors:
+                _tell(error)
+    raise typer.Exit(int(outcome.status))
+
+
+def guarded(argv: Sequence[str]) -> int:  # noqa: PLR0911  (one line for each way a run can end)
+    """Understand and run a command line; every failure becomes an envelope or a sentence and its exit status."""
+    from typer import Exit
+    from typer.exceptions import Abort, TyperException
+
+    from safetok.cli.commands import root
+
+    try:
+        with root().make_context("safetok", list(argv)) as context:
+            context.command.invoke(context)
+    except Exit as end:
+        with quiet_pipe():
+            sys.stdout.flush()
+        return end.exit_code
+    except SafetokError as error:
+        return failed(error)
+    except TyperException as error:
+        from safetok.cli.usage import translated
+
+        flags().command = flags().command or _named(error)
+        return failed(translated(error))
+    except (KeyboardInterrupt, Abort):
+        return failed(Interrupted(_("Stopped, as asked.")))
+    except BrokenPipeError:
+        with quiet_pipe():
+            raise
+        return int(ExitStatus.DONE)
+    except Exception as error:  # noqa: BLE001  (the one place where nothing may escape to a traceback)
+        return failed(_unforeseen(error))
+    return int(ExitStatus.DONE)
+
+
+def failed(error: SafetokError) -> int:
+    """Print the error that ended the run; returns its exit status."""
+    with quiet_pipe():
+        if flags().json:
+            _print_envelope(error.data, error.exit_status, "error", [error])
+        else:
+            _tell(error)
+            if line := support_line(error):
+                _tell_line(line)
+        sys.stdout.flush()
+    return int(error.exit_status)
+
+
+def support_line(error: SafetokError) -> str:
+    """Whom to call about `error`: the support line of the CA its data names; empty where it names none."""
+    name = error.data.get("authority")
+    if not name:
+        return ""
+    from safetok.store import paths, settings
+
+    try:
+        authority = settings.load(paths.home(os.environ), os.environ).authorities.get(str(name))
+    except SafetokError:
+        return ""
+    if authority is None or not authority.contacts.hotline:
+        return ""
+    return _("Support of {name}: {hotline}").format(name=authority.title, hotline=authority.contacts.hotline)
+
+
+@contextmanager
+def quiet_pipe() -> Iterator[None]:
+    """Writing to a reader that has gone (`| head`) ends quietly."""
+    try:
+        yield
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        with suppress(OSError, ValueError):
+            os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _print_envelope(data: Any, exit_status: ExitStatus, status: str, errors: Sequence[SafetokError]) -> None:
+    from safetok.cli.envelope import encoded, envelope
+    from safetok.cli.text import is_terminal, speaks_unicode
+
+    document = envelope(flags().command, data, exit_status=exit_status, status=status, errors=errors)
+    text = encoded(document, ascii_only=not speaks_unicode(sys.stdout), pretty=is_terminal(sys.stdout))
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _tell(error: SafetokError) -> None:
+    from safetok.cli.render import screen
+
+    sys.stdout.flush()
+    screen(sys.stderr).notice(error.message, "bad", hint=error.hint)
+
+
+def _tell_line(line: str) -> None:
+    from safetok.cli.render import screen
+
+    screen(sys.stderr).line(line)
+
+
+def _named(error: Any) -> list[str]:
+    context = getattr(error, "ctx", None)
+    return context.command_path.split()[1:] if context is not None else []
+
+
+def _unforeseen(error: Exception) -> Unexpected:
+    return Unexpected(
+        _("Something safetok did not foresee happened ({kind}). What it had written down is kept.").format(
+            kind=type(error).__name__
+        ),
+        hint=_("Run it again with --log-file FILE and send that file to the developers; it holds no PIN."),
+    )
