@@ -1,1 +1,1 @@
-"""Facts of notices, laws and drivers as TOML with their sources, and their typed loader."""
+"""Facts that a notice, a law or a maker states, as TOML with their sources, and their typed loader."""
