@@ -1,0 +1,271 @@
+"""`safetok renew`: top up one certificate, carry unfinished renewals on, list them, give one up, or ask by mail."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from safetok.cli.commands import Commands
+from safetok.cli.render import Column, screen
+from safetok.cli.run import Outcome, run
+from safetok.locale import _, later
+
+if TYPE_CHECKING:
+    from safetok.workflows.context import Context
+    from safetok.workflows.renew.request import RenewRequest, RenewResult
+
+app = Commands()
+
+Serial = Annotated[str | None, typer.Option("--serial", metavar="TOKEN", help=later("The token, by its Token ID."))]
+Cert = Annotated[str | None, typer.Option("--cert", metavar="SERIAL", help=later("The certificate, by its serial."))]
+Mst = Annotated[str | None, typer.Option("--mst", metavar="MST", help=later("The company, by its tax code."))]
+NewKey = Annotated[bool, typer.Option("--new-key", help=later("Make a new key on the token; the same key otherwise."))]
+Yes = Annotated[
+    bool, typer.Option("--yes", help=later("Accept the offer; the contract end must still be confirmed by its value."))
+]
+ContractEnd = Annotated[
+    str | None,
+    typer.Option("--contract-end", metavar="DATE", help=later("The contract's end as your contract says.")),
+]
+Confirm = Annotated[
+    str | None,
+    typer.Option("--confirm-contract-end", metavar="DATE", help=later("The second confirmation, for scripts.")),
+]
+Floor = Annotated[
+    str | None,
+    typer.Option("--min-not-after", metavar="DATE", help=later("Refuse a new certificate that ends before this day.")),
+]
+PinStdin = Annotated[bool, typer.Option("--pin-stdin", help=later("Read the PIN from standard input, one line."))]
+PinEnv = Annotated[
+    str | None, typer.Option("--pin-env", metavar="NAME", help=later("Read the PIN from this environment variable."))
+]
+PinFile = Annotated[
+    Path | None, typer.Option("--pin-file", metavar="FILE", help=later("Read the PIN from a file only you can read."))
+]
+PinAsIs = Annotated[
+    bool, typer.Option("--pin-as-is", help=later("Send a PIN that does not look like this CA's without asking."))
+]
+ForceLastTry = Annotated[
+    bool, typer.Option("--force-last-try", help=later("Use the last PIN try. A wrong one locks the token."))
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help=later("Say what would be done. No PIN, nothing sent, nothing written."))
+]
+Resume = Annotated[bool, typer.Option("--resume", help=later("Carry on every renewal that is unfinished."))]
+List = Annotated[bool, typer.Option("--list", help=later("Show the renewals that are unfinished."))]
+Abandon = Annotated[str | None, typer.Option("--abandon", metavar="ID", help=later("Give up an unfinished renewal."))]
+Force = Annotated[bool, typer.Option("--force", help=later("With --abandon: also one that may have been issued."))]
+NewRequest = Annotated[
+    bool, typer.Option("--new-request", help=later("Ask again after an answer was lost: may issue a second one."))
+]
+Csr = Annotated[
+    Path | None,
+    typer.Option("--csr", metavar="FILE", help=later("Write a request (PKCS#10) for a CA that works by mail.")),
+]
+
+
+@app.command("renew", help=later("Top up the validity of a certificate to the contract end, on the token."))
+def renew(
+    *,
+    serial: Serial = None,
+    cert: Cert = None,
+    mst: Mst = None,
+    new_key: NewKey = False,
+    yes: Yes = False,
+    contract_end: ContractEnd = None,
+    confirm_contract_end: Confirm = None,
+    min_not_after: Floor = None,
+    pin_stdin: PinStdin = False,
+    pin_env: PinEnv = None,
+    pin_file: PinFile = None,
+    pin_as_is: PinAsIs = False,
+    force_last_try: ForceLastTry = False,
+    dry_run: DryRun = False,
+    resume: Resume = False,
+    list_: List = False,
+    abandon: Abandon = None,
+    force: Force = False,
+    new_request: NewRequest = False,
+    csr: Csr = None,
+) -> None:
+    """The whole way of one certificate, or one of the other things that can be done with renewals."""
+    from safetok.workflows.pins import pin_source
+    from safetok.workflows.renew.request import RenewRequest
+
+    _one_of({"--resume": resume, "--list": list_, "--abandon": abandon is not None, "--csr": csr is not None})
+    floor = _day(min_not_after, "--min-not-after")
+    request = RenewRequest(
+        pin=pin_source(
+            from_stdin=pin_stdin, env=pin_env, file=pin_file, as_is=pin_as_is, force_last_try=force_last_try
+        ),
+        serial=serial,
+        cert=cert,
+        mst=mst,
+        new_key=new_key,
+        yes=yes,
+        contract_end=_day(contract_end, "--contract-end"),
+        confirm_contract_end=_day(confirm_contract_end, "--confirm-contract-end"),
+        min_not_after=_start_of(floor) if floor else None,
+        new_request=new_request,
+    )
+    if list_:
+        run(["renew"], _list, _show_list, dry_run=True)
+    elif resume:
+        run(["renew"], lambda context: _resume(context, request), _show_all)
+    elif abandon is not None:
+        run(["renew"], lambda context: _abandon(context, abandon, request, force=force), _show)
+    elif csr is not None:
+        run(["renew"], lambda context: _csr(context, csr, request), _show, dry_run=dry_run)
+    else:
+        run(["renew"], lambda context: _renew(context, request), _show, dry_run=dry_run)
+
+
+def _renew(context: Context, request: RenewRequest) -> Outcome[RenewResult]:
+    from safetok.workflows.renew.start import renew as start
+
+    result = start(context, request)
+    return Outcome(result, data=result.data(), exit_status=result.exit_status)
+
+
+def _csr(context: Context, file: Path, request: RenewRequest) -> Outcome[RenewResult]:
+    from safetok.workflows.csr import request_by_mail
+
+    result = request_by_mail(context, request, file)
+    return Outcome(result, data=result.data(), exit_status=result.exit_status)
+
+
+def _resume(context: Context, request: RenewRequest) -> Outcome[list[RenewResult]]:
+    from safetok.workflows.renew.unfinished import resume
+
+    done, failed = resume(context, request)
+    if len(failed) == 1 and not done:
+        raise failed[0]
+    rows = [result.data() for result in done] + [error.data for error in failed]
+    data = {**rows[0], "renewals": rows} if len(rows) == 1 else {"renewals": rows}
+    return Outcome(done, data=data, errors=failed)
+
+
+def _abandon(context: Context, identity: str, request: RenewRequest, *, force: bool) -> Outcome[RenewResult]:
+    from safetok.workflows.renew.unfinished import abandon
+
+    result = abandon(context, identity, request, force=force)
+    return Outcome(result, data=result.data())
+
+
+def _list(context: Context) -> Outcome[list[dict[str, Any]]]:
+    from safetok.workflows.renew.unfinished import listed
+
+    rows = listed(context)
+    return Outcome(rows, data={"renewals": rows})
+
+
+def _show(result: RenewResult) -> None:
+    """What a renewal came to, as the person reads it last."""
+    from safetok.domain.times import show_date
+
+    out = screen()
+    if result.state == "DONE":
+        assert result.not_before is not None
+        assert result.not_after is not None
+        out.notice(_("THE TOP-UP IS COMPLETE."), "good")
+        out.fields(
+            [
+                (_("Company"), result.name),
+                (_("Token ID"), result.token),
+                (_("Old serial"), result.old_serial or ""),
+                (_("New serial"), result.new_serial or ""),
+                (
+                    _("Valid"),
+                    _("{start} to {end}").format(start=show_date(result.not_before), end=show_date(result.not_after)),
+                ),
+                (_("Files"), result.kit or ""),
+            ]
+        )
+        if result.shortfall_days:
+            out.notice(_("{n} days short of the contract's end.").format(n=result.shortfall_days), "warn")
+        out.line(_("It was read back from the token and has made a test signature."))
+        _show_left(result)
+        return
+    if result.state == "ADOPTED":
+        out.notice(
+            _("The new certificate of {name} is taken over: {old} -> {new}.").format(
+                name=result.name, old=result.old_serial, new=result.new_serial
+            ),
+            "good",
+        )
+        _show_left(result)
+        return
+    if result.state == "NOTHING_DUE":
+        out.notice(_("Nothing to do for {name} ({serial}).").format(name=result.name, serial=result.old_serial), "good")
+    for reason in result.reasons:
+        out.line(reason)
+
+
+def _show_left(result: RenewResult) -> None:
+    if result.agencies_open:
+        screen().notice(
+            _("STILL TO DO (mandatory): update {n} agencies.").format(n=result.agencies_open),
+            "warn",
+            hint="safetok agencies list",
+        )
+
+
+def _show_all(results: list[RenewResult]) -> None:
+    if not results:
+        screen().notice(_("No renewal is unfinished."), "good")
+    for result in results:
+        _show(result)
+
+
+def _show_list(rows: list[dict[str, Any]]) -> None:
+    out = screen()
+    if not rows:
+        out.notice(_("No renewal is unfinished."), "good")
+        return
+    out.table(
+        [Column(_("ID")), Column(_("Company")), Column(_("Token ID")), Column(_("State")), Column(_("Waits for"))],
+        [
+            [row["renewal_id"], row["name"], row["token"], row["state"], row["reason"] or row["hold"] or ""]
+            for row in rows
+        ],
+    )
+
+
+def _day(text: str | None, option: str) -> date | None:
+    if text is None:
+        return None
+    from safetok.domain.times import parse_day
+    from safetok.errors import UsageError
+
+    day = parse_day(text)
+    if day is None:
+        raise UsageError(
+            _("{option} {text} is not a day.").format(option=option, text=text),
+            code="bad_day",
+            hint=_("Write it as 31/12/2027 or 2027-12-31."),
+        )
+    return day
+
+
+def _start_of(day: date) -> datetime:
+    """A certificate that is usable on `day` ends after its first second in Vietnam."""
+    from datetime import time
+
+    from safetok.domain.times import VIETNAM
+
+    return datetime.combine(day, time(0, 0, 1), VIETNAM)
+
+
+def _one_of(given: dict[str, bool]) -> None:
+    from safetok.errors import UsageError
+
+    names = [name for name, set_ in given.items() if set_]
+    if len(names) > 1:
+        raise UsageError(
+            _("{names} cannot be used together.").format(names=", ".join(names)),
+            code="options_together",
+            hint=_("Use one of them."),
+        )

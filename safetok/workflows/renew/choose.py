@@ -1,0 +1,131 @@
+"""Which token and which of its certificates a command is about: one that fits is taken, of several the person chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from safetok.domain.certificates import Certificate
+from safetok.domain.times import show_date
+from safetok.domain.tokens import KeyPresence, Reading, StoredCertificate, TokenReading
+from safetok.errors import DriverFailed, NoToken, PersonNeeded, SeveralTokens
+from safetok.locale import _
+
+if TYPE_CHECKING:
+    from safetok.workflows.context import Context
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """One token, its certificate to sign with, and the newer one that stands beside it, if any."""
+
+    token: TokenReading
+    stored: StoredCertificate
+    newer: StoredCertificate | None = None
+
+    @property
+    def certificate(self) -> Certificate:
+        return self.stored.certificate
+
+
+def company(certificate: Certificate) -> str | bytes:
+    """Whose a certificate is: the tax code, else the subject."""
+    return certificate.mst or certificate.subject_der
+
+
+def choose(context: Context, reading: Reading, *, serial: str | None, cert: str | None, mst: str | None) -> Chosen:
+    """The token and certificate meant. Raises NoToken (3), SeveralTokens (4), DriverFailed (17) and, for a token without a
+    certificate, PersonNeeded (11, `not_activated`).
+    """
+    tokens = [t for t in reading.tokens if serial is None or t.info.serial == serial.strip()]
+    if not tokens:
+        raise _no_token(reading, serial)
+    if serial is not None and not tokens[0].certificates:
+        raise _not_activated(tokens[0])
+    found = [c for token in tokens for c in _candidates(token) if _fits(c, cert, mst)]
+    if not found:
+        if cert is None and mst is None:
+            raise _not_activated(tokens[0])
+        raise NoToken(
+            _("No token plugged in holds that certificate."),
+            code="certificate_not_in",
+            hint=_("See what is plugged in: safetok certs list"),
+        )
+    if len(found) == 1:
+        return found[0]
+    if not context.prompter.interactive:
+        raise SeveralTokens(
+            _("{n} certificates fit and none was chosen.").format(n=len(found)),
+            hint=_("Choose one with --serial (the token's), --mst or --cert. Nothing was done."),
+            data={"choices": [_choice_data(c) for c in found]},
+        )
+    question = _("{n} USB tokens are plugged in. Choose the company (safetok opens only the token chosen):")
+    return found[context.prompter.choose(question.format(n=len(found)), [_choice_text(c) for c in found])]
+
+
+def _candidates(token: TokenReading) -> Sequence[Chosen]:
+    """One for each company on a token: its latest certificate; an earlier one of the same company is not asked about."""
+    latest: dict[str | bytes, StoredCertificate] = {}
+    for stored in sorted(
+        (s for s in token.certificates if not s.certificate.is_ca),
+        key=lambda s: (s.key is not KeyPresence.ABSENT, s.certificate.not_before, s.certificate.not_after),
+    ):
+        latest[company(stored.certificate)] = stored
+    chosen = [Chosen(token=token, stored=stored) for stored in latest.values()]
+    for stored in token.certificates:
+        newest = latest.get(company(stored.certificate))
+        if newest is not None and newest is not stored:
+            chosen.append(Chosen(token=token, stored=stored, newer=newest))
+    return chosen
+
+
+def _fits(chosen: Chosen, cert: str | None, mst: str | None) -> bool:
+    if cert is not None:
+        asked = cert.replace(":", "").replace(" ", "").upper()
+        return asked in {chosen.certificate.serial, chosen.certificate.serial.lstrip("0")}
+    if chosen.newer is not None:
+        return False
+    return mst is None or chosen.certificate.mst == mst.strip()
+
+
+def _choice_text(chosen: Chosen) -> str:
+    certificate = chosen.certificate
+    return _("{name} · MST {mst} · Token ID {serial} · until {day}").format(
+        name=certificate.subject_name,
+        mst=certificate.mst or "?",
+        serial=chosen.token.info.serial,
+        day=show_date(certificate.not_after),
+    )
+
+
+def _choice_data(chosen: Chosen) -> dict[str, str | None]:
+    return {"token": chosen.token.info.serial, "cert": chosen.certificate.serial, "mst": chosen.certificate.mst}
+
+
+def _no_token(reading: Reading, serial: str | None) -> NoToken | DriverFailed:
+    if serial is not None:
+        return NoToken(
+            _("Token {serial} is not plugged in.").format(serial=serial),
+            code="token_not_in",
+            hint=_("Plug in the right token, then run it again; see which are in: safetok tokens"),
+            token=serial,
+        )
+    if reading.failed and not reading.drivers:
+        failure = reading.failed[0]
+        return DriverFailed(
+            _("The driver {driver} failed: {why}.").format(driver=failure.driver, why=failure.detail), code=failure.code
+        )
+    return NoToken(
+        _("No USB token seen."),
+        hint=_("Plug the USB token in and run it again, or: safetok tokens --wait 60"),
+    )
+
+
+def _not_activated(token: TokenReading) -> PersonNeeded:
+    return PersonNeeded(
+        _("The USB token {serial} holds no certificate yet.").format(serial=token.info.serial),
+        code="not_activated",
+        hint=_("If it has just come from LCS: not being activated is normal. Do not type a PIN."),
+        token=token.info.serial,
+    )

@@ -1,0 +1,196 @@
+"""What a person is told and asked before anything is spent: notes, PIN, accept, details, and the contract end by value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from safetok.domain.offers import PrivateOffer
+from safetok.domain.times import last_usable_day, parse_day, show_date, show_day
+from safetok.domain.tokens import Kind
+from safetok.errors import PersonNeeded, UsageError
+from safetok.locale import _
+from safetok.workflows.renew.eligibility import Eligible
+from safetok.workflows.renew.request import RenewRequest, shortfall
+
+if TYPE_CHECKING:
+    from safetok.workflows.context import Context
+
+
+class Declined(Exception):
+    """The person said no: the renewal ends DECLINED, which is 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What was confirmed."""
+
+    contract_end: date | None
+    contract_end_by: str  # offer | user
+    requested_not_after: datetime | None
+    offer: PrivateOffer | None
+
+
+def show_notes(context: Context, eligible: Eligible, request: RenewRequest) -> None:
+    """The notice's three notes and what to sign first, on stderr also with --yes; then whether the person is ready."""
+    from safetok.domain.notices import before_renewal
+    from safetok.knowledge import load
+
+    say = context.prompter.say
+    if eligible.offered:
+        say(
+            _("There is a top-up offer for {name}. The contract's end is shown after the PIN and Accept.").format(
+                name=eligible.name
+            )
+        )
+    for line in before_renewal(load.notices(), v1=token_kind(context, eligible) is Kind.V1):
+        say(line)
+    if eligible.certificate.not_after < context.now():
+        say(
+            _(
+                "The certificate expired on {day}. A top-up request can still be sent; {ca} decides. "
+                "Until it is done, do not sign with this certificate."
+            ).format(day=show_date(eligible.certificate.not_after), ca=eligible.authority.title)
+        )
+    say(_("The CA's own Token Manager may be showing this offer too: do it in ONE place only."))
+    if request.yes:
+        return
+    if not context.prompter.interactive:
+        raise PersonNeeded(
+            _("Nobody can be asked whether to go on."),
+            code="confirmation_required",
+            hint=_("Add --yes and --confirm-contract-end DATE."),
+            token=eligible.serial,
+        )
+    if not context.prompter.confirm(_("Ready?"), default=False):
+        raise Declined
+
+
+def token_kind(context: Context, eligible: Eligible) -> Kind:
+    """V1, V2 or UNKNOWN by the rules and by what the person said of this token."""
+    from safetok.domain.kinds import decide
+    from safetok.knowledge import load
+    from safetok.store.inventory import Inventory
+
+    info = eligible.chosen.token.info
+    rules = (*context.settings.kind_rules, *load.kind_rules())
+    return decide(info, rules, Inventory(context.database).kind_of(info.serial))[0]
+
+
+def accept(context: Context, request: RenewRequest) -> None:
+    """The notice's `Chấp nhận`, after the PIN."""
+    if request.yes:
+        return
+    if not context.prompter.confirm(_("Accept the top-up?"), default=False):
+        raise Declined
+
+
+def show_details(
+    context: Context, eligible: Eligible, *, contract_end: date | None, not_after: datetime | None, asked: bool
+) -> None:
+    """Everything the person is about to confirm, a line each."""
+    say, old = context.prompter.say, eligible.certificate
+    say(_("Company: {name}").format(name=old.subject_name))
+    say(_("MST: {mst}").format(mst=old.mst or "?"))
+    say(_("Token ID: {serial}").format(serial=eligible.serial))
+    say(
+        _("Old serial: {serial}, valid {start} to {end}").format(
+            serial=old.serial, start=show_date(old.not_before), end=show_date(old.not_after)
+        )
+    )
+    if contract_end is not None:
+        say(_("Contract's end: {day}").format(day=show_day(contract_end)))
+    if not_after is None:
+        return
+    new_day = last_usable_day(not_after)
+    line = _("New end (requested; the CA decides): {day}") if asked else _("New end: {day}")
+    say(line.format(day=show_day(new_day)))
+    say(_("Days gained: {n}").format(n=(new_day - last_usable_day(old.not_after)).days))
+    missing = shortfall(contract_end, not_after)
+    if missing and contract_end is not None:
+        context.prompter.warn(
+            _(
+                "The contract runs to {contract}; the new certificate only to {new}, {n} days short, because the "
+                "certificate of {ca} ends that day. About the rest: ask {contact}."
+            ).format(
+                contract=show_day(contract_end),
+                new=show_day(new_day),
+                n=missing,
+                ca=eligible.authority.title,
+                contact=eligible.authority.contacts.hotline or eligible.authority.title,
+            )
+        )
+
+
+def confirm_contract_end(
+    context: Context, eligible: Eligible, request: RenewRequest, offered: date | None
+) -> tuple[date, str]:
+    """The second confirmation, by value: what the offer says, else what was stated, must be repeated.
+
+    Returns the day and whose it is (`offer` or `user`). Raises PersonNeeded (11): `contract_end_differs`,
+    `confirmation_required` (its data carries the contract end), `contract_end_unknown`; Declined on an empty line.
+    """
+    stated = eligible.contract_end
+    if offered is not None and stated is not None and offered != stated:
+        raise _differs(eligible, stated, offered)
+    expected = offered or stated
+    if request.confirm_contract_end is not None:
+        if expected is None:
+            raise _unknown(eligible)
+        if request.confirm_contract_end != expected:
+            raise _differs(eligible, request.confirm_contract_end, expected)
+        return expected, "offer" if offered else "user"
+    if not context.prompter.interactive:
+        if expected is None:
+            raise _unknown(eligible)
+        raise PersonNeeded(
+            _("The contract's end must be confirmed: {day}. Nothing was done.").format(day=show_day(expected)),
+            code="confirmation_required",
+            hint=_("Compare it with the contract, then add --confirm-contract-end {day}").format(
+                day=expected.isoformat()
+            ),
+            token=eligible.serial,
+            data={"contract_end": expected.isoformat(), "old_serial": eligible.certificate.serial},
+        )
+    return _typed(context, eligible, expected), "offer" if offered else "user"
+
+
+def _typed(context: Context, eligible: Eligible, expected: date | None) -> date:
+    question = _(
+        "[ ] We confirm. Type the contract's end (dd/mm/yyyy) to Confirm the certificate's information, empty Enter to stop: "
+    )
+    for _attempt in range(3):
+        text = context.prompter.line(question)
+        if not text:
+            raise Declined
+        day = parse_day(text)
+        if day is None:
+            context.prompter.warn(_("{text} is not a day. Write it as 31/12/2027.").format(text=text))
+            continue
+        if expected is not None and day != expected:
+            raise _differs(eligible, day, expected)
+        return day
+    raise UsageError(_("No day was given. Nothing was done."), code="bad_day", token=eligible.serial)
+
+
+def _differs(eligible: Eligible, stated: date, expected: date) -> PersonNeeded:
+    return PersonNeeded(
+        _("The day stated, {stated}, differs from the one {ca} gives, {expected}. Nothing was done.").format(
+            stated=show_day(stated), ca=eligible.authority.title, expected=show_day(expected)
+        ),
+        code="contract_end_differs",
+        hint=_("Compare it with the contract."),
+        token=eligible.serial,
+        data={"contract_end": expected.isoformat(), "old_serial": eligible.certificate.serial},
+    )
+
+
+def _unknown(eligible: Eligible) -> PersonNeeded:
+    return PersonNeeded(
+        _("The contract's end is not known: --confirm-contract-end only confirms one that was stated."),
+        code="contract_end_unknown",
+        hint=_("Read the contract and add --contract-end DATE."),
+        token=eligible.serial,
+        data={"old_serial": eligible.certificate.serial, "contract_end": None},
+    )

@@ -1,0 +1,204 @@
+"""May this certificate be renewed, and is anything owed? Nothing is spent here: no PIN, no POST, no write to the token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from safetok.domain.authorities import Authority
+from safetok.domain.campaign import CampaignAnswer, CampaignVerdict
+from safetok.domain.certificates import Certificate
+from safetok.domain.times import end_of_day, last_usable_day, show_date, vietnamese_day
+from safetok.errors import PersonNeeded, UsageError
+from safetok.locale import _
+from safetok.workflows.renew.choose import Chosen
+from safetok.workflows.renew.request import RenewRequest
+
+if TYPE_CHECKING:
+    from safetok.workflows.context import Context
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eligible:
+    """A certificate that a request may be made for."""
+
+    chosen: Chosen
+    authority: Authority
+    verdict: CampaignVerdict
+    offered: bool  # the CA has an offer whose contents need the token's proof
+    contract_end: date | None  # as the user stated it, now or earlier
+
+    @property
+    def certificate(self) -> Certificate:
+        return self.chosen.certificate
+
+    @property
+    def name(self) -> str:
+        return self.certificate.subject_name
+
+    @property
+    def serial(self) -> str:
+        return self.chosen.token.info.serial
+
+
+@dataclass(frozen=True, kw_only=True)
+class NothingDue:
+    """A certificate for which there is nothing to do, and why."""
+
+    chosen: Chosen
+    reasons: tuple[str, ...]
+    contract_end: date | None = None
+
+
+def assess(context: Context, chosen: Chosen, request: RenewRequest) -> Eligible | NothingDue:
+    """Whether to go on, in the order of the renewal's design: revocation, endpoint, offer or stated contract end, expiry.
+
+    Raises CertificateRevoked (13), PersonNeeded (11), CaUnreachable (8), UsageError (2).
+    """
+    from safetok.store.settings import authority_of
+
+    if chosen.token.info.readable_only:
+        raise UsageError(
+            _("This token has no serial of its own (Token ID {serial!r}): it is shown, never logged in to.").format(
+                serial=chosen.token.info.serial
+            ),
+            code="token_without_serial",
+            hint=_("Plug in this token alone, or ask its maker."),
+        )
+    certificate = chosen.certificate
+    authority = authority_of(certificate, context.settings)
+    if authority is not None:
+        from safetok.workflows.check import before_renewal
+
+        before_renewal(context, certificate, authority)
+    stated = _stated_end(context, certificate, request)
+    verdict = judge(context, certificate, authority, stated)
+    if authority is None or not authority.has_endpoint:
+        if verdict.answer in {CampaignAnswer.NO, CampaignAnswer.DONE}:
+            return NothingDue(chosen=chosen, reasons=verdict.reasons, contract_end=stated)
+        raise _no_endpoint(authority, certificate, verdict)
+    if authority.offers_url:
+        offered = _public_offer(context, authority, certificate)
+        if not offered:
+            return _by_campaign(chosen, authority, verdict, stated)
+    else:
+        offered = False
+        _needs_stated_end(certificate, request, stated)
+        if stated and last_usable_day(certificate.not_after) >= stated:
+            reason = _("This certificate already reaches the contract's end ({day}).").format(
+                day=show_date(certificate.not_after)
+            )
+            return NothingDue(chosen=chosen, reasons=(reason,), contract_end=stated)
+    _expired_refused(context.now(), certificate, authority, offered=offered)
+    return Eligible(chosen=chosen, authority=authority, verdict=verdict, offered=offered, contract_end=stated)
+
+
+def judge(
+    context: Context, certificate: Certificate, authority: Authority | None, contract_end: date | None
+) -> CampaignVerdict:
+    """What the programmes in knowledge say of this certificate."""
+    from safetok.domain import campaign
+    from safetok.knowledge import load
+
+    name = authority.name if authority else None
+    campaigns = load.campaigns()
+    own = next((c for c in campaigns if c.authority == name), campaigns[0])
+    return campaign.judge(
+        certificate, own, contract_end=contract_end, today=vietnamese_day(context.now()), authority_name=name
+    )
+
+
+def _stated_end(context: Context, certificate: Certificate, request: RenewRequest) -> date | None:
+    if request.contract_end is not None:
+        return request.contract_end
+    from safetok.store.inventory import Inventory
+
+    return Inventory(context.database).contract_end(certificate.sha256)
+
+
+def _public_offer(context: Context, authority: Authority, certificate: Certificate) -> bool:
+    from safetok.ca.offers import public_offer
+    from safetok.errors import CaUnreachable
+
+    try:
+        offer = public_offer(context.http, authority, certificate)
+    except CaUnreachable as error:
+        raise CaUnreachable(
+            _("{ca} cannot be reached. No PIN was asked for, nothing was changed.").format(ca=authority.title),
+            hint=_("Check the network and run it again later. ({why})").format(why=error.message),
+            data={"authority": authority.name},
+        ) from error
+    if not context.dry_run:
+        from safetok.store.answers import Answers
+
+        Answers(context.database).put_offer(certificate.sha256, offer, context.now())
+    return offer.exists
+
+
+def _by_campaign(chosen: Chosen, authority: Authority, verdict: CampaignVerdict, stated: date | None) -> NothingDue:
+    """No offer: the programme decides. Raises PersonNeeded when it cannot say no."""
+    if verdict.answer in {CampaignAnswer.NO, CampaignAnswer.DONE}:
+        return NothingDue(chosen=chosen, reasons=verdict.reasons, contract_end=stated)
+    codes = {CampaignAnswer.UNKNOWN: "campaign_unknown", CampaignAnswer.OVER: "contract_over"}
+    if verdict.answer is CampaignAnswer.YES:
+        message = _("{ca} shows no top-up offer for this certificate, though the programme's conditions hold.").format(
+            ca=authority.title
+        )
+    else:
+        message = " ".join(verdict.reasons)
+    raise PersonNeeded(
+        message,
+        code=codes.get(verdict.answer, "no_offer"),
+        hint=_("Ask {ca}: {contact}").format(ca=authority.title, contact=authority.contacts.hotline or "?"),
+        token=chosen.token.info.serial,
+        data={"reasons": list(verdict.reasons), "authority": authority.name},
+    )
+
+
+def _no_endpoint(authority: Authority | None, certificate: Certificate, verdict: CampaignVerdict) -> PersonNeeded:
+    if authority is None:
+        return PersonNeeded(
+            _("safetok does not know a renewal endpoint of {issuer}.").format(issuer=certificate.issuer_name),
+            code="no_endpoint",
+            hint=_("Set one in settings.toml ([authorities.NAME]), or renew by mail: safetok renew --csr FILE"),
+        )
+    return PersonNeeded(
+        _("safetok has no renewal endpoint of {ca} (it is not published).").format(ca=authority.title),
+        code="no_endpoint",
+        hint=_(
+            "Do it in the CA's own Token Manager (SAFE-CA: V1: double-click the S at the bottom right; V2: it opens by "
+            "itself), then run `safetok status`: safetok notices the new certificate, opens the agency list and "
+            "counts the 24 hours."
+        ),
+        data={"reasons": list(verdict.reasons), "authority": authority.name},
+    )
+
+
+def _needs_stated_end(certificate: Certificate, request: RenewRequest, stated: date | None) -> None:
+    if stated is None and request.confirm_contract_end is not None:
+        raise PersonNeeded(
+            _("The contract's end is not known: --confirm-contract-end only confirms one that was stated."),
+            code="contract_end_unknown",
+            hint=_("Read the contract and add --contract-end DATE."),
+            data={"old_serial": certificate.serial},
+        )
+
+
+def _expired_refused(now: datetime, certificate: Certificate, authority: Authority, *, offered: bool) -> None:
+    if now <= certificate.not_after or offered or authority.renew_expired:
+        return
+    raise PersonNeeded(
+        _("The certificate expired on {day}, and {ca} is not known to renew an expired one.").format(
+            day=show_date(certificate.not_after), ca=authority.title
+        ),
+        code="certificate_expired",
+        hint=_("Ask {ca}: {contact}").format(ca=authority.title, contact=authority.contacts.hotline or "?"),
+        data={"authority": authority.name},
+    )
+
+
+def requested_end(contract_end: date, issuer_end: datetime | None) -> datetime:
+    """What is asked for without an offer: the contract end's last second, not after the issuing CA's own end."""
+    wanted = end_of_day(contract_end)
+    return min(wanted, issuer_end) if issuer_end else wanted

@@ -1,0 +1,61 @@
+"""How a renewal ends: registrations opened with its last commit, files handed over; or our own key destroyed."""
+
+from __future__ import annotations
+
+from safetok.domain import certificates
+from safetok.errors import SafetokError
+from safetok.locale import _
+from safetok.workflows.renew.run import Run, token_step
+
+
+def finish(run: Run) -> None:
+    """ACKNOWLEDGED: DONE and the open registrations are one commit; the files follow and can be made again."""
+    with run.context.database.transaction():
+        complete(run)
+    hand_over(run)
+
+
+def complete(run: Run) -> None:
+    """DONE, and one registration at each agency the company uses. The caller holds the transaction."""
+    from safetok.knowledge import load
+    from safetok.store.registrations import Registrations
+
+    context = run.context
+    registrations = Registrations(context.database)
+    new = certificates.parse(run.renewal.certificate)
+    rows = registrations.plan_for(new, (*load.agencies(), *registrations.agencies_added()), context.now())
+    run.renewal = run.journal.finish(run.renewal, rows, now=context.now(), hold=None, cleaned=True)
+
+
+def hand_over(run: Run) -> None:
+    """Export both certificates and the fields the agencies ask for. A failure is told, and never undoes the renewal."""
+    from safetok.workflows.export import write_kit
+
+    try:
+        run.update(kit=str(write_kit(run.context, run.renewal)))
+    except (SafetokError, OSError) as error:
+        run.context.prompter.warn(
+            _("The renewal is done; its files could not be written ({why}). Make them with: safetok export").format(
+                why=error
+            )
+        )
+
+
+def reject_and_clean(run: Run) -> None:
+    """UNTRUSTED: the rejecting certConf is sent until the CA has it, answers under its signature, or the time is over."""
+    from safetok.workflows.renew.sending import send_confirmation
+
+    confirm_by = run.renewal.confirm_by
+    if confirm_by is None or run.context.now() < confirm_by:
+        send_confirmation(run)
+    clean(run)
+
+
+def clean(run: Run) -> None:
+    """Destroy the key pair this renewal made, if it made one; never anything else. Repeatable."""
+    renewal = run.renewal
+    if renewal.key_plan == "new" and renewal.key_id:
+        session = run.session()
+        with token_step(run, _("removing the unused key")):
+            session.destroy_keys(renewal.key_id)
+    run.update(cleaned=True)

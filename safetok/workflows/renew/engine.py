@@ -1,0 +1,71 @@
+"""Carries a renewal from the state its row holds to an end, or to a rest that a later run resumes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from safetok.domain.renewal import ENDS, Renewal, State
+from safetok.errors import CaRefused, NotTrusted, PersonNeeded, SafetokError
+from safetok.locale import _
+from safetok.workflows.renew import ending, keys, sending, writing
+from safetok.workflows.renew.request import result_of
+from safetok.workflows.renew.run import Held, Run
+
+STEPS: dict[State, Callable[[Run], None]] = {
+    State.CONFIRMED: keys.prepare,
+    State.KEY_MADE: keys.build_request,
+    State.REQUESTED: sending.send_request,
+    State.PENDING: sending.poll,
+    State.ISSUED: sending.verify_stored,
+    State.VERIFIED: writing.write_and_prove,
+    State.WRITTEN: writing.prove_again,
+    State.PROVEN: sending.confirm,
+    State.ACKNOWLEDGED: ending.finish,
+    State.UNTRUSTED: ending.reject_and_clean,
+    State.REJECTED: ending.clean,
+    State.LAPSED: ending.clean,
+    State.ABANDONED: ending.clean,
+}
+
+
+def carry_on(run: Run) -> Renewal:
+    """Take step after step until nothing is left to do. A rest is written down and raised with its own exit status.
+
+    Raises whatever the rest or the end means to the user: see `HOLD_EXITS` and `ENDS`; a renewal that reached DONE returns.
+    """
+    try:
+        while not run.renewal.finished:
+            STEPS[run.renewal.state](run)
+    except Held as held:
+        ended = end_error(run.renewal)  # an end whose clean-up must wait is told as the end it is
+        run.update(hold=held.hold, reason=run.renewal.reason if ended else held.error.message)
+        raise ended or _with_data(run.renewal, held.error) from held
+    except SafetokError as error:
+        raise _with_data(run.renewal, error) from error
+    finally:
+        run.close()
+    ended = end_error(run.renewal)
+    if ended is not None:
+        raise ended
+    return run.renewal
+
+
+def end_error(renewal: Renewal) -> SafetokError | None:
+    """What an end without a new certificate says, with its exit status; None for DONE, DECLINED and ABANDONED."""
+    state = renewal.state
+    if state not in ENDS or state in {State.DONE, State.DECLINED, State.ABANDONED}:
+        return None
+    kept = _("The old certificate is intact, nothing was written to the token.")
+    kinds: dict[State, tuple[type[SafetokError], str, str]] = {
+        State.REJECTED: (CaRefused, "ca_refused", _("The CA refused: {why}")),
+        State.UNTRUSTED: (NotTrusted, "not_trusted", _("The CA's answer is not to be trusted: {why}")),
+        State.LAPSED: (PersonNeeded, "lapsed", _("The CA has taken the new certificate back: {why}")),
+    }
+    kind, code, text = kinds[state]
+    return _with_data(renewal, kind(text.format(why=renewal.reason), code=code, hint=kept, token=renewal.token_serial))
+
+
+def _with_data(renewal: Renewal, error: SafetokError) -> SafetokError:
+    error.token = error.token or renewal.token_serial
+    error.data = {**result_of(renewal).data(), "authority": renewal.authority, **error.data}
+    return error

@@ -1,0 +1,87 @@
+"""The key the new certificate is for, and the request that is made with it."""
+
+from __future__ import annotations
+
+from safetok.domain.renewal import State
+from safetok.errors import PersonNeeded
+from safetok.locale import _
+from safetok.workflows.renew.run import Run, token_step
+
+
+def prepare(run: Run) -> None:
+    """CONFIRMED: the offer must still stand; then the same key, or a new pair as the row plans it."""
+    renewal, now = run.renewal, run.context.now()
+    if renewal.offer_expires is not None and now >= renewal.offer_expires:
+        run.advance(
+            State.ABANDONED, cleaned=renewal.key_plan == "same", reason=_("The offer expired before it was used.")
+        )
+        raise PersonNeeded(
+            _("The CA's offer expired before the request was sent. Nothing was requested."),
+            code="offer_expired",
+            hint=_("Run `safetok renew` again: the CA will make a new offer."),
+        )
+    if renewal.key_plan == "same":
+        _request_into(run, spki=run.old.spki)
+        return
+    session = run.session()
+    with token_step(run, _("making the key")):
+        spki = _made_before(run)
+        if spki is None:
+            run.context.prompter.say(_("The token is making a new key; this may take a minute."))
+            spki = session.generate(run.old.spki, cka_id=renewal.key_id, label=renewal.key_label)
+    with run.context.database.transaction():
+        run.advance(State.KEY_MADE, spki=spki)
+        _request_into(run, spki=spki)
+
+
+def build_request(run: Run) -> None:
+    """KEY_MADE: a fresh message for the key in the row."""
+    _request_into(run, spki=run.renewal.spki)
+
+
+def _made_before(run: Run) -> bytes | None:
+    """The pair an interrupted run made: found by CKA_ID, else label. A half-made one is destroyed; None: make one.
+
+    Raises PersonNeeded (`key_unclear`) when the token changed the ID and kept no label: nothing is destroyed then.
+    """
+    session, renewal = run.session(), run.renewal
+    keys = session.keys()
+    mine = [k for k in keys if k.cka_id == renewal.key_id] or [k for k in keys if k.label == renewal.key_label]
+    whole = next((k for k in mine if k.private and k.spki is not None), None)
+    if whole is not None and whole.spki is not None:
+        if whole.cka_id != renewal.key_id:
+            run.update(key_id=whole.cka_id)
+        return whole.spki
+    for half in mine:
+        session.destroy_keys(half.cka_id)
+    return None
+
+
+def _request_into(run: Run, *, spki: bytes) -> None:
+    from safetok.ca.cmp.requests import build_request as build
+
+    session, renewal, context = run.session(), run.renewal, run.context
+    with token_step(run, _("signing the request")):
+        old_key = session.private_key(run.old.spki)
+        new_key = old_key if spki == run.old.spki else session.private_key(spki)
+        opening = build(
+            run.authority.request,
+            old=run.old,
+            old_key=old_key,
+            new_spki=spki,
+            new_key=new_key,
+            not_after=renewal.requested_not_after,
+            endpoint=run.endpoint,
+            now=context.now(),
+            random=context.random,
+        )
+    run.advance(
+        State.REQUESTED,
+        spki=spki,
+        request=opening.der,
+        transaction_id=opening.transaction_id,
+        sender_nonce=opening.sender_nonce,
+        sent_count=1,
+        first_sent_at=context.now(),
+    )
+    run.sent_with_commit = True

@@ -1,0 +1,344 @@
+"""What goes to the CA and what comes back: the stored bytes are sent, the answer is stored before it is acted on."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from safetok.domain import certificates
+from safetok.domain.authorities import Validity
+from safetok.domain.renewal import Hold, Renewal, State
+from safetok.domain.revocation import RevocationAnswer
+from safetok.domain.times import show_instant
+from safetok.errors import CaUnreachable, CaWait, NotTrusted, PersonNeeded, UsageError
+from safetok.locale import _
+from safetok.workflows.renew import ending
+from safetok.workflows.renew.run import Held, Run, token_step
+
+if TYPE_CHECKING:
+    from safetok.ca.cmp.answers import Issued, Refused, Waiting
+
+
+def send_request(run: Run) -> None:
+    """REQUESTED: the stored message, the same bytes however often; `sent_count` is committed before each send."""
+    from safetok.ca.cmp.answers import Confirmed, Issued, Refused, Waiting, read_answer
+    from safetok.ca.cmp.transport import send
+
+    if run.sent_with_commit:
+        run.sent_with_commit = False
+    else:
+        run.update(sent_count=run.renewal.sent_count + 1)
+    renewal = run.renewal
+    try:
+        raw = send(run.context.http, run.endpoint, renewal.request, label=_label(run))
+        answer = read_answer(
+            raw,
+            endpoint=run.endpoint,
+            transaction_id=renewal.transaction_id,
+            nonces=frozenset({renewal.sender_nonce}),
+            old=run.old,
+            at=run.context.now(),
+        )
+    except (CaUnreachable, CaWait) as error:
+        raise _unreachable(error) from error
+    if isinstance(answer, Issued):
+        _issued(run, raw, answer)
+    elif isinstance(answer, Waiting):
+        _waiting(run, answer)
+    elif isinstance(answer, Refused):
+        _refused(run, answer)
+    else:
+        assert isinstance(answer, Confirmed)
+        raise _unreachable(CaUnreachable(_("The CA answered something else than was asked."), code="no_answer"))
+
+
+def poll(run: Run) -> None:
+    """PENDING: not before checkAfter; then a signed pollReq."""
+    from safetok.ca.cmp.answers import Issued, Refused, Waiting, read_answer
+    from safetok.ca.cmp.requests import build_poll
+    from safetok.ca.cmp.transport import send
+
+    renewal, context = run.renewal, run.context
+    if renewal.check_after is not None and context.now() < renewal.check_after:
+        raise _come_back(renewal.check_after)
+    session = run.session()
+    with token_step(run, _("asking for the result")):
+        der, nonce = build_poll(
+            old=run.old,
+            old_key=session.private_key(run.old.spki),
+            transaction_id=renewal.transaction_id,
+            recip_nonce=renewal.server_nonce,
+            endpoint=run.endpoint,
+            now=context.now(),
+            random=context.random,
+        )
+    run.update(poll_nonce=nonce)
+    try:
+        raw = send(context.http, run.endpoint, der)
+        answer = read_answer(
+            raw,
+            endpoint=run.endpoint,
+            transaction_id=renewal.transaction_id,
+            nonces=frozenset({nonce, renewal.sender_nonce}),
+            old=run.old,
+            at=context.now(),
+        )
+    except (CaUnreachable, CaWait) as error:
+        raise _unreachable(error) from error
+    if isinstance(answer, Issued):
+        _issued(run, raw, answer)
+    elif isinstance(answer, Waiting):
+        _waiting(run, answer)
+    elif isinstance(answer, Refused):
+        _refused(run, answer)
+    else:
+        raise _unreachable(CaUnreachable(_("The CA answered something else than was asked."), code="no_answer"))
+
+
+def verify_stored(run: Run) -> None:
+    """ISSUED on resume: the stored answer is verified again, at the time it was received."""
+    from safetok.ca.cmp.answers import Issued, read_answer
+
+    renewal = run.renewal
+    assert renewal.received_at is not None
+    answer = read_answer(
+        renewal.answer,
+        endpoint=run.endpoint,
+        transaction_id=renewal.transaction_id,
+        nonces=frozenset({renewal.sender_nonce, renewal.poll_nonce} - {b""}),
+        old=run.old,
+        at=renewal.received_at,
+    )
+    assert isinstance(answer, Issued)
+    _verify(run, answer)
+
+
+def _issued(run: Run, raw: bytes, answer: Issued) -> None:
+    """The answer is stored, and verified in the same commit: nothing outside happens between the two."""
+    now = run.context.now()
+    with run.context.database.transaction():
+        run.advance(
+            State.ISSUED,
+            answer=raw,
+            received_at=now,
+            confirm_by=answer.confirm_by,
+            certificate=answer.certificate,
+            server_nonce=answer.server_nonce,
+        )
+        _verify(run, answer)
+
+
+def _verify(run: Run, answer: Issued) -> None:
+    from safetok.trust.answer import verify_answer
+
+    renewal = run.renewal
+    assert renewal.received_at is not None
+    try:
+        new = certificates.parse(answer.certificate)
+        chain = verify_answer(
+            new,
+            old=run.old,
+            spki=renewal.spki,
+            issuers=run.issuers,
+            anchors=run.anchors,
+            extra=answer.extra,
+            requested_not_after=renewal.requested_not_after,
+            validity=validity_of(run),
+            min_not_after=renewal.min_not_after,
+            at=renewal.received_at,
+        )
+    except (NotTrusted, UsageError) as error:
+        fail_info = str(error.data.get("fail_info", "badCertTemplate"))
+        run.advance(
+            State.UNTRUSTED,
+            reason=error.message,
+            confirmation=signed_confirmation(run, answer.certificate, accept=False, fail_info=fail_info),
+        )
+        return
+    run.advance(
+        State.VERIFIED, certificate=new.der, chain=tuple(c.der for c in chain[1:]), receipt=_implicit(run, answer)
+    )
+
+
+def validity_of(run: Run) -> Validity:
+    """`exact` or `ca`: the authority's word, else exact with an offer and ca without; p10cr cannot ask for a date."""
+    if run.authority.request == "p10cr":
+        return "ca"
+    return run.authority.validity or ("exact" if run.renewal.contract_end_by == "offer" else "ca")
+
+
+def _implicit(run: Run, answer: Issued) -> str:
+    """Implicit confirmation counts only when the authority was told to give it; granted unasked, certConf is still sent."""
+    return "implicit" if answer.implicit and run.authority.implicit_confirm else ""
+
+
+def signed_confirmation(run: Run, certificate: bytes, *, accept: bool, fail_info: str = "") -> bytes:
+    """The certConf for this certificate, signed by the old key while the session is open (or opened for it)."""
+    from safetok.ca.cmp.requests import build_confirmation
+
+    renewal, context = run.renewal, run.context
+    with token_step(run, _("signing the confirmation")):
+        return build_confirmation(
+            old=run.old,
+            old_key=run.session().private_key(run.old.spki),
+            certificate=certificate,
+            accept=accept,
+            fail_info=fail_info,
+            transaction_id=renewal.transaction_id,
+            recip_nonce=renewal.server_nonce,
+            endpoint=run.endpoint,
+            now=context.now(),
+            random=context.random,
+        )
+
+
+def confirm(run: Run) -> None:
+    """PROVEN: the stored certConf, again and again until the CA says it has it. Needs neither token nor PIN."""
+    from safetok.ca.cmp.answers import Confirmed
+
+    if run.renewal.receipt == "implicit":
+        _acknowledged(run, "implicit")
+        return
+    answer = send_confirmation(run)
+    if isinstance(answer, Confirmed):
+        _acknowledged(run, "seen")
+        return
+    _by_status(run)
+
+
+def send_confirmation(run: Run) -> object:
+    """Send the stored certConf and read what comes back. Raises Held (CA_UNREACHABLE) when nothing usable does."""
+    from safetok.ca.cmp.answers import read_answer
+    from safetok.ca.cmp.requests import sender_nonce_of
+    from safetok.ca.cmp.transport import send
+
+    try:
+        raw = send(run.context.http, run.endpoint, run.renewal.confirmation)
+        return read_answer(
+            raw,
+            endpoint=run.endpoint,
+            transaction_id=run.renewal.transaction_id,
+            nonces=frozenset({sender_nonce_of(run.renewal.confirmation)}),
+            old=run.old,
+            at=run.context.now(),
+        )
+    except (CaUnreachable, CaWait) as error:
+        raise _unreachable(error) from error
+
+
+def _by_status(run: Run) -> None:
+    """The CA did not confirm: the new certificate's own status decides, not the reason it gave."""
+    revocation = new_status(run)
+    if revocation is RevocationAnswer.GOOD:
+        _acknowledged(run, "seen")
+    elif revocation in {RevocationAnswer.REVOKED, RevocationAnswer.SUSPENDED}:
+        run.advance(State.LAPSED, reason=_("its confirmation came too late; the new certificate is revoked."))
+    elif _has_no_status(run) and _sent_in_time(run.renewal):
+        _acknowledged(run, "unseen")
+    else:
+        raise Held(
+            Hold.PENDING,
+            CaWait(
+                _("The CA has not confirmed the new certificate, and its status cannot be checked now."),
+                code="receipt_unseen",
+                hint=_("Both certificates are on the token. Later: safetok renew --resume"),
+            ),
+        )
+
+
+def new_status(run: Run) -> RevocationAnswer:
+    """What OCSP or CRL says of the new certificate now."""
+    from safetok.trust.revocation import check
+
+    new = certificates.parse(run.renewal.certificate)
+    return check(
+        new,
+        issuers=run.issuers,
+        http=run.context.http,
+        now=run.context.now(),
+        private_addresses=run.authority.private_addresses,
+    ).answer
+
+
+def _acknowledged(run: Run, receipt: str) -> None:
+    """The CA's word and the open registrations are one commit: nothing outside happens between them."""
+    with run.context.database.transaction():
+        run.advance(State.ACKNOWLEDGED, receipt=receipt)
+        ending.complete(run)
+    ending.hand_over(run)
+
+
+def _sent_in_time(renewal: Renewal) -> bool:
+    sent = renewal.confirmation_sent_at
+    return sent is not None and (renewal.confirm_by is None or sent < renewal.confirm_by)
+
+
+def _has_no_status(run: Run) -> bool:
+    from safetok.trust.revocation import sources
+
+    return not sources(certificates.parse(run.renewal.certificate))
+
+
+def _waiting(run: Run, answer: Waiting) -> None:
+    due = run.context.now() + timedelta(seconds=answer.check_after)
+    if run.renewal.state is State.PENDING:
+        run.update(check_after=due, server_nonce=answer.server_nonce)
+    else:
+        run.advance(State.PENDING, check_after=due, server_nonce=answer.server_nonce)
+    raise _come_back(due, answer.text)
+
+
+def _refused(run: Run, answer: Refused) -> None:
+    """A refusal under the CA's signature ends a request sent once; after that it may be the echo of one that worked."""
+    said = answer.text or ", ".join(answer.fail_info)
+    if answer.temporary:
+        raise Held(
+            Hold.CA_UNREACHABLE,
+            CaUnreachable(
+                _("The CA cannot serve now: {why}").format(why=said),
+                code="ca_busy",
+                hint=_("Your progress is kept. Later: safetok renew --resume"),
+            ),
+        )
+    if run.renewal.sent_count == 1:
+        run.advance(State.REJECTED, reason=said, cleaned=run.renewal.key_plan == "same")
+        return
+    raise Held(
+        Hold.ANSWER_LOST,
+        PersonNeeded(
+            _("The CA refuses a request that was sent {n} times: {why}. The certificate may have been issued.").format(
+                n=run.renewal.sent_count, why=said
+            ),
+            code="answer_lost",
+            hint=_("Give the CA this transaction number: {id}. Only --new-request asks again.").format(
+                id=run.renewal.transaction_id.hex().upper()
+            ),
+        ),
+    )
+
+
+def _unreachable(error: CaUnreachable | CaWait) -> Held:
+    return Held(
+        Hold.CA_UNREACHABLE,
+        CaUnreachable(
+            _(
+                "The connection was lost after the request was sent ({why}). Your progress is kept, the old certificate is intact."
+            ).format(why=error.message),
+            code=error.code,
+            hint=_("`safetok renew --resume` asks for the result again; it does not ask for a second certificate."),
+        ),
+    )
+
+
+def _come_back(due: datetime, text: str = "") -> Held:
+    message = _("The CA is still working on it. Come back at {when}.").format(when=show_instant(due))
+    return Held(
+        Hold.PENDING,
+        CaWait(
+            f"{message} {text}".strip(), hint=_("Then: safetok renew --resume"), data={"check_after": due.isoformat()}
+        ),
+    )
+
+
+def _label(run: Run) -> str:
+    return {"kur": "kur", "p10cr": "p10", "cr": "cr"}[run.authority.request]

@@ -1,0 +1,325 @@
+"""`safetok renew`: choose, check, ask, and then carry on to the end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from safetok.domain.campaign import CampaignAnswer
+from safetok.domain.renewal import Hold, Renewal, State
+from safetok.domain.tokens import KeyPresence
+from safetok.errors import CaUnreachable, NotTrusted, PersonNeeded
+from safetok.locale import _
+from safetok.workflows.context import free_space
+from safetok.workflows.pins import log_in
+from safetok.workflows.renew import consent
+from safetok.workflows.renew.choose import Chosen, choose
+from safetok.workflows.renew.consent import Declined
+from safetok.workflows.renew.eligibility import Eligible, NothingDue, assess, requested_end
+from safetok.workflows.renew.engine import carry_on
+from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of, shortfall
+from safetok.workflows.renew.run import Run
+
+if TYPE_CHECKING:
+    from safetok.store.journal import Journal
+    from safetok.tokens.tokens import Session, Tokens
+    from safetok.workflows.context import Context
+
+NEEDED_ON_TOKEN = 4096  # bytes: a certificate with its attributes; RSA key pairs need less than twice that
+
+
+def renew(context: Context, request: RenewRequest) -> RenewResult:
+    """One token's certificate, from the offer to the open registrations. A token with an unfinished renewal continues that one.
+
+    Raises every error of the contract with scripts; see `engine.carry_on` and the steps of `assess` and `consent`.
+    """
+    from safetok.store.inventory import Inventory
+    from safetok.store.journal import Journal
+
+    with context.tokens() as tokens:
+        reading = tokens.read()
+        inventory = Inventory(context.database)
+        if not context.dry_run:
+            inventory.record(reading, context.now())
+        journal = Journal(context.database)
+        chosen = choose(context, reading, serial=request.serial, cert=request.cert, mst=request.mst)
+        unfinished = journal.unfinished(chosen.token.info.serial)
+        if unfinished and request.new_request:
+            give_up_lost(context, unfinished[0])
+        elif unfinished and not context.dry_run:
+            context.prompter.say(
+                _("A renewal of this token is unfinished: carrying on with it ({id}, {state}).").format(
+                    id=unfinished[0].id, state=unfinished[0].state.value
+                )
+            )
+            return resume_one(context, unfinished[0], request, tokens)
+        if (adopted := _adoption(context, chosen, request)) is not None:
+            return adopted
+        eligible = assess(context, chosen, request)
+        if isinstance(eligible, NothingDue):
+            return _nothing_due(eligible)
+        return _begin(context, tokens, journal, eligible, request)
+
+
+def _begin(
+    context: Context, tokens: Tokens, journal: Journal, eligible: Eligible, request: RenewRequest
+) -> RenewResult:
+    if eligible.chosen.stored.key is KeyPresence.ABSENT:
+        raise PersonNeeded(
+            _("The key of this certificate is not on the token: it cannot be renewed here."),
+            code="key_absent",
+            hint=_("Plug in the token that holds the key, or ask {ca}.").format(ca=eligible.authority.title),
+            token=eligible.serial,
+        )
+    try:
+        consent.show_notes(context, eligible, request)
+        _reachable(context, eligible)
+        free_space(context)
+        if not eligible.offered and not context.prompter.interactive:
+            consent.confirm_contract_end(context, eligible, request, None)
+        if context.dry_run:
+            return _would_renew(eligible)
+        with tokens.session(eligible.serial) as session:
+            _fit_to_write(eligible, session)
+            log_in(context, session, request.pin, name=eligible.name, authority=eligible.authority)
+            run = _confirmed(context, tokens, journal=journal, eligible=eligible, request=request, session=session)
+            return result_of(carry_on(run))
+    except Declined:
+        return RenewResult(
+            token=eligible.serial,
+            state=State.DECLINED.value,
+            name=eligible.name,
+            old_serial=eligible.certificate.serial,
+            contract_end=eligible.contract_end,
+            reasons=(_("Stopped as you asked. Nothing was done."),),
+        )
+
+
+def _confirmed(
+    context: Context,
+    tokens: Tokens,
+    *,
+    journal: Journal,
+    eligible: Eligible,
+    request: RenewRequest,
+    session: Session,
+) -> Run:
+    """Accept, the private offer, details, the second confirmation; then the row, from CONFIRMED on."""
+    consent.accept(context, request)
+    offer = None
+    if eligible.offered:
+        from safetok.ca.offers import private_offer
+
+        offer = private_offer(
+            context.http,
+            eligible.authority,
+            eligible.certificate,
+            session.private_key(eligible.certificate.spki),
+            now=context.now(),
+            random=context.random,
+        )
+    run = Run(
+        context=context,
+        journal=journal,
+        tokens=tokens,
+        renewal=_planned(context, eligible, request),
+        authority=eligible.authority,
+        pin=request.pin,
+    )
+    run.lend(session)
+    if offer is not None:
+        consent.show_details(
+            context, eligible, contract_end=offer.contract_end, not_after=offer.new_not_after, asked=False
+        )
+    day, by = consent.confirm_contract_end(context, eligible, request, offer.contract_end if offer else None)
+    if offer is not None:
+        not_after = offer.new_not_after
+    else:
+        now = context.now()
+        issuer_end = max((c.not_after for c in run.issuers if c.not_before <= now), default=None)
+        not_after = requested_end(day, issuer_end)
+        consent.show_details(context, eligible, contract_end=day, not_after=not_after, asked=True)
+    run.renewal = replace(
+        run.renewal,
+        state=State.CONFIRMED,
+        offer_id=offer.offer_id if offer else "",
+        contract_number=offer.contract_number if offer else "",
+        contract_end=day,
+        contract_end_by="offer" if by == "offer" else "user",
+        requested_not_after=not_after,
+        offer_expires=offer.expires if offer else None,
+    )
+    run.renewal = journal.create(run.renewal)
+    return run
+
+
+def _planned(context: Context, eligible: Eligible, request: RenewRequest) -> Renewal:
+    now = context.now()
+    identity = context.random(4).hex()
+    old_key = eligible.chosen.stored.cka_id
+    return Renewal(
+        id=identity,
+        token_serial=eligible.serial,
+        authority=eligible.authority.name,
+        state=State.PLANNED,
+        created_at=now,
+        updated_at=now,
+        key_plan="new" if request.new_key else "same",
+        old_certificate=eligible.certificate.der,
+        old_serial=eligible.certificate.serial,
+        mst=eligible.certificate.mst,
+        min_not_after=request.min_not_after,
+        key_id=context.random(20) if request.new_key else old_key,
+        key_label=f"safetok {identity}",
+    )
+
+
+def run_of(context: Context, renewal: Renewal, request: RenewRequest, tokens: Tokens | None = None) -> Run:
+    """What carries an unfinished renewal on. Raises PersonNeeded when its CA is no longer in the settings."""
+    from safetok.store.journal import Journal
+
+    authority = context.settings.authorities.get(renewal.authority)
+    if authority is None:
+        raise PersonNeeded(
+            _("The settings no longer name {ca}, whose renewal {id} is unfinished.").format(
+                ca=renewal.authority, id=renewal.id
+            ),
+            code="authority_missing",
+            token=renewal.token_serial,
+        )
+    return Run(
+        context=context,
+        journal=Journal(context.database),
+        tokens=tokens,
+        renewal=renewal,
+        authority=authority,
+        pin=request.pin,
+    )
+
+
+def resume_one(context: Context, renewal: Renewal, request: RenewRequest, tokens: Tokens | None = None) -> RenewResult:
+    """Carry one unfinished renewal on."""
+    return result_of(carry_on(run_of(context, renewal, request, tokens)))
+
+
+def give_up_lost(context: Context, renewal: Renewal) -> None:
+    """--new-request: a renewal whose answer is lost for good makes room for another. The doubt stays in its row."""
+    from safetok.store.journal import Journal
+
+    if renewal.hold is not Hold.ANSWER_LOST:
+        raise PersonNeeded(
+            _("--new-request is only for a renewal whose answer was lost; this one is {state}.").format(
+                state=renewal.state.value
+            ),
+            code="not_lost",
+            hint=_("Carry it on: safetok renew --resume"),
+            token=renewal.token_serial,
+        )
+    Journal(context.database).advance(
+        renewal,
+        State.ABANDONED,
+        now=context.now(),
+        hold=None,
+        cleaned=renewal.key_plan == "same",
+        reason=_("its answer was lost; a new request was asked for"),
+    )
+
+
+def _adoption(context: Context, chosen: Chosen, request: RenewRequest) -> RenewResult | None:
+    """A new certificate that came by other means: its registrations are opened, with the person's yes."""
+    from safetok.workflows import adopt
+
+    found = next((a for a in adopt.appeared(context) if a.new.sha256 == chosen.certificate.sha256), None)
+    if found is None:
+        return None
+    certificate = chosen.certificate
+    opened = request.yes and not context.dry_run
+    if not opened and not context.dry_run and context.prompter.interactive:
+        opened = context.prompter.confirm(
+            _(
+                "New certificate of {name} seen: serial {old} -> {new}, valid to {day}. Open the list of agencies to update?"
+            ).format(
+                name=certificate.subject_name,
+                old=found.old.serial,
+                new=certificate.serial,
+                day=f"{certificate.not_after:%d/%m/%Y}",
+            ),
+            default=True,
+        )
+    count = adopt.adopt(context, found) if opened else 0
+    return RenewResult(
+        token=chosen.token.info.serial,
+        state="ADOPTED" if opened else "NOTHING_DUE",
+        name=certificate.subject_name,
+        old_serial=found.old.serial,
+        new_serial=certificate.serial,
+        not_before=certificate.not_before,
+        not_after=certificate.not_after,
+        agencies_open=count,
+        reasons=() if opened else (_("It has been topped up already. Take it over with: safetok certs adopt"),),
+    )
+
+
+def _nothing_due(due: NothingDue) -> RenewResult:
+    certificate = due.chosen.certificate
+    return RenewResult(
+        token=due.chosen.token.info.serial,
+        state="NOTHING_DUE",
+        name=certificate.subject_name,
+        old_serial=certificate.serial,
+        not_after=certificate.not_after,
+        contract_end=due.contract_end,
+        shortfall_days=shortfall(due.contract_end, certificate.not_after),
+        reasons=due.reasons,
+    )
+
+
+def _would_renew(eligible: Eligible) -> RenewResult:
+    reasons: tuple[str, ...] = (_("Dry run: a renewal would be asked for here. Nothing was sent, no PIN was used."),)
+    if eligible.verdict.answer is not CampaignAnswer.YES:
+        reasons += eligible.verdict.reasons
+    return RenewResult(
+        token=eligible.serial,
+        state="WOULD_RENEW",
+        name=eligible.name,
+        old_serial=eligible.certificate.serial,
+        not_after=eligible.certificate.not_after,
+        contract_end=eligible.contract_end,
+        reasons=reasons,
+    )
+
+
+def _reachable(context: Context, eligible: Eligible) -> None:
+    """Before a PIN is asked for: does the CA answer at all? Any HTTP status will do; an offer has shown it already."""
+    if eligible.offered:
+        return
+    try:
+        context.http.ca("GET", eligible.authority.url, tls_ca=eligible.authority.tls_ca)
+    except CaUnreachable as error:
+        raise CaUnreachable(
+            _("{ca} cannot be reached. No PIN was asked for, nothing was changed.").format(ca=eligible.authority.title),
+            hint=_("Check the network and run it again later. ({why})").format(why=error.message),
+            data={"authority": eligible.authority.name},
+        ) from error
+
+
+def _fit_to_write(eligible: Eligible, session: Session) -> None:
+    info = session.info
+    if info.write_protected:
+        raise NotTrusted(
+            _("The USB token {serial} is write-protected: a new certificate cannot be written.").format(
+                serial=info.serial
+            ),
+            code="write_protected",
+            hint=_("No PIN was used. Ask {ca}.").format(ca=eligible.authority.title),
+            token=info.serial,
+        )
+    if info.free_public is not None and info.free_public < NEEDED_ON_TOKEN:
+        raise NotTrusted(
+            _("The USB token {serial} has too little free memory for a second certificate ({n} bytes).").format(
+                serial=info.serial, n=info.free_public
+            ),
+            code="no_space",
+            hint=_("Nothing is deleted by itself. No PIN was used."),
+            token=info.serial,
+        )

@@ -1,0 +1,114 @@
+"""Renewals that wait: carry them on, list them, give one up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from safetok.domain import certificates
+from safetok.domain.renewal import Renewal, State
+from safetok.domain.times import rfc3339
+from safetok.errors import ExitStatus, PersonNeeded, SafetokError, UsageError, first_that_holds
+from safetok.locale import _
+from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of
+from safetok.workflows.renew.start import give_up_lost, resume_one, run_of
+
+if TYPE_CHECKING:
+    from safetok.workflows.context import Context
+
+_BEFORE_REQUEST = {State.PLANNED, State.ACCEPTED, State.CONFIRMED, State.KEY_MADE}
+_MAY_BE_ISSUED = {State.REQUESTED, State.PENDING}
+_REJECTABLE = {State.ISSUED, State.VERIFIED, State.WRITTEN, State.PROVEN}
+
+
+def resume(context: Context, request: RenewRequest) -> tuple[list[RenewResult], list[SafetokError]]:
+    """Carry every unfinished renewal on (only `request.serial`'s when it is given). One that waits never stops the others."""
+    from safetok.store.journal import Journal
+
+    done: list[RenewResult] = []
+    failed: list[SafetokError] = []
+    for renewal in Journal(context.database).unfinished(request.serial):
+        try:
+            if request.new_request:
+                give_up_lost(context, renewal)
+            done.append(resume_one(context, renewal, request))
+        except SafetokError as error:
+            failed.append(error)
+    return done, failed
+
+
+def resume_status(failed: list[SafetokError]) -> ExitStatus:
+    """One failure has its own exit status; of several, the first in the contract's order."""
+    return first_that_holds({error.exit_status for error in failed})
+
+
+def listed(context: Context) -> list[dict[str, Any]]:
+    """The unfinished renewals, oldest first, JSON-ready."""
+    from safetok.store.journal import Journal
+
+    return [_row(renewal) for renewal in Journal(context.database).unfinished()]
+
+
+def _row(renewal: Renewal) -> dict[str, Any]:
+    old = certificates.parse(renewal.old_certificate)
+    return {
+        **result_of(renewal).data(),
+        "name": old.subject_name,
+        "mst": renewal.mst,
+        "hold": renewal.hold.value if renewal.hold else None,
+        "reason": renewal.reason,
+        "created_at": rfc3339(renewal.created_at),
+        "check_after": rfc3339(renewal.check_after) if renewal.check_after else None,
+        "transaction_id": renewal.transaction_id.hex().upper() or None,
+    }
+
+
+def abandon(context: Context, identity: str, request: RenewRequest, *, force: bool) -> RenewResult:
+    """Give one renewal up: free before it was requested; with `force` once it was; a rejecting certConf first once issued.
+
+    Raises UsageError (`unknown_renewal`), PersonNeeded (`may_have_been_issued`, `too_late_to_abandon`).
+    """
+    from safetok.store.journal import Journal
+    from safetok.workflows.renew.engine import carry_on
+    from safetok.workflows.renew.sending import send_confirmation, signed_confirmation
+
+    journal = Journal(context.database)
+    found = [r for r in journal.unfinished() if r.id == identity]
+    if not found:
+        raise UsageError(
+            _("No unfinished renewal is called {id}.").format(id=identity),
+            code="unknown_renewal",
+            hint=_("See them: safetok renew --list"),
+        )
+    renewal = found[0]
+    if renewal.state in _MAY_BE_ISSUED and not force:
+        raise PersonNeeded(
+            _("The request was sent: a certificate may have been issued. It is given up only with --force."),
+            code="may_have_been_issued",
+            hint=_("First try: safetok renew --resume"),
+            token=renewal.token_serial,
+        )
+    if renewal.state not in _BEFORE_REQUEST | _MAY_BE_ISSUED | _REJECTABLE:
+        raise PersonNeeded(
+            _("This renewal is too far to be given up ({state}).").format(state=renewal.state.value),
+            code="too_late_to_abandon",
+            hint=_("Finish it: safetok renew --resume"),
+            token=renewal.token_serial,
+        )
+    run = run_of(context, renewal, request)
+    try:
+        if renewal.state in _REJECTABLE and renewal.route == "cmp":
+            rejecting = signed_confirmation(run, renewal.certificate, accept=False, fail_info="badRequest")
+            run.update(confirmation=rejecting)
+            send_confirmation(run)
+            if renewal.state in {State.WRITTEN, State.PROVEN}:
+                run.session().destroy_certificate(renewal.certificate, renewal.key_label)
+        run.advance(
+            State.ABANDONED,
+            reason=_("given up; a certificate may have been issued")
+            if renewal.state in _MAY_BE_ISSUED
+            else _("given up"),
+            cleaned=renewal.key_plan == "same",
+        )
+        return result_of(carry_on(run))
+    finally:
+        run.close()

@@ -1,0 +1,129 @@
+"""The new certificate goes beside the old one, is read back byte for byte, and must verify a signature of the token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from safetok.domain import certificates
+from safetok.domain.certificates import Certificate
+from safetok.domain.renewal import State
+from safetok.domain.revocation import RevocationAnswer
+from safetok.errors import NotTrusted
+from safetok.locale import _
+from safetok.workflows.renew import sending
+from safetok.workflows.renew.run import Run, token_step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from safetok.tokens.tokens import Session
+
+TEST_PREFIX = b"safetok test signature, no legal effect\x00"
+
+
+def write_and_prove(run: Run) -> None:
+    """VERIFIED: look first, then write; read back and test-sign; the confirmation is signed in the same open session."""
+    renewal = run.renewal
+    if _lapsed(run):
+        return
+    session = run.session()
+    key_id = _key_id(run, session)
+    with token_step(run, _("writing the certificate")):
+        place(session, renewal.certificate, cka_id=key_id, label=renewal.key_label)
+    _prove(run, session, through=(State.WRITTEN, State.PROVEN))
+
+
+def prove_again(run: Run) -> None:
+    """WRITTEN on resume: read back and test-sign again."""
+    if not _lapsed(run):
+        _prove(run, run.session(), through=(State.PROVEN,))
+
+
+def _prove(run: Run, session: Session, *, through: tuple[State, ...]) -> None:
+    renewal = run.renewal
+    new = certificates.parse(renewal.certificate)
+    with token_step(run, _("reading the certificate back")):
+        prove(session, new, random=run.context.random)
+    confirmation = b""
+    if renewal.receipt != "implicit" and renewal.route == "cmp":
+        confirmation = sending.signed_confirmation(run, renewal.certificate, accept=True)
+    with run.context.database.transaction():
+        for state in through[:-1]:
+            run.advance(state)
+        run.advance(through[-1], confirmation=confirmation, confirmation_sent_at=run.context.now())
+
+
+def place(session: Session, der: bytes, *, cka_id: bytes, label: str) -> None:
+    """Write `der` unless it is there already; an unreadable object with our own label is a half-written one and goes first.
+
+    Raises NotTrusted (`no_space`, `write_protected`, `write_failed`), NoToken, DriverFailed.
+    """
+    if session.find_certificate(der) is not None:
+        return
+    session.destroy_certificate(None, label)
+    session.write_certificate(der, cka_id=cka_id, label=label)
+
+
+def prove(session: Session, new: Certificate, *, random: Callable[[int], bytes]) -> None:
+    """The token gives back the same bytes, and its key signs what the new certificate verifies.
+
+    Raises NotTrusted (`write_failed`, `test_signature`).
+    """
+    if session.find_certificate(new.der) is None:
+        raise NotTrusted(
+            _("The certificate just written does not read back. The old one is intact."),
+            code="write_failed",
+            hint=_("Carry on with: safetok renew --resume"),
+        )
+    if not _signs(session, new, TEST_PREFIX + random(32)):
+        raise NotTrusted(
+            _("The token's key and the new certificate do not belong together. The old certificate is intact."),
+            code="test_signature",
+        )
+
+
+def _signs(session: Session, new: Certificate, message: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+    key, public = session.private_key(new.spki), new.x509().public_key()
+    try:
+        if isinstance(key, rsa.RSAPrivateKey) and isinstance(public, rsa.RSAPublicKey):
+            signature = key.sign(message, padding.PKCS1v15(), hashes.SHA256())
+            public.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
+        elif isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(public, ec.EllipticCurvePublicKey):
+            algorithm = ec.ECDSA(hashes.SHA256())
+            public.verify(key.sign(message, algorithm), message, algorithm)
+        else:
+            return False
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _key_id(run: Run, session: Session) -> bytes:
+    """CKA_ID of the key the certificate is for, so that other programs pair the two."""
+    renewal = run.renewal
+    if renewal.key_plan == "new":
+        return renewal.key_id
+    with token_step(run, _("looking for the key")):
+        for key in session.keys():
+            if key.spki == renewal.spki and key.cka_id:
+                return key.cka_id
+        old = session.find_certificate(renewal.old_certificate)
+    return old.cka_id if old is not None else b""
+
+
+def _lapsed(run: Run) -> bool:
+    """Whether the CA has taken the certificate back while it waited past the time to confirm."""
+    renewal = run.renewal
+    if renewal.confirm_by is None or run.context.now() < renewal.confirm_by:
+        return False
+    if sending.new_status(run) is not RevocationAnswer.REVOKED:
+        return False
+    run.advance(
+        State.LAPSED,
+        reason=_("it waited longer than the CA allows before its confirmation; ask for a new one."),
+    )
+    return True
