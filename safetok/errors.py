@@ -112,6 +112,15 @@ class CaUnreachable(SafetokError):
     default_code = "ca_unreachable"
 
 
+class NoAnswer(CaUnreachable):
+    """What came is not rightly an answer of the CA: unreadable, unprotected, a stranger's, not to our question (8).
+
+    Nothing follows from it: what was asked stays asked, and the same bytes are sent again later.
+    """
+
+    default_code = "no_answer"
+
+
 class CaWait(SafetokError):
     """The CA asks to come back later (9)."""
 

@@ -1,0 +1,234 @@
+"""One HTTP exchange, bounded in time and size, and what came of it.
+
+It runs in a thread of its own, so that whoever waits can end it: a server that drips one byte a second is cut off when
+the time is over, and so is a resolver that never answers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from safetok import __version__
+from safetok.errors import UsageError
+from safetok.locale import _
+from safetok.net.addresses import Target, addresses_of, look_before_proxy
+
+if TYPE_CHECKING:
+    import urllib3
+
+LONGEST_WAIT = 366 * 86_400  # seconds; a Retry-After beyond it says nothing a person could use
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """One answer; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def retry_after(self, now: datetime) -> int | None:
+        """Seconds to wait by the Retry-After header (RFC 9110 section 10.2.3, both forms); None when it says nothing."""
+        value = self.headers.get("retry-after", "").strip()
+        if value.isascii() and value.isdigit():
+            return min(int(value[:12]), LONGEST_WAIT)
+        instant = _http_date(value)
+        if instant is None:
+            return None
+        return min(max(0, round((instant - now).total_seconds())), LONGEST_WAIT)
+
+    @property
+    def date(self) -> datetime | None:
+        """When the server says it answered; None when it does not say."""
+        return _http_date(self.headers.get("date", ""))
+
+
+class Call(NamedTuple):
+    method: str
+    target: Target
+    body: bytes
+    headers: Mapping[str, str]
+    limit: int
+    tls_ca: Path | None
+    guarded: bool  # only public addresses
+
+
+class TooLarge(Exception):
+    """The body is longer than the caller takes."""
+
+
+_watching = threading.local()
+
+
+class _Sockets:
+    """The sockets of one exchange, so that whoever waits for it can end it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sockets: list[socket.socket] = []
+        self._over = False
+
+    def add(self, sock: socket.socket | None) -> None:
+        with self._lock:
+            if sock is not None:
+                self._sockets.append(sock)
+            if self._over:
+                self._end()
+
+    def end(self) -> None:
+        with self._lock:
+            self._over = True
+            self._end()
+
+    def _end(self) -> None:
+        for sock in self._sockets:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def within(seconds: float, work: Callable[[], Response]) -> Response:
+    """The result of `work`, or TimeoutError after `seconds`, whatever it is busy with."""
+    sockets, outcome = _Sockets(), queue.SimpleQueue[Response | BaseException]()
+
+    def run() -> None:
+        _watching.sockets = sockets
+        try:
+            outcome.put(work())
+        except BaseException as error:  # noqa: BLE001  (raised again where the result is waited for)
+            outcome.put(error)
+
+    threading.Thread(target=run, name="http", daemon=True).start()
+    try:
+        result = outcome.get(timeout=max(seconds, 0))
+    except BaseException as error:
+        sockets.end()
+        if isinstance(error, queue.Empty):
+            raise TimeoutError from None
+        raise
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def ask(manager: urllib3.PoolManager, call: Call, seconds: float, *, proxied: bool) -> Response:
+    """Send and read to the end. Raises urllib3's errors, OSError, ValueError, TooLarge and PrivateAddress."""
+    import urllib3
+
+    if call.guarded and proxied:
+        look_before_proxy(call.target)
+    headers = {"Accept-Encoding": "identity", "User-Agent": f"safetok/{__version__}", **call.headers}
+    answer = manager.urlopen(
+        call.method,
+        call.target.url,
+        body=call.body if call.method != "GET" else None,
+        headers=headers,
+        redirect=False,
+        retries=False,
+        preload_content=False,
+        decode_content=False,
+        timeout=urllib3.Timeout(total=max(seconds, 0.001)),
+    )
+    try:
+        body = b"".join(_pieces(answer, call.limit))
+    except BaseException:
+        answer.close()
+        raise
+    answer.release_conn()
+    return Response(
+        status=answer.status, headers={name.lower(): value for name, value in answer.headers.items()}, body=body
+    )
+
+
+def _pieces(answer: urllib3.BaseHTTPResponse, limit: int) -> Iterator[bytes]:
+    if answer.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+        raise ValueError("compressed, though it was not asked for")
+    length = answer.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length[:20]) > limit:
+        raise TooLarge
+    taken = 0
+    for piece in answer.stream(_CHUNK, decode_content=False):
+        taken += len(piece)
+        if taken > limit:
+            raise TooLarge
+        yield piece
+
+
+def pool_classes(*, guarded: bool) -> dict[str, Any]:
+    """urllib3's pools over connections that can be ended from outside and, when guarded, only reach public addresses."""
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+    from urllib3.util.connection import create_connection
+
+    class Watched:
+        sock: socket.socket | None
+        host: str
+        port: int
+        timeout: float | None
+        socket_options: Any
+
+        def _new_conn(self) -> socket.socket:
+            last: OSError | None = None
+            for address in addresses_of(self.host, self.port, guarded=guarded):
+                try:
+                    sock = create_connection((address, self.port), self.timeout, socket_options=self.socket_options)
+                except OSError as error:
+                    last = error
+                else:
+                    _watching.sockets.add(sock)
+                    return sock
+            if isinstance(last, TimeoutError):
+                raise ConnectTimeoutError(self, str(last)) from last
+            raise NewConnectionError(self, str(last)) from last  # type: ignore[arg-type]
+
+        def connect(self) -> None:
+            super().connect()  # type: ignore[misc]
+            _watching.sockets.add(self.sock)
+
+        def request(self, *args: Any, **kwargs: Any) -> None:
+            _watching.sockets.add(self.sock)  # one that was kept open
+            super().request(*args, **kwargs)  # type: ignore[misc]
+
+    class Plain(Watched, HTTPConnection):
+        pass
+
+    class Secure(Watched, HTTPSConnection):
+        pass
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}
+
+
+def tls_context(tls_ca: Path | None) -> ssl.SSLContext:
+    """The system's roots, or `tls_ca` instead of them. Raises UsageError when that file cannot be used."""
+    try:
+        return ssl.create_default_context(cafile=str(tls_ca) if tls_ca else None)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(
+            _("The file of TLS roots cannot be used: {path}").format(path=tls_ca), code="bad_tls_ca"
+        ) from error
+
+
+def _http_date(value: str) -> datetime | None:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        instant = parsedate_to_datetime(value)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
