@@ -1,0 +1,45 @@
+"""What CAs last said of a certificate, with the moment they were asked: offers and revocation for a `status` without network."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime
+
+from safetok.domain.offers import PublicOffer
+from safetok.domain.revocation import Revocation, RevocationAnswer
+from safetok.store import encoding
+from safetok.store.database import Database
+
+
+class Answers:
+    """The last answers, by the certificate's SHA-256."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def offer(self, sha256: str) -> tuple[PublicOffer, datetime] | None:
+        """The last public offer and when it was asked for; None when never."""
+        row = self._db.row("SELECT * FROM offers WHERE sha256 = ?", (sha256,))
+        return row and (PublicOffer(**encoding.load(row["body"])), datetime.fromisoformat(row["checked_at"]))
+
+    def put_offer(self, sha256: str, offer: PublicOffer, checked_at: datetime) -> None:
+        """Keep the answer in place of the last one."""
+        self._put("offers", sha256, dataclasses.asdict(offer), checked_at)
+
+    def revocation(self, sha256: str) -> Revocation | None:
+        """The last revocation answer, `checked_at` in it; None when never asked."""
+        row = self._db.row("SELECT * FROM revocations WHERE sha256 = ?", (sha256,))
+        if row is None:
+            return None
+        kept = encoding.load(row["body"])
+        return Revocation(**{**kept, "answer": RevocationAnswer(kept["answer"])})
+
+    def put_revocation(self, sha256: str, revocation: Revocation) -> None:
+        """Keep the answer in place of the last one."""
+        self._put("revocations", sha256, dataclasses.asdict(revocation), revocation.checked_at)
+
+    def _put(self, table: str, sha256: str, body: dict[str, object], checked_at: datetime) -> None:
+        self._db.run(
+            f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",  # noqa: S608  (two names, both ours)
+            (sha256, encoding.dump(body), checked_at.isoformat()),
+        )

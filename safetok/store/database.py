@@ -1,0 +1,258 @@
+"""The one place that opens the state's SQLite file: durable commits, forward migrations, and read-only looks that touch nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from safetok.errors import SafetokError, Unexpected, UsageError
+from safetok.locale import _
+from safetok.store import schema
+
+if TYPE_CHECKING:
+    import sqlite3
+
+BUSY_SECONDS = 10.0
+Row = Any  # sqlite3.Row: by name or by place
+Values = Sequence[object] | Mapping[str, object]
+
+
+class Database:
+    """`with Database(path) as db:`; the file is opened at the first use, so one that is not needed costs nothing.
+
+    WAL with synchronous=FULL: what `transaction()` committed survives a power cut. `read_only` creates and writes nothing:
+    where there is no file yet it is an empty store in memory. All its errors are errors.py's, codes `state_*`.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self.read_only = read_only
+        self._connection: sqlite3.Connection | None = None
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._scratch: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; the next use opens it again."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+            if self._scratch is not None:
+                self._scratch.cleanup()
+                self._scratch = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of it is committed durably at the end, or nothing. One inside another joins the outer: steps may share a commit."""
+        with self._lock:
+            self._depth += 1
+            try:
+                if self._depth > 1:
+                    yield
+                    return
+                self._do("BEGIN IMMEDIATE" if not self.read_only else "BEGIN")
+                try:
+                    yield
+                except BaseException:
+                    self._roll_back()
+                    raise
+                self._commit()
+            finally:
+                self._depth -= 1
+
+    def run(self, sql: str, values: Values = ()) -> int:
+        """Execute one change; returns the row id of an insert. Outside a transaction it is one of its own."""
+        return self._do(sql, values).lastrowid or 0
+
+    def rows(self, sql: str, values: Values = ()) -> list[Row]:
+        """Every row of a question, by name."""
+        with self._lock, self._translated():
+            return self._do(sql, values).fetchall()
+
+    def row(self, sql: str, values: Values = ()) -> Row | None:
+        """The first row of a question, None when there is none."""
+        with self._lock, self._translated():
+            return self._do(sql, values).fetchone()
+
+    def _do(self, sql: str, values: Values = ()) -> sqlite3.Cursor:
+        with self._lock, self._translated():
+            return self._open().execute(sql, values)
+
+    def _commit(self) -> None:
+        try:
+            self._do("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        connection = self._connection
+        if connection is not None and connection.in_transaction:
+            connection.rollback()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._opened_read_only() if self.read_only else self._opened()
+        return self._connection
+
+    def _opened(self) -> sqlite3.Connection:
+        from safetok.store.paths import private_folder
+
+        if not self.path.exists():
+            private_folder(self.path.parent)
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its -wal and -shm the same mode
+        else:
+            from safetok.store.paths import refuse_network
+
+            refuse_network(self.path.parent)
+        connection = self._connect(str(self.path))
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            if sys.platform == "darwin":  # there fsync alone leaves the data in the drive's cache
+                connection.execute("PRAGMA fullfsync = ON")
+                connection.execute("PRAGMA checkpoint_fullfsync = ON")
+            if self._version(connection) < schema.VERSION:
+                connection.execute("PRAGMA journal_mode = WAL")
+                _migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _opened_read_only(self) -> sqlite3.Connection:
+        """A look that changes no byte beside it, WAL or not.
+
+        Without a log beside it the file is whole (`immutable`); with one, the log's index is mapped read-only, and where a killed
+        run left a log without an index, a copy is read.
+        """
+        if not self.path.exists():
+            return self._empty()
+        log, index = Path(f"{self.path}-wal"), Path(f"{self.path}-shm")
+        if not log.exists() or not log.stat().st_size:
+            connection = self._connect(f"{self.path.as_uri()}?mode=ro&immutable=1", uri=True)
+        elif index.exists() and os.name == "posix":
+            connection = self._connect(f"{self.path.as_uri()}?mode=ro&readonly_shm=1", uri=True)
+        else:
+            connection = self._connect(str(self._copied(log)))
+        try:
+            if self._version(connection) < schema.VERSION:  # an older one: read a copy brought forward
+                source, connection = connection, self._connect(":memory:")
+                source.backup(connection)
+                source.close()
+                _migrate(connection)
+            connection.execute("PRAGMA query_only = ON")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _empty(self) -> sqlite3.Connection:
+        connection = self._connect(":memory:")
+        _migrate(connection)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    def _copied(self, log: Path) -> Path:
+        import shutil
+        import tempfile
+
+        self._scratch = tempfile.TemporaryDirectory(prefix="safetok-")
+        copy = Path(self._scratch.name) / "state.db"
+        shutil.copyfile(self.path, copy)
+        shutil.copyfile(log, f"{copy}-wal")
+        return copy
+
+    def _connect(self, name: str, *, uri: bool = False) -> sqlite3.Connection:
+        import sqlite3
+
+        connection = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=uri)
+        connection.row_factory = sqlite3.Row
+        return connection
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        """The schema's version; one newer than this program's is refused, so that nothing it keeps is lost."""
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if version > schema.VERSION:
+            raise UsageError(
+                _("The state {file} was written by a newer safetok (version {found}; this one knows {known}).").format(
+                    file=self.path, found=version, known=schema.VERSION
+                ),
+                code="state_newer",
+                hint=_("Install the newer safetok again. Nothing was changed."),
+            )
+        return version
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        import sqlite3
+
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise _translate(error, self.path) from error
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema forward in one transaction; another process may have done it meanwhile."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        for step in schema.STEPS[version:]:
+            for statement in step:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {max(version, schema.VERSION)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.rollback()
+        raise
+
+
+def _translate(error: Exception, path: Path) -> SafetokError:
+    import sqlite3
+
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = code & 0xFF if code is not None else None
+    if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return Unexpected(
+            _("Another safetok has been writing to {file} for too long.").format(file=path),
+            code="state_busy",
+            hint=_("Wait for it to finish, then run the command again."),
+        )
+    if primary == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == 28:  # noqa: PLR2004  (ENOSPC)
+        return Unexpected(
+            _("The disk is full: {file} could not be written. What was written before is kept.").format(file=path),
+            code="state_disk_full",
+            hint=_("Free some space on the disk, then run the command again."),
+        )
+    if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return Unexpected(
+            _("{file} is damaged or is not safetok's.").format(file=path),
+            code="state_damaged",
+            hint=_(
+                "Move it aside and keep it; certificates on tokens are untouched. Ask support before renewing again."
+            ),
+        )
+    if primary in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM} or isinstance(error, OSError):
+        return UsageError(
+            _("{file} cannot be opened or written: {why}.").format(file=path, why=error),
+            code="state_unusable",
+            hint=_("Set SAFETOK_HOME to a folder on this computer's own disk that you can write to."),
+        )
+    return Unexpected(_("{file} failed: {why}.").format(file=path, why=error), code="state_failed")

@@ -1,0 +1,212 @@
+"""The journal of renewals: every state is committed before the next side effect, and only the ways of domain.renewal are open."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from safetok.domain.agencies import Registration
+from safetok.domain.renewal import ENDS, FOLLOWS, Hold, Renewal, State
+from safetok.errors import Unexpected, UsageError
+from safetok.locale import _
+from safetok.store import encoding
+from safetok.store.database import Database, Row
+from safetok.store.registrations import put_registrations
+
+_TEXT = ("id", "token_serial", "authority", "old_serial", "mst")
+_INSTANTS = ("created_at", "updated_at")
+_BLOBS = ("old_certificate", "request", "answer", "certificate", "confirmation")
+_OWN = (*_TEXT, *_INSTANTS, *_BLOBS, "state", "hold", "chain")
+_COLUMNS = (*_OWN, "rest", "running", "unfinished", "certificate_sha256")
+_KEPT = tuple(field.name for field in dataclasses.fields(Renewal))
+_INSERT = f"INSERT INTO renewals ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{c}' for c in _COLUMNS)})"  # noqa: S608
+_UPDATE = f"UPDATE renewals SET {', '.join(f'{c} = :{c}' for c in _COLUMNS)} WHERE id = :id"  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One step of a renewal's way: the state it reached or stayed in, what it waits for, and why."""
+
+    at: datetime
+    state: State
+    hold: Hold | None
+    reason: str
+
+
+class Journal:
+    """Renewals by id. Every change is one durable commit; inside `db.transaction()` several share one."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def create(self, renewal: Renewal) -> Renewal:
+        """Keep a new renewal. Raises Unexpected `renewal_running` when its token and certificate already have one under way."""
+        with self._db.transaction():
+            running = self._db.row(
+                "SELECT id FROM renewals WHERE token_serial = ? AND old_serial = ? AND running = 1",
+                (renewal.token_serial, renewal.old_serial),
+            )
+            if running is not None:
+                raise Unexpected(
+                    _("A renewal of this certificate is already under way ({id}).").format(id=running["id"]),
+                    code="renewal_running",
+                    hint=_("Continue it with `safetok renew --resume`."),
+                    token=renewal.token_serial,
+                )
+            self._db.run(_INSERT, _encode(renewal))
+            self._event(renewal, renewal.created_at)
+        return renewal
+
+    def advance(
+        self,
+        renewal: Renewal,
+        state: State | Sequence[State],
+        *,
+        now: datetime,
+        hold: Hold | None = None,
+        **changes: Any,
+    ) -> Renewal:
+        """Move on to `state` (or through several states at once, one commit) with `changes` of the renewal's fields.
+
+        Raises Unexpected: `renewal_way` for a way that FOLLOWS does not open, `renewal_changed` when another run has moved it.
+        """
+        states = (state,) if isinstance(state, State) else tuple(state)
+        with self._db.transaction():
+            self._still(renewal)
+            at = renewal
+            for step in states:
+                if step not in FOLLOWS[at.state]:
+                    raise Unexpected(f"{renewal.id}: {at.state} -> {step}", code="renewal_way")
+                last = step is states[-1]
+                at = dataclasses.replace(
+                    at, state=step, hold=hold if last else None, updated_at=now, **(changes if last else {})
+                )
+                self._event(at, now)
+            self._db.run(_UPDATE, _encode(at))
+        return at
+
+    def update(self, renewal: Renewal, *, now: datetime, **changes: Any) -> Renewal:
+        """Keep changed fields in the same state: a hold taken or lifted, a message about to be sent, a note."""
+        if "state" in changes:
+            raise Unexpected(f"{renewal.id}: {changes['state']}", code="renewal_way")
+        after = dataclasses.replace(renewal, updated_at=now, **changes)
+        with self._db.transaction():
+            self._still(renewal)
+            self._db.run(_UPDATE, _encode(after))
+            if (after.hold, after.reason) != (renewal.hold, renewal.reason) or after.sent_count != renewal.sent_count:
+                self._event(after, now)
+        return after
+
+    def finish(
+        self, renewal: Renewal, registrations: Iterable[Registration], *, now: datetime, **changes: Any
+    ) -> Renewal:
+        """DONE, and the new certificate's registration rows, in one transaction; those of the old certificate step back."""
+        with self._db.transaction():
+            done = self.advance(renewal, State.DONE, now=now, **changes)
+            put_registrations(self._db, registrations, replaces=hashlib.sha256(renewal.old_certificate).hexdigest())
+        return done
+
+    def get(self, renewal_id: str) -> Renewal:
+        """The renewal of that id, or the only one whose id begins so. Raises UsageError `no_such_renewal`."""
+        found = self._db.rows(
+            "SELECT * FROM renewals WHERE id >= ? AND id < ? LIMIT 2", (renewal_id, f"{renewal_id}\U0010ffff")
+        )
+        exact = [row for row in found if row["id"] == renewal_id] or found
+        if len(exact) != 1 or not renewal_id:
+            raise UsageError(
+                _("There is no renewal {id}.").format(id=renewal_id),
+                code="no_such_renewal",
+                hint=_("`safetok renew --list` shows them."),
+            )
+        return _decode(exact[0])
+
+    def unfinished(self, token_serial: str | None = None) -> list[Renewal]:
+        """Those with something left to do, the oldest first."""
+        where, values = ("AND token_serial = ?", (token_serial,)) if token_serial is not None else ("", ())
+        return [
+            _decode(row)
+            for row in self._db.rows(
+                f"SELECT * FROM renewals WHERE unfinished = 1 {where} ORDER BY created_at, id",  # noqa: S608
+                values,
+            )
+        ]
+
+    def all(
+        self, *, token_serial: str | None = None, mst: str | None = None, limit: int | None = None
+    ) -> list[Renewal]:
+        """The history, the newest first; `limit` keeps a look at a long one short."""
+        wheres, values = [], []
+        for column, value in (("token_serial", token_serial), ("mst", mst)):
+            if value is not None:
+                wheres.append(f"{column} = ?")
+                values.append(value)
+        where = f"WHERE {' AND '.join(wheres)}" if wheres else ""
+        rows = self._db.rows(
+            f"SELECT * FROM renewals {where} ORDER BY created_at DESC, id DESC LIMIT ?",  # noqa: S608
+            (*values, -1 if limit is None else limit),
+        )
+        return [_decode(row) for row in rows]
+
+    def events(self, renewal_id: str) -> list[Event]:
+        """Its way so far, in order."""
+        return [
+            Event(
+                at=datetime.fromisoformat(row["at"]),
+                state=State(row["state"]),
+                hold=Hold(row["hold"]) if row["hold"] else None,
+                reason=row["reason"],
+            )
+            for row in self._db.rows("SELECT * FROM renewal_events WHERE renewal = ? ORDER BY number", (renewal_id,))
+        ]
+
+    def renewed_from(self, sha256: str) -> Renewal | None:
+        """The renewal that brought the certificate of this SHA-256; None when it came by other means."""
+        row = self._db.row("SELECT * FROM renewals WHERE certificate_sha256 = ?", (sha256,))
+        return _decode(row) if row is not None else None
+
+    def _still(self, renewal: Renewal) -> None:
+        row = self._db.row("SELECT state, updated_at FROM renewals WHERE id = ?", (renewal.id,))
+        if row is None or (row["state"], row["updated_at"]) != (renewal.state.value, renewal.updated_at.isoformat()):
+            raise Unexpected(
+                _("Another run of safetok has moved renewal {id} on.").format(id=renewal.id),
+                code="renewal_changed",
+                hint=_("Look at it with `safetok renew --list`, then continue with `safetok renew --resume`."),
+                token=renewal.token_serial,
+            )
+
+    def _event(self, renewal: Renewal, at: datetime) -> None:
+        self._db.run(
+            "INSERT INTO renewal_events (renewal, at, state, hold, reason) VALUES (?, ?, ?, ?, ?)",
+            (renewal.id, at.isoformat(), renewal.state.value, renewal.hold and renewal.hold.value, renewal.reason),
+        )
+
+
+def _encode(renewal: Renewal) -> dict[str, object]:
+    values = {name: getattr(renewal, name) for name in _KEPT}
+    row: dict[str, object] = {name: values[name] for name in (*_TEXT, *_BLOBS)}
+    row |= {name: values[name].isoformat() for name in _INSTANTS}
+    row |= {
+        "state": renewal.state.value,
+        "hold": renewal.hold and renewal.hold.value,
+        "chain": encoding.dump(renewal.chain),
+        "rest": encoding.dump({name: value for name, value in values.items() if name not in _OWN}),
+        "running": int(renewal.state not in ENDS),
+        "unfinished": int(not renewal.finished),
+        "certificate_sha256": hashlib.sha256(renewal.certificate).hexdigest() if renewal.certificate else None,
+    }
+    return row
+
+
+def _decode(row: Row) -> Renewal:
+    values = {name: row[name] for name in (*_TEXT, *_BLOBS)}
+    values |= {name: datetime.fromisoformat(row[name]) for name in _INSTANTS}
+    values |= {
+        "state": State(row["state"]),
+        "hold": Hold(row["hold"]) if row["hold"] else None,
+        "chain": encoding.load(row["chain"]),
+    }
+    return Renewal(**values, **encoding.load(row["rest"]))

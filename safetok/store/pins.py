@@ -1,0 +1,37 @@
+"""How many PIN tries safetok may have cost a token: an attempt is committed before the login, its outcome right after."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from safetok.store.database import Database
+
+Outcome = Literal["ok", "wrong", "locked", "unknown"]
+
+
+class PinLog:
+    """Attempts by token serial, whatever driver made them. No PIN ever comes here."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def begin(self, token_serial: str, purpose: str, now: datetime) -> int:
+        """Commit that a try is about to be made; returns its number for `finish`. Without an outcome it counts as wrong."""
+        return self._db.run(
+            "INSERT INTO pin_attempts (token_serial, purpose, began_at) VALUES (?, ?, ?)",
+            (token_serial, purpose, now.isoformat()),
+        )
+
+    def finish(self, attempt: int, outcome: Outcome) -> None:
+        """Commit how it ended."""
+        self._db.run("UPDATE pin_attempts SET outcome = ? WHERE number = ?", (outcome, attempt))
+
+    def count(self, token_serial: str) -> int:
+        """Tries since the last good login that were wrong or whose end is not known."""
+        row = self._db.row(
+            "SELECT count(*) AS tries FROM pin_attempts WHERE token_serial = :token AND number > "
+            "(SELECT coalesce(max(number), 0) FROM pin_attempts WHERE token_serial = :token AND outcome = 'ok')",
+            {"token": token_serial},
+        )
+        return int(row["tries"]) if row is not None else 0

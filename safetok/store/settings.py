@@ -1,0 +1,107 @@
+"""What the user chose in settings.toml, laid over what is known: drivers, language, rules for token kinds, authorities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetok.domain.authorities import Authority, belongs
+from safetok.domain.certificates import Certificate
+from safetok.domain.kinds import KindRule
+from safetok.errors import UsageError
+from safetok.locale import LANGUAGES, Language, _
+from safetok.store.paths import Home
+from safetok.store.pem import load_pem, subjects
+
+if TYPE_CHECKING:
+    from safetok.store.setting_values import Table
+
+__all__ = ["Settings", "authority_of", "load", "load_pem"]
+
+TIMEOUT = 20.0
+_TOP = ("drivers", "language", "timeout", "kinds", "authorities", "sandbox")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings in force: environment over file. `timeout` is seconds for one network question."""
+
+    home: Home
+    modules: tuple[str, ...] = ()
+    language: Language | None = None
+    kind_rules: tuple[KindRule, ...] = ()  # the user's first
+    authorities: Mapping[str, Authority]
+    timeout: float = TIMEOUT
+    sandbox: Mapping[str, Any] | None = None
+
+
+def load(home: Home, environ: Mapping[str, str]) -> Settings:
+    """Read settings.toml where there is one. Raises UsageError `bad_settings` naming the file, the key and the value."""
+    from safetok.knowledge import load as knowledge
+
+    shipped, rules = knowledge.authorities(), knowledge.kind_rules()
+    asked = environ.get("SAFETOK_LANG", "").strip().lower()[:2]
+    table = _read(home.settings)
+    chosen = next((code for code in LANGUAGES if code == asked), None)
+    if table is None:
+        return Settings(home=home, language=chosen, kind_rules=rules, authorities=shipped)
+    from safetok.store.setting_values import authorities, kind_rules
+
+    table.only(_TOP)
+    drivers = table.table("drivers")
+    drivers.only(("modules",))
+    from_file = table.one_of("language", LANGUAGES)
+    sandbox = table.table("sandbox").values
+    return Settings(
+        home=home,
+        modules=tuple(str(_expanded(module)) for module in drivers.texts("modules")),
+        language=chosen or next((code for code in LANGUAGES if code == from_file), None),
+        kind_rules=(*kind_rules(table), *rules),
+        authorities=authorities(table, shipped),
+        timeout=table.number("timeout", TIMEOUT, least=0.1),
+        sandbox=sandbox or None,
+    )
+
+
+def authority_of(certificate: Certificate, settings: Settings) -> Authority | None:
+    """The authority whose issuing CA's name is this certificate's issuer; those with PEM files before those known by name alone.
+
+    Raises UsageError `bad_certificate_file` when a file that settings.toml names cannot be read.
+    """
+    for with_files in (True, False):
+        for authority in settings.authorities.values():
+            if bool(authority.issuers) is not with_files:
+                continue
+            names = tuple(name for path in authority.issuers for name in subjects(path))
+            if belongs(certificate, authority, names):
+                return authority
+    return None
+
+
+def _read(path: Path) -> Table | None:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageError(
+            _("The file {file} cannot be read: {why}.").format(file=path, why=error.strerror), code="bad_settings"
+        ) from error
+    import tomllib
+
+    from safetok.store.setting_values import Table
+
+    try:
+        return Table(path, "", tomllib.loads(data.decode("utf-8-sig")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            _("{file} is not valid TOML: {why}.").format(file=path, why=error),
+            code="bad_settings",
+            hint=_("Correct that line, or move the file aside."),
+        ) from error
+
+
+def _expanded(module: str) -> Path:
+    return Path(module).expanduser()
