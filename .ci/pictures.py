@@ -32,7 +32,7 @@ SAFETOK = str(Path(sys.executable).with_name("safetok"))
 WIDTHS = (80, 120)
 # a picture in a page loads no font: take those a system has
 LOOK = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(
-    "Fira Code", "DejaVu Sans Mono, Menlo, Consolas"
+    "Fira Code", "Noto Sans Mono, DejaVu Sans Mono, Menlo, Consolas"
 )
 
 
@@ -89,7 +89,10 @@ def picture(name: str, command: str, shown: str, width: int) -> None:
     """One SVG of a terminal's output, with the command that made it above."""
     console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text(f"$ {command}", style="bold"))
-    console.print(Text.from_ansi(re.sub(r"\x1b\[[0-9;?]*[A-Za-ln-z]|\x1b\][^\x07]*\x07", "", shown)), soft_wrap=True)
+    colours_only = re.sub(r"\x1b\[[0-9;?]*[A-Za-ln-z]|\x1b\][^\x07]*\x07", "", shown)
+    for line in Text.from_ansi(colours_only).split("\n", allow_blank=False):
+        for row in line.divide(range(width, len(line), width)):  # a terminal breaks anywhere, not between words
+            console.print(row, no_wrap=True)
     PICTURES.mkdir(exist_ok=True)
     svg = console.export_svg(title="safetok", theme=DIMMED_MONOKAI, code_format=LOOK, unique_id=f"{name}-{width}")
     (PICTURES / f"{name}-{width}.svg").write_text(svg, encoding="utf-8")
