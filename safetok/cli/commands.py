@@ -42,7 +42,8 @@ class Command(TyperCommand):
     """One command: its own options, then the global ones."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
-        super().__init__(*args, **named, add_help_option=False)
+        named["add_help_option"] = False
+        super().__init__(*args, **named)
         self.own = tuple(self.params)
         self.params = [*self.params, *_common_options(command_help)]
 
@@ -73,6 +74,7 @@ class Group(TyperGroup):
         found = self.get_command(ctx, args[0])
         if found is None:
             raise no_such_command(ctx.command_path, args[0], self.list_commands(ctx))
+        flags().command = [*flags().command, args[0]]
         return args[0], found, args[1:]
 
     def invoke(self, ctx: _click.Context) -> Any:

@@ -22,7 +22,7 @@ FORMAT = 1
 _STEERING = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")  # legal in JSON, not on a terminal
 
 
-def plain(value: Any) -> Any:  # noqa: C901, PLR0911  (one line for each type there is)
+def plain(value: Any) -> Any:  # noqa: PLR0911  (one line for each type there is)
     """`value` in what JSON has: instants RFC 3339, days ISO, bytes lower-case hex, sets sorted, dataclasses and mappings objects.
 
     Raises TypeError for anything else: a float that is no number, an object nobody thought of.

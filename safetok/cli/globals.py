@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -74,22 +75,48 @@ def flags() -> Flags:
 
 
 def begin(argv: Sequence[str]) -> Flags:
-    """Fresh flags for a run. What must hold before the command line is understood (the language of help texts, whether a
-    usage error is told in JSON) is looked up in `argv` at once.
+    """Fresh flags for a run. What must hold before the command line is understood, or when it never is (the language of help
+    texts, JSON, where a failure is logged), is looked up in `argv` at once.
     """
     given = list(argv)
     if "--" in given:
         given = given[: given.index("--")]
-    found = Flags(json="--json" in given)
-    for at, word in enumerate(given):
-        said = word[len("--lang=") :] if word.startswith("--lang=") else ""
-        if word == "--lang" and at + 1 < len(given):
-            said = given[at + 1]
-        if said in LANGUAGES:
-            found.lang = said
-    set_language(found.lang)
+    found = Flags(json="--json" in given, verbose=2 if "-vv" in given else 0)
+    said = _value_of("--lang", given)
+    found.lang = _known(said)
+    if log_file := _value_of("--log-file", given):
+        found.log_file = _path(log_file)
+    set_language(found.lang or (None if _known(os.environ.get("SAFETOK_LANG", "").strip().lower()[:2]) else _settled()))
     _flags.set(found)
     return found
+
+
+def _known(code: str) -> Language | None:
+    return next((language for language in LANGUAGES if language == code), None)
+
+
+def _settled() -> Language | None:
+    """The language of settings.toml, when nothing nearer says one; a file that cannot be read is complained of later."""
+    from safetok.store import paths
+
+    file = paths.home(os.environ).settings
+    if not file.is_file():
+        return None
+    import tomllib
+
+    try:
+        return _known(str(tomllib.loads(file.read_text("utf-8-sig")).get("language")))
+    except (OSError, ValueError):
+        return None
+
+
+def _value_of(name: str, words: Sequence[str]) -> str:
+    for at, word in enumerate(words):
+        if word.startswith(f"{name}="):
+            return word[len(name) + 1 :]
+        if word == name and at + 1 < len(words):
+            return words[at + 1]
+    return ""
 
 
 def typer_options() -> list[TyperOption]:
@@ -140,10 +167,9 @@ def _seconds(text: str) -> float:
 
 
 def _language(text: str) -> Language:
-    for language in LANGUAGES:
-        if text == language:
-            set_language(language)
-            return language
+    if language := _known(text):
+        set_language(language)
+        return language
     raise UsageError(_("--lang takes vi or en: {value} is neither.").format(value=text))
 
 

@@ -12,19 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 WIDEST = 100  # lines of prose longer than this are hard to read
-_PLACEHOLDERS = {
-    "FILE": later("FILE"),
-    "SECONDS": later("SECONDS"),
-    "DIR": later("DIR"),
-    "DATE": later("DATE"),
-    "TIME": later("TIME"),
-    "SERIAL": later("SERIAL"),
-    "NAME": later("NAME"),
-    "TEXT": later("TEXT"),
-    "COMMAND": later("COMMAND"),
-    "OPTIONS": later("OPTIONS"),
-    "ID": later("ID"),
-}
+PLACEHOLDERS = (  # the values of options that help names in both languages; others (MST, PEM) are the same in each
+    later("FILE"),
+    later("DIR"),
+    later("SECONDS"),
+    later("DATE"),
+    later("TIME"),
+    later("SERIAL"),
+    later("NAME"),
+    later("TEXT"),
+    later("COMMAND"),
+    later("OPTIONS"),
+)
 
 Row = tuple[str, str]
 
@@ -57,8 +56,8 @@ def group_help(context: Any) -> str:
         sections=[
             (_("Commands"), commands),
             (_("Options"), _options(group.own)),
-            (_("Options of every command"), _common()),
         ],
+        end=_everywhere(),
     )
 
 
@@ -74,14 +73,14 @@ def command_help(context: Any) -> str:
         sections=[
             (_("Arguments"), [(placeholder(p.metavar or p.name.upper()), _(p.help or "")) for p in arguments]),
             (_("Options"), _options(options)),
-            (_("Options of every command"), _common()),
         ],
+        end=_everywhere(),
     )
 
 
 def placeholder(word: str) -> str:
     """FILE, SECONDS … in the user's language; anything else as it is."""
-    return _(_PLACEHOLDERS.get(word, word)) if word else ""
+    return _(word) if word in PLACEHOLDERS else word
 
 
 def _argument(parameter: Any) -> str:
@@ -120,7 +119,12 @@ def _first(text: str) -> str:
     return text.split("\n", 1)[0]
 
 
-def _page(text: str, *, usage: str, sections: list[tuple[str, list[Row]]], note: str = "") -> str:
+def _everywhere() -> str:
+    names = ", ".join(option.names[0] for option in (*GLOBAL_OPTIONS, HELP))
+    return _("Every command also takes {options}: see safetok --help.").format(options=names)
+
+
+def _page(text: str, *, usage: str, sections: list[tuple[str, list[Row]]], note: str = "", end: str = "") -> str:
     width = min(columns(), WIDEST)
     lines = wrapped(text, width)
     lines += ["", _("Usage: {usage}").format(usage=usage)]
@@ -129,6 +133,8 @@ def _page(text: str, *, usage: str, sections: list[tuple[str, list[Row]]], note:
     for title, rows in sections:
         if rows:
             lines += ["", f"{title}:", *_rows(rows, width)]
+    if end:
+        lines += ["", *wrapped(end, width)]
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TextIO
 
+from safetok.cli.log import secret
 from safetok.cli.text import fitted, is_terminal, visible
 from safetok.errors import Interrupted, PersonNeeded, SafetokError
 from safetok.locale import _, language
@@ -51,7 +52,7 @@ class TerminalPrompter:
 
     def line(self, question: str) -> str:
         """One line, stripped; empty is the person's way to stop."""
-        return (self._ask(f"{question} ") or "").strip()
+        return (self._ask(f"{question.rstrip()} ") or "").strip()
 
     def pin(self, question: str) -> str:
         """A PIN, not echoed, exactly as typed. Raises PersonNeeded where the terminal cannot be kept from echoing."""
@@ -60,11 +61,11 @@ class TerminalPrompter:
         import warnings
 
         screen = self._screen()
-        _write(screen, f"{visible(question, lines=True)} ")
+        _write(screen, f"{visible(question.rstrip(), lines=True)} ")
         with warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)
             try:
-                return getpass.getpass("", screen if sys.platform != "win32" else None)
+                typed = getpass.getpass("", screen if sys.platform != "win32" else None)
             except getpass.GetPassWarning as warning:
                 raise PersonNeeded(
                     _("This terminal would show the PIN while it is typed. Nothing was sent to the token."),
@@ -73,6 +74,8 @@ class TerminalPrompter:
                 ) from warning
             except EOFError:
                 return ""
+        secret(typed)
+        return typed
 
     def choose(self, question: str, options: Sequence[str]) -> int:
         """The index of the option chosen. Raises Interrupted when the person stops (an empty line)."""

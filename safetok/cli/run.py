@@ -40,6 +40,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from safetok.cli import log
 from safetok.cli.globals import flags
 from safetok.errors import ExitStatus, Interrupted, SafetokError, Unexpected, first_that_holds
 from safetok.locale import _
@@ -76,6 +77,8 @@ def run(
 ) -> None:
     """Run `work` and print what it came to. Raises typer.Exit with its exit status, or what `work` raised."""
     flags().command = command
+    log.begin(dry_run=dry_run)
+    log.note(" ".join(["safetok", *command]))
     with surroundings(dry_run=dry_run) as context:
         outcome = work(context)
     finish(outcome, human)
@@ -85,14 +88,11 @@ def run(
 def surroundings(*, dry_run: bool = False) -> Iterator[Context]:
     """The Context of this run, closed at the end. Raises UsageError for settings that cannot be used."""
     from safetok.cli.prompter import TerminalPrompter
-    from safetok.locale import set_language
     from safetok.store import paths, settings
     from safetok.workflows.context import Context
 
     given = flags()
     loaded = settings.load(paths.home(os.environ), os.environ)
-    if given.lang is None and not os.environ.get("SAFETOK_LANG"):
-        set_language(loaded.language)
     context = Context(
         settings=loaded,
         prompter=TerminalPrompter(non_interactive=given.non_interactive, quiet=given.quiet),
@@ -157,6 +157,7 @@ def guarded(argv: Sequence[str]) -> int:  # noqa: PLR0911  (one line for each wa
 
 def failed(error: SafetokError) -> int:
     """Print the error that ended the run; returns its exit status."""
+    log.note(f"{int(error.exit_status)} {error.code}: {error.message}", detail=True)
     with quiet_pipe():
         if flags().json:
             _print_envelope(error.data, error.exit_status, "error", [error])
@@ -225,6 +226,8 @@ def _named(error: Any) -> list[str]:
 
 
 def _unforeseen(error: Exception) -> Unexpected:
+    log.begin()
+    log.note("unforeseen", detail=True, error=error)
     return Unexpected(
         _("Something safetok did not foresee happened ({kind}). What it had written down is kept.").format(
             kind=type(error).__name__

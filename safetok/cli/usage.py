@@ -38,7 +38,7 @@ def _sentence(error: Any) -> str:  # noqa: PLR0911  (one line for each kind of e
             return _bad_value(error)
     if extra := re.fullmatch(r"Got unexpected extra argument\(?s?\)? \((.*)\)", error.message):
         return _("{words}: one word too many.").format(words=extra[1])
-    return _("This command line cannot be used: {reason}").format(reason=error.message)
+    return _("This command line cannot be used as it stands.")
 
 
 def _bad_value(error: Any) -> str:
