@@ -171,10 +171,10 @@ def _show(result: RenewResult) -> None:
         assert result.not_before is not None
         assert result.not_after is not None
         out.notice(_("THE TOP-UP IS COMPLETE."), "good")
-        out.fields(
+        out.pairs(
             [
                 (_("Company"), result.name),
-                (_("Token ID"), result.token),
+                ("Token ID", result.token),
                 (_("Old serial"), result.old_serial or ""),
                 (_("New serial"), result.new_serial or ""),
                 (
@@ -226,7 +226,7 @@ def _show_list(rows: list[dict[str, Any]]) -> None:
         out.notice(_("No renewal is unfinished."), "good")
         return
     out.table(
-        [Column(_("ID")), Column(_("Company")), Column(_("Token ID")), Column(_("State")), Column(_("Waits for"))],
+        [Column(_("ID")), Column(_("Company")), Column("Token ID"), Column(_("State")), Column(_("Waits for"))],
         [
             [row["renewal_id"], row["name"], row["token"], row["state"], row["reason"] or row["hold"] or ""]
             for row in rows

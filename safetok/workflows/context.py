@@ -107,7 +107,7 @@ class Context:
 
 
 def free_space(context: Context, needed: int = 16 << 20) -> None:
-    """Raise NotTrusted (`no_space`) when the state's disk has less than `needed` bytes left: a renewal must be able to keep its journal."""
+    """Raise NotTrusted (`no_space`) when the state's disk has less than `needed` bytes left: the journal must fit."""
     import shutil
 
     folder = context.settings.home.state

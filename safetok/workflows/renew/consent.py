@@ -92,8 +92,8 @@ def show_details(
     """Everything the person is about to confirm, a line each."""
     say, old = context.prompter.say, eligible.certificate
     say(_("Company: {name}").format(name=old.subject_name))
-    say(_("MST: {mst}").format(mst=old.mst or "?"))
-    say(_("Token ID: {serial}").format(serial=eligible.serial))
+    say(f"MST: {old.mst or '?'}")
+    say(f"Token ID: {eligible.serial}")
     say(
         _("Old serial: {serial}, valid {start} to {end}").format(
             serial=old.serial, start=show_date(old.not_before), end=show_date(old.not_after)

@@ -274,9 +274,13 @@ def _sent_in_time(renewal: Renewal) -> bool:
 
 
 def _has_no_status(run: Run) -> bool:
-    from safetok.trust.revocation import sources
+    """Whether the new certificate names neither OCSP nor CRL: then nothing can ever be asked."""
+    from cryptography.x509.oid import AuthorityInformationAccessOID
 
-    return not sources(certificates.parse(run.renewal.certificate))
+    from safetok.trust import aia, crl
+
+    certificate = certificates.parse(run.renewal.certificate).x509()
+    return not aia.urls(certificate, AuthorityInformationAccessOID.OCSP) and not crl.urls(certificate)
 
 
 def _waiting(run: Run, answer: Waiting) -> None:

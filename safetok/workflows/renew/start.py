@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -83,7 +84,7 @@ def _begin(
             _fit_to_write(eligible, session)
             log_in(context, session, request.pin, name=eligible.name, authority=eligible.authority)
             run = _confirmed(context, tokens, journal=journal, eligible=eligible, request=request, session=session)
-            return result_of(carry_on(run))
+            return _ended(context, carry_on(run))
     except Declined:
         return RenewResult(
             token=eligible.serial,
@@ -199,7 +200,18 @@ def run_of(context: Context, renewal: Renewal, request: RenewRequest, tokens: To
 
 def resume_one(context: Context, renewal: Renewal, request: RenewRequest, tokens: Tokens | None = None) -> RenewResult:
     """Carry one unfinished renewal on."""
-    return result_of(carry_on(run_of(context, renewal, request, tokens)))
+    return _ended(context, carry_on(run_of(context, renewal, request, tokens)))
+
+
+def _ended(context: Context, renewal: Renewal) -> RenewResult:
+    """The result, with the number of agencies that wait for a person."""
+    from safetok.domain.agencies import RegistrationState
+    from safetok.store.registrations import Registrations
+
+    rows = Registrations(context.database).list(
+        certificate=hashlib.sha256(renewal.certificate).hexdigest(), state=RegistrationState.OPEN
+    )
+    return result_of(renewal, agencies_open=len(rows))
 
 
 def give_up_lost(context: Context, renewal: Renewal) -> None:

@@ -108,7 +108,8 @@ def _key_id(run: Run, session: Session) -> bytes:
     if renewal.key_plan == "new":
         return renewal.key_id
     with token_step(run, _("looking for the key")):
-        for key in session.keys():
+        found = session.keys()
+        for key in found:
             if key.spki == renewal.spki and key.cka_id:
                 return key.cka_id
         old = session.find_certificate(renewal.old_certificate)
