@@ -73,12 +73,36 @@ def rsa_keys(count: int) -> list[rsa.RSAPrivateKey]:
 def create(base: str, old_end: datetime, keys: Iterable[rsa.RSAPrivateKey]) -> Pki:
     """A new infrastructure: `old_end` is the instant the old SAFE-CA-like issuer ends; `keys` gives four RSA keys."""
     root_key, old_key, new_key, lcs_key = keys
-    root = _issue(ROOT, _name("Sandbox National Root CA", "safetok sandbox"), root_key, None, base, _day(2015, 1, 1), _day(2040, 1, 1))
+    root = _issue(
+        ROOT,
+        _name("Sandbox National Root CA", "safetok sandbox"),
+        root_key,
+        None,
+        base,
+        _day(2015, 1, 1),
+        _day(2040, 1, 1),
+    )
     safe = "SAFETY CERTIFY CORPORATION"
     issuers = (
         _issue(SAFE_OLD, _name("SAFE-CA SHA-256 2020 SANDBOX", safe), old_key, root, base, _day(2020, 11, 27), old_end),
-        _issue(SAFE_NEW, _name("SAFE-CA SHA-256 2024 SANDBOX", safe), new_key, root, base, _day(2024, 12, 3), end_of_day(SAFE_NEW_TO)),
-        _issue(LCS, _name("LCS-CA G1 SANDBOX", "L.C.S CO.LTD", "TP.Hồ Chí Minh"), lcs_key, root, base, _day(2020, 3, 1), _day(2035, 3, 1)),
+        _issue(
+            SAFE_NEW,
+            _name("SAFE-CA SHA-256 2024 SANDBOX", safe),
+            new_key,
+            root,
+            base,
+            _day(2024, 12, 3),
+            end_of_day(SAFE_NEW_TO),
+        ),
+        _issue(
+            LCS,
+            _name("LCS-CA G1 SANDBOX", "L.C.S CO.LTD", "TP.Hồ Chí Minh"),
+            lcs_key,
+            root,
+            base,
+            _day(2020, 3, 1),
+            _day(2035, 3, 1),
+        ),
     )
     return Pki(base, root, {issuer.name: issuer for issuer in issuers})
 
@@ -90,6 +114,7 @@ def new_serial(prefix: bytes) -> int:
 
 def access(base: str, issuer: str) -> list[x509.ExtensionType]:
     """AIA and CDP as the real certificates carry them: the root's PKCS#7, the issuer's .cer, OCSP, CRL."""
+
     def at(method: x509.ObjectIdentifier, path: str) -> x509.AccessDescription:
         return x509.AccessDescription(method, x509.UniformResourceIdentifier(base + path))
 
@@ -118,6 +143,7 @@ def save(pki: Pki, folder: Path) -> None:
 
 def load(folder: Path, base: str) -> Pki:
     """What `save` kept. Raises OSError or ValueError when the folder is not as `up` left it."""
+
     def one(name: str) -> Issuer:
         key = serialization.load_pem_private_key((folder / f"{name}.key").read_bytes(), None)
         certificate = x509.load_pem_x509_certificate((folder / f"{name}.pem").read_bytes())
@@ -139,7 +165,13 @@ def _name(common: str, organisation: str, state: str = "") -> x509.Name:
 
 
 def _issue(
-    name: str, subject: x509.Name, key: rsa.RSAPrivateKey, root: Issuer | None, base: str, start: datetime, end: datetime
+    name: str,
+    subject: x509.Name,
+    key: rsa.RSAPrivateKey,
+    root: Issuer | None,
+    base: str,
+    start: datetime,
+    end: datetime,
 ) -> Issuer:
     above = root.certificate.subject if root else subject
     builder = (
@@ -164,7 +196,7 @@ def _issue(
 
 
 def _ca_usage() -> x509.KeyUsage:
-    """digitalSignature besides the two of a CA: these keys also sign OCSP answers and CMP messages."""
+    """DigitalSignature besides the two of a CA: these keys also sign OCSP answers and CMP messages."""
     return x509.KeyUsage(
         digital_signature=True,
         content_commitment=False,
