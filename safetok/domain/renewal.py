@@ -132,6 +132,7 @@ class Renewal:
     answer: bytes = b""  # DER of the CA's final message
     received_at: datetime | None = None
     confirm_by: datetime | None = None
+    cert_req_id: int | None = None  # as the answer numbers it: certConf repeats it
 
     certificate: bytes = b""  # DER of the new certificate
     chain: tuple[bytes, ...] = ()

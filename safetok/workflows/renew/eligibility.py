@@ -12,7 +12,7 @@ from safetok.domain.certificates import Certificate
 from safetok.domain.times import end_of_day, last_usable_day, show_date, vietnamese_day
 from safetok.errors import PersonNeeded, UsageError
 from safetok.locale import _
-from safetok.workflows.renew.choose import Chosen
+from safetok.workflows.renew.choose import Chosen, company
 from safetok.workflows.renew.request import RenewRequest
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def assess(context: Context, chosen: Chosen, request: RenewRequest) -> Eligible 
 
         before_renewal(context, certificate, authority)
     stated = _stated_end(context, certificate, request)
-    verdict = judge(context, certificate, authority, stated)
+    verdict = judge(context, certificate, authority, stated, others=_others(chosen))
     if authority is None or not authority.has_endpoint:
         if verdict.answer in {CampaignAnswer.NO, CampaignAnswer.DONE}:
             return NothingDue(chosen=chosen, reasons=verdict.reasons, contract_end=stated)
@@ -94,8 +94,23 @@ def assess(context: Context, chosen: Chosen, request: RenewRequest) -> Eligible 
     return Eligible(chosen=chosen, authority=authority, verdict=verdict, offered=offered, contract_end=stated)
 
 
+def _others(chosen: Chosen) -> tuple[Certificate, ...]:
+    """The same company's other certificates on the token, of the same key or not."""
+    own = chosen.certificate
+    return tuple(
+        s.certificate
+        for s in chosen.token.certificates
+        if s.certificate.sha256 != own.sha256 and company(s.certificate) == company(own)
+    )
+
+
 def judge(
-    context: Context, certificate: Certificate, authority: Authority | None, contract_end: date | None
+    context: Context,
+    certificate: Certificate,
+    authority: Authority | None,
+    contract_end: date | None,
+    *,
+    others: tuple[Certificate, ...] = (),
 ) -> CampaignVerdict:
     """What the programmes in knowledge say of this certificate."""
     from safetok.domain import campaign
@@ -105,7 +120,12 @@ def judge(
     campaigns = load.campaigns()
     own = next((c for c in campaigns if c.authority == name), campaigns[0])
     return campaign.judge(
-        certificate, own, contract_end=contract_end, today=vietnamese_day(context.now()), authority_name=name
+        certificate,
+        own,
+        contract_end=contract_end,
+        today=vietnamese_day(context.now()),
+        authority_name=name,
+        others=others,
     )
 
 

@@ -122,6 +122,7 @@ def _issued(run: Run, raw: bytes, answer: Issued) -> None:
             answer=raw,
             received_at=now,
             confirm_by=answer.confirm_by,
+            cert_req_id=answer.cert_req_id,
             certificate=answer.certificate,
             server_nonce=answer.server_nonce,
         )
@@ -187,6 +188,7 @@ def signed_confirmation(run: Run, certificate: bytes, *, accept: bool, fail_info
             transaction_id=renewal.transaction_id,
             recip_nonce=renewal.server_nonce,
             endpoint=run.endpoint,
+            cert_req_id=renewal.cert_req_id,
             now=context.now(),
             random=context.random,
         )
