@@ -121,6 +121,8 @@ class Http:
                 ),
                 "private_address",
             ) from error
+        except urllib3.exceptions.NewConnectionError as error:  # urllib3 counts it among the time-outs
+            raise fail(_("No connection to {host}.").format(host=call.target.host), "") from error
         except (TimeoutError, urllib3.exceptions.TimeoutError) as error:
             raise fail(_("{host} took too long to answer.").format(host=call.target.host), "timed_out") from error
         except urllib3.exceptions.SSLError as error:

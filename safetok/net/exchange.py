@@ -37,13 +37,16 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
-    def retry_after(self, now: datetime) -> int | None:
-        """Seconds to wait by the Retry-After header (RFC 9110 section 10.2.3, both forms); None when it says nothing."""
+    def retry_after(self, now: datetime | None = None) -> int | None:
+        """Seconds to wait by the Retry-After header (RFC 9110 section 10.2.3, both forms); None when it says nothing.
+
+        A point in time is counted from `now`, or from the server's own Date, whose clock it was written by.
+        """
         value = self.headers.get("retry-after", "").strip()
         if value.isascii() and value.isdigit():
             return min(int(value[:12]), LONGEST_WAIT)
-        instant = _http_date(value)
-        if instant is None:
+        instant, now = _http_date(value), now or self.date
+        if instant is None or now is None:
             return None
         return min(max(0, round((instant - now).total_seconds())), LONGEST_WAIT)
 
