@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from safetok.errors import SEVERAL_AT_ONCE, ExitStatus
+from safetok.store.paths import home
+from safetok.store.setting_values import _AUTHORITY_KEYS
+from safetok.store.settings import load
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -67,6 +70,20 @@ def test_links_inside_readme_lead_somewhere() -> None:
         )
     }
     assert [link for link in re.findall(r"\]\(#([^)]+)\)", README) if link not in headings] == []
+
+
+def test_settings_of_readme_are_taken(tmp_path: Path) -> None:
+    """The settings that README shows, every key of them, are what safetok reads."""
+    (example,) = re.findall(r"^```toml\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    for name in re.findall(r"\w[\w-]*\.pem", example):
+        (tmp_path / name).touch()
+    (tmp_path / "settings.toml").write_text(example, encoding="utf-8")
+    settings = load(home({"SAFETOK_HOME": str(tmp_path)}), {})
+    assert settings.modules == ("/usr/lib/hang/driver.so",)
+    assert settings.kind_rules[0].label == "KT-*"
+    assert settings.authorities["my-ca"].request == "kur"
+    shown = set(tomllib.loads(example)["authorities"]["my-ca"])
+    assert set(_AUTHORITY_KEYS) - shown == {"issuer_names", "dossier_lookup"}
 
 
 def test_lock_covers_every_dependency_with_hashes() -> None:
