@@ -79,7 +79,7 @@ class Group(TyperGroup):
 
     def invoke(self, ctx: _click.Context) -> Any:
         """Run the command named. Raises UsageError (`no_command`) where none is and the group does nothing by itself."""
-        if not ctx._protected_args and not self.invoke_without_command:
+        if not ctx._protected_args:
             raise UsageError(
                 _("{command} needs a command after it: {names}.").format(
                     command=ctx.command_path, names=", ".join(self.list_commands(ctx))
@@ -115,6 +115,12 @@ class Root(Group):
         entry = app.COMMANDS.get(cmd_name)
         return load(cmd_name, entry) if entry else None
 
+    def invoke(self, ctx: _click.Context) -> Any:
+        """Run the command named; `safetok` alone says where things stand."""
+        if not ctx._protected_args:
+            return import_module(app.COMMANDS["status"].module).bare()
+        return super().invoke(ctx)
+
 
 def load(name: str, entry: app.Entry) -> _click.Command:
     """Import the module of a declared command and build it."""
@@ -128,7 +134,6 @@ def root() -> Root:
     """The whole command line, nothing of it imported yet."""
     return Root(
         name="safetok",
-        callback=_bare,
         params=[
             TyperOption(
                 param_decls=["--version"],
@@ -140,15 +145,9 @@ def root() -> Root:
                 help=app.VERSION_HELP,
             )
         ],
-        invoke_without_command=True,
         rich_markup_mode=None,
         suggest_commands=False,
     )
-
-
-def _bare() -> None:
-    if _click.globals.get_current_context().invoked_subcommand is None:
-        import_module(app.COMMANDS["status"].module).bare()
 
 
 def _version(context: _click.Context, _parameter: object, value: bool) -> None:

@@ -29,6 +29,7 @@ class Flags:
     lang: Language | None = None
     non_interactive: bool = False
     module: str | None = None
+    dry_run: bool = False  # the command's own flag: nothing is written, no log either
     command: list[str] = field(default_factory=list)  # as the envelope names it
 
 

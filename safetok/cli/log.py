@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from safetok.cli.globals import flags
 from safetok.errors import UsageError
-from safetok.locale import _
+from safetok.locale import _, why
 
 if TYPE_CHECKING:
     import logging
@@ -23,24 +23,22 @@ def secret(text: str) -> None:
         _secrets.add(text)
 
 
-def begin(*, dry_run: bool = False) -> None:
+def begin() -> None:
     """Start logging where the flags ask for it. A dry run writes no file. Raises UsageError (`log_file`)."""
     given = flags()
-    if not given.verbose and (given.log_file is None or dry_run):
+    _end()
+    if not given.verbose and (given.log_file is None or given.dry_run):
         return
     import logging
 
     logger = logging.getLogger("safetok")
     logger.propagate = False
     logger.setLevel(logging.DEBUG)
-    for old in list(logger.handlers):
-        logger.removeHandler(old)
-        old.close()
     if given.verbose:
         loud = logging.StreamHandler(sys.stderr)
         loud.setLevel(logging.DEBUG if given.verbose > 1 else logging.INFO)
         _add(logger, loud, "%(message)s")
-    if given.log_file is not None and not dry_run:
+    if given.log_file is not None and not given.dry_run:
         _add(logger, _private_file(given.log_file), "%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
@@ -50,6 +48,17 @@ def note(text: str, *, detail: bool = False, error: BaseException | None = None)
         import logging
 
         logging.getLogger("safetok").log(logging.DEBUG if detail else logging.INFO, text, exc_info=error)
+
+
+def _end() -> None:
+    """Let go of an earlier run's file, in a process that runs several."""
+    if "logging" in sys.modules:
+        import logging
+
+        logger = logging.getLogger("safetok")
+        for old in list(logger.handlers):
+            logger.removeHandler(old)
+            old.close()
 
 
 def _add(logger: logging.Logger, handler: logging.Handler, form: str) -> None:
@@ -78,5 +87,5 @@ def _private_file(path: Path) -> logging.Handler:
         return logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UsageError(
-            _("The log file {path} cannot be written: {why}.").format(path=path, why=error.strerror), code="log_file"
+            _("The log file {path} cannot be written: {why}.").format(path=path, why=why(error)), code="log_file"
         ) from error

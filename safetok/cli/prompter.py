@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TextIO
 
 from safetok.cli.log import secret
@@ -13,6 +14,7 @@ from safetok.errors import Interrupted, PersonNeeded, SafetokError
 from safetok.locale import _, language
 
 _YES = {"c", "co", "y", "yes"}
+_TERMINAL = "CONOUT$" if sys.platform == "win32" else "/dev/tty"
 _NO = {"k", "khong", "n", "no"}
 
 
@@ -48,7 +50,7 @@ class TerminalPrompter:
                 return default
             if word in _YES | _NO:
                 return word in _YES
-            _write(self._screen(), _("Please answer {choices}.").format(choices=choices) + "\n")
+            self._show(_("Please answer {choices}.").format(choices=choices) + "\n")
 
     def line(self, question: str) -> str:
         """One line, stripped; empty is the person's way to stop."""
@@ -60,12 +62,11 @@ class TerminalPrompter:
         import getpass
         import warnings
 
-        screen = self._screen()
-        _write(screen, f"{visible(question.rstrip(), lines=True)} ")
+        self._show(f"{question.rstrip()} ")
         with warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)
             try:
-                typed = getpass.getpass("", screen if sys.platform != "win32" else None)
+                typed = getpass.getpass("")
             except getpass.GetPassWarning as warning:
                 raise PersonNeeded(
                     _("This terminal would show the PIN while it is typed. Nothing was sent to the token."),
@@ -81,7 +82,7 @@ class TerminalPrompter:
         """The index of the option chosen. Raises Interrupted when the person stops (an empty line)."""
         self._need(question)
         lines = [question, *(f"  {number}) {option}" for number, option in enumerate(options, 1))]
-        _write(self._screen(), visible("\n".join(lines), lines=True) + "\n")
+        self._show("\n".join(lines) + "\n")
         while True:
             answer = (
                 self._ask(_("Number (1 to {count}), Enter alone to stop:").format(count=len(options)) + " ") or ""
@@ -98,21 +99,21 @@ class TerminalPrompter:
     def _ask(self, question: str) -> str | None:
         """The line typed, or None when the input ended."""
         self._need(question)
-        _write(self._screen(), visible(question, lines=True))
+        self._show(question)
         raw = sys.stdin.buffer.readline()
         if not raw:
-            _write(self._screen(), "\n")
+            self._show("\n")
             return None
         return raw.decode("utf-8", "replace").rstrip("\r\n")
 
-    def _screen(self) -> TextIO:
-        """Where questions are seen: stderr, or the terminal itself when stderr goes elsewhere."""
-        if is_terminal(sys.stderr):
-            return sys.stderr
-        try:
-            return open("CONOUT$" if sys.platform == "win32" else "/dev/tty", "w", encoding="utf-8")  # noqa: PTH123
-        except OSError:
-            return sys.stderr
+    def _show(self, text: str) -> None:
+        """Put a question where it is seen: on stderr, or on the terminal itself when stderr goes elsewhere."""
+        told = visible(text, lines=True)
+        if not is_terminal(sys.stderr):
+            with suppress(OSError), open(_TERMINAL, "w", encoding="utf-8") as terminal:  # noqa: PTH123  (a device)
+                terminal.write(told)
+                return
+        _write(sys.stderr, told)
 
 
 def nobody(question: str) -> SafetokError:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from safetok.cli.text import columns, fitted, is_terminal, speaks_unicode, visible, wrapped
+from safetok.cli.text import columns, fitted, is_terminal, visible, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -176,10 +176,10 @@ class Screen:
         from rich.table import Table
 
         table = Table(
-            box=box.SIMPLE_HEAD if speaks_unicode(self.stream) else box.ASCII2,
+            box=box.SIMPLE_HEAD,  # rich takes an ASCII one itself where the console has no other
             show_edge=False,
             pad_edge=False,
-            padding=(0, 2, 0, 0),
+            padding=(0, 1, 0, 0),
             header_style="bold",
         )
         for head in heads:

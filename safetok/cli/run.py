@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from safetok.cli import log
 from safetok.cli.globals import flags
+from safetok.cli.text import is_terminal, speaks_unicode
 from safetok.errors import ExitStatus, Interrupted, SafetokError, Unexpected, first_that_holds
 from safetok.locale import _
 
@@ -77,7 +78,8 @@ def run(
 ) -> None:
     """Run `work` and print what it came to. Raises typer.Exit with its exit status, or what `work` raised."""
     flags().command = command
-    log.begin(dry_run=dry_run)
+    flags().dry_run = dry_run
+    log.begin()
     log.note(" ".join(["safetok", *command]))
     with surroundings(dry_run=dry_run) as context:
         outcome = work(context)
@@ -145,6 +147,8 @@ def guarded(argv: Sequence[str]) -> int:  # noqa: PLR0911  (one line for each wa
         flags().command = flags().command or _named(error)
         return failed(translated(error))
     except (KeyboardInterrupt, Abort):
+        if is_terminal(sys.stderr):
+            sys.stderr.write("\n")  # the ^C stands on the line of a question
         return failed(Interrupted(_("Stopped, as asked.")))
     except BrokenPipeError:
         with quiet_pipe():
@@ -199,7 +203,6 @@ def quiet_pipe() -> Iterator[None]:
 
 def _print_envelope(data: Any, exit_status: ExitStatus, status: str, errors: Sequence[SafetokError]) -> None:
     from safetok.cli.envelope import encoded, envelope
-    from safetok.cli.text import is_terminal, speaks_unicode
 
     document = envelope(flags().command, data, exit_status=exit_status, status=status, errors=errors)
     text = encoded(document, ascii_only=not speaks_unicode(sys.stdout), pretty=is_terminal(sys.stdout))

@@ -52,3 +52,21 @@ def _(message: str) -> str:
 def later(message: str) -> str:
     """`message` as it is, marked for the catalogue: whoever shows it passes it through `_()`."""
     return message
+
+
+OPERATING_SYSTEM_SAYS = (  # what OSError.strerror is on every platform, where no catalogue of the system's own is at hand
+    later("No such file or directory"),
+    later("Permission denied"),
+    later("File exists"),
+    later("Not a directory"),
+    later("Is a directory"),
+    later("No space left on device"),
+    later("Read-only file system"),
+    later("Operation not permitted"),
+    later("File name too long"),
+)
+
+
+def why(error: OSError) -> str:
+    """What the operating system says of `error`, in the language in force where that is known."""
+    return _(error.strerror) if error.strerror else str(error)
