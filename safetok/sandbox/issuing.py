@@ -1,6 +1,6 @@
-"""The sandbox CA's half of a renewal: it proves who asks, issues once, repeats its answers byte for byte, and takes back what is not confirmed.
+"""The sandbox CA's half of a renewal: it proves who asks, issues once, and takes back what is not confirmed.
 
-The rules are those at the end of the design of a renewal, on RFC 9810 and its profile RFC 9483.
+Its answers are repeated byte for byte. RFC 9810 and its profile RFC 9483.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from asn1crypto import core
 from cryptography import x509
 
 from safetok.ca.cmp.protection import certificate_hash, hash_for_confirmation, verify_message
-from safetok.ca.cmp.structures import CA_CERTS, IMPLICIT_CONFIRM
+from safetok.ca.cmp.structures import CA_CERTS, IMPLICIT_CONFIRM, PKIBody
 from safetok.domain.times import end_of_day
 from safetok.sandbox import messages, profile
 from safetok.sandbox.books import Books, Entry, Transaction
@@ -54,8 +54,6 @@ class CmpService:
                 known = self.books.transactions.get(received.transaction.hex())
                 if known is not None and known.opening == received.digest:
                     return True, known.answer
-                if known is not None and received.kind in OPENINGS:
-                    raise Refusal("transactionIdInUse", "transactionID này đã dùng cho một yêu cầu khác.")
                 entry = self._authenticate(received)
                 return True, self._dispatch(received, entry, known, now)
             except Refusal as refusal:
@@ -66,6 +64,8 @@ class CmpService:
 
     def _dispatch(self, received: Received, entry: Entry, known: Transaction | None, now: datetime) -> bytes:
         if received.kind in OPENINGS:
+            if known is not None:
+                raise Refusal("transactionIdInUse", "transactionID này đã dùng cho một yêu cầu khác.")
             return self._open(received, entry, now)
         if received.kind == "genm":
             return self._inform(received, entry, now)
@@ -256,7 +256,7 @@ class CmpService:
         """The CA that issues for a subscriber today, and signs what it is answered."""
         return self.pki.issuers[LCS if entry is not None and entry.issuer == LCS else SAFE_NEW]
 
-    def _write(self, body: messages.PKIBody, entry: Entry | None, received: Received | None, now: datetime) -> Sent:
+    def _write(self, body: PKIBody, entry: Entry | None, received: Received | None, now: datetime) -> Sent:
         return messages.write(body, self.pki, self._renewer(entry), received, now)
 
 

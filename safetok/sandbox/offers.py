@@ -24,7 +24,6 @@ FRESH = timedelta(minutes=5)
 ASK_AGAIN = timedelta(hours=6)  # Retry-After of the public answer
 LASTS = timedelta(days=1)  # how long a private offer holds
 WINDOW = timedelta(days=30)
-STATEMENT = "request for information, no other legal effect"
 PROBLEM = "urn:safetok:problem:"
 
 
@@ -123,7 +122,7 @@ class OfferService:
             return _bad_proof("Không đọc được bằng chứng của token.")
         entry = self._entry(*named, now) if named else None
         path = {"offer": "/v1/offers", "dossier": "/v1/dossiers"}[purpose]
-        if told != (self.pki.base + path, purpose, STATEMENT):
+        if told != (self.pki.base + path, purpose, proof.STATEMENT):
             return _bad_proof("Bằng chứng được ký cho nơi khác hoặc việc khác.")
         if abs(time - now) > FRESH or time < self.started.replace(microsecond=0):
             return _bad_proof("Bằng chứng đã cũ.", server_time=rfc3339(now))
@@ -148,7 +147,7 @@ def _json(value: Any, *headers: tuple[str, str]) -> Reply:
 
 
 def _read_cert_id(text: str) -> tuple[bytes, str] | None:
-    """Key identifier and serial (hex) of a CertID: base64url of each without padding, a full stop between (RFC 9773 section 4.1)."""
+    """Key identifier and serial (hex) of a CertID: base64url of each, no padding, a full stop between (RFC 9773 section 4.1)."""
     parts = text.split(".")
     if len(parts) != 2 or not all(parts):  # noqa: PLR2004  (a pair)
         return None

@@ -1,4 +1,4 @@
-"""The sandbox's public-key infrastructure: one root, and under it issuing CAs shaped like SAFE-CA's two generations and LCS-CA's."""
+"""The sandbox's CAs: one root, and under it issuing CAs shaped like SAFE-CA's two generations and LCS-CA's."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def _issue(
 
 
 def _ca_usage() -> x509.KeyUsage:
-    """DigitalSignature besides the two of a CA: these keys also sign OCSP answers and CMP messages."""
+    """Signing besides the two of a CA: these keys also sign OCSP answers and CMP messages."""
     return x509.KeyUsage(
         digital_signature=True,
         content_commitment=False,

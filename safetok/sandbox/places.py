@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetok.store import paths
+
 MARKER = "sandbox.json"
 
 
@@ -70,14 +72,11 @@ class Places:
 
 def find(environ: Mapping[str, str] = os.environ) -> Places:
     """The sandbox of this environment: the one whose exports are in force, else `$SAFETOK_HOME/sandbox`, else the data folder's."""
-    named = environ.get("SAFETOK_HOME", "")
-    if not named:
-        import platformdirs
-
-        return Places(platformdirs.user_data_path("safetok", appauthor=False) / "sandbox")
-    home = Path(named).expanduser().absolute()
-    around = Places(home.parent)
-    return around if home == around.home and around.marker.is_file() else Places(home / "sandbox")
+    home = paths.home(environ)
+    around = Places(home.state.parent)
+    if home.given and home.state == around.home and around.marker.is_file():
+        return around
+    return Places(home.sandbox)
 
 
 def write_private(path: Path, data: bytes) -> None:

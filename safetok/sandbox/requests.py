@@ -1,4 +1,4 @@
-"""What a subscriber asks the sandbox CA for: key, subject and date out of a kur, cr or p10cr, with the proof that the key is theirs."""
+"""What a subscriber asks the sandbox CA for: key, subject and date out of a kur, cr or p10cr, and proof of the key."""
 
 from __future__ import annotations
 

@@ -137,11 +137,11 @@ class Handler(BaseHTTPRequestHandler):
             raise TypeError(server)
         return server.authority
 
-    def do_GET(self) -> None:  # noqa: N802  (http.server's name)
+    def do_GET(self) -> None:
         """Answer a GET."""
         self._send(self.authority.get(self.path.partition("?")[0]))
 
-    def do_POST(self) -> None:  # noqa: N802  (http.server's name)
+    def do_POST(self) -> None:
         """Answer a POST, or stop."""
         try:
             length = int(self.headers.get("Content-Length", ""))

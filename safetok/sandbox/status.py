@@ -33,7 +33,7 @@ class StatusService:
     books: Books
 
     def ocsp(self, request_der: bytes, now: datetime) -> bytes:
-        """The OCSPResponse for an OCSPRequest with one certID (SHA-1 or SHA-256). Never raises: what cannot be read is malformedRequest."""
+        """The OCSPResponse for an OCSPRequest with one certID (SHA-1 or SHA-256); malformedRequest where it cannot be read."""
         try:
             request = ocsp.load_der_ocsp_request(request_der)
             algorithm = _HASHES.get(request.hash_algorithm.name)

@@ -1,4 +1,4 @@
-"""The sandbox's tokens as stories: who holds each, what certificate it carries, what the CA knows of it, and how `renew` ends on it."""
+"""The sandbox's tokens as stories: who holds each, what certificate it carries, and what the CA knows of it."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def stories(now: datetime) -> tuple[Story, ...]:
         Story(
             name="suspended", company="CÔNG TY TNHH ĐIỆN TỬ SAO MAI", mst="0199900113", authority="lcs-ca",
             kind="UNKNOWN", issuer=LCS, not_before=first, not_after=soon, contract_end=later(365), standing="suspended",
-            dossier="suspended", missing=("paper_dossier",),
+            dossier="suspended", missing=("Hồ sơ (BẢN GIẤY)",),
         ),
         Story(
             name="revoked", company="CÔNG TY TNHH IN ẤN PHÚ CƯỜNG", mst="0199900120",
@@ -131,7 +131,7 @@ def stories(now: datetime) -> tuple[Story, ...]:
         Story(
             name="dossier-missing", company="CÔNG TY TNHH TƯ VẤN KẾ TOÁN MINH TÂM", mst="0199900138",
             authority="lcs-ca", kind="UNKNOWN", issuer=LCS, not_before=first, not_after=soon, contract_end=later(365),
-            offer=True, problem="dossier-missing", dossier="missing", missing=("paper_dossier",),
+            offer=True, problem="dossier-missing", dossier="missing", missing=("Hồ sơ (BẢN GIẤY)",),
         ),
         Story(
             name="not-activated", company="CÔNG TY TNHH THỦ CÔNG MỸ NGHỆ LÀNG VẠN", mst="0199900145",
