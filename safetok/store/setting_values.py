@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,6 +13,7 @@ from safetok.domain.kinds import FIELDS, KindRule, kind_of
 from safetok.errors import UsageError
 from safetok.locale import _
 
+_LOOPBACK = re.compile(r"127(\.\d{1,3}){3}")
 _REQUESTS = ("kur", "p10cr", "cr")
 _VALIDITIES = ("exact", "ca")
 _AUTHORITY_KEYS = tuple(f.name for f in dataclasses.fields(Authority) if f.name != "name")
@@ -176,7 +178,7 @@ def _url(table: Table, name: str, default: str) -> str:
 
     try:
         parts = urlsplit(url)
-        loopback = parts.hostname == "::1" or (parts.hostname or "").startswith("127.")
+        loopback = parts.hostname == "::1" or _LOOPBACK.fullmatch(parts.hostname or "") is not None
         good = bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and loopback))
     except ValueError:
         good = False

@@ -1,0 +1,204 @@
+"""The database: durable, private, forward only, and looked at without a trace."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support_store import renewal
+
+from safetok.errors import Unexpected, UsageError
+from safetok.store import schema
+from safetok.store.database import Database
+from safetok.store.journal import Journal
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_the_file_is_durable_and_private(tmp_path: Path) -> None:
+    """WAL with synchronous=FULL; folder 0700, every file 0600."""
+    with Database(tmp_path / "home" / "state.db") as db:
+        Journal(db).create(renewal())
+        assert db.row("PRAGMA journal_mode")[0] == "wal"
+        assert db.row("PRAGMA synchronous")[0] == 2
+        assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
+        assert {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "home").iterdir()} == {0o600}
+
+
+def test_nothing_is_made_before_the_first_use(tmp_path: Path) -> None:
+    """Naming the database creates no file, and closing it unused neither."""
+    with Database(tmp_path / "home" / "state.db"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_look_at_a_fresh_machine_makes_nothing(tmp_path: Path) -> None:
+    """Read-only where there is no state is an empty store."""
+    with Database(tmp_path / "home" / "state.db", read_only=True) as db:
+        assert Journal(db).unfinished() == []
+        with pytest.raises(UsageError):
+            Journal(db).create(renewal())
+    assert list(tmp_path.iterdir()) == []
+
+
+def _leave(path: Path, *, closing: bool) -> None:
+    """Write a renewal in another process that closes properly, or dies with its log unmerged."""
+    code = (
+        "import os, sys; sys.path.insert(0, sys.argv[2])\n"
+        "from pathlib import Path\nfrom support_store import renewal\n"
+        "from safetok.store.database import Database\nfrom safetok.store.journal import Journal\n"
+        "db = Database(Path(sys.argv[1])); Journal(db).create(renewal())\n"
+        f"{'db.close()' if closing else 'os._exit(0)'}\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path), str(Path(__file__).parent)], check=True)
+
+
+@pytest.mark.parametrize("left", ["closed", "killed", "killed_without_index", "open"])
+def test_a_look_changes_no_byte(tmp_path: Path, left: str) -> None:
+    """Read-only sees what was committed and leaves every file as it was, however the last run ended."""
+    path = tmp_path / "home" / "state.db"
+    _leave(path, closing=left == "closed")
+    if left == "killed_without_index":
+        Path(f"{path}-shm").unlink()
+    writer = _stay(path) if left == "open" else None
+    before = _hashes(tmp_path)
+    with Database(path, read_only=True) as db:
+        assert len(Journal(db).unfinished()) == (2 if writer else 1)
+        assert _hashes(tmp_path) == before
+    assert _hashes(tmp_path) == before
+    if writer:
+        writer.communicate(b"\n", timeout=30)
+
+
+def _stay(path: Path) -> subprocess.Popen[bytes]:
+    """Another process that has written a second renewal and still holds the file open."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2])\n"
+        "from pathlib import Path\nfrom support_store import renewal\n"
+        "from safetok.store.database import Database\nfrom safetok.store.journal import Journal\n"
+        "with Database(Path(sys.argv[1])) as db:\n"
+        "    Journal(db).create(renewal(2)); print('written', flush=True); sys.stdin.readline()\n"
+    )
+    command = [sys.executable, "-c", code, str(path), str(Path(__file__).parent)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"written\n"
+    return process
+
+
+def test_a_look_needs_no_right_to_write(tmp_path: Path) -> None:
+    """A folder that cannot be written can still be looked at."""
+    path = tmp_path / "home" / "state.db"
+    _leave(path, closing=True)
+    path.chmod(0o400)
+    path.parent.chmod(0o500)
+    with Database(path, read_only=True) as db:
+        assert len(Journal(db).unfinished()) == 1
+    path.parent.chmod(0o700)
+
+
+def test_a_newer_state_is_refused_untouched(tmp_path: Path) -> None:
+    """A file of a later version is not opened for writing or reading, and stays as it is."""
+    path = tmp_path / "home" / "state.db"
+    _leave(path, closing=True)
+    with sqlite3.connect(path) as raw:
+        raw.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+    raw.close()
+    before = _hashes(tmp_path)
+    for read_only in (False, True):
+        with Database(path, read_only=read_only) as db, pytest.raises(UsageError) as refused:
+            Journal(db).unfinished()
+        assert refused.value.code == "state_newer"
+    assert {k: v for k, v in _hashes(tmp_path).items() if k in before} == before
+
+
+def test_an_older_state_is_brought_forward_and_looked_at_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Migrations run forward on use; a look at an older file sees the new shape and writes nothing."""
+    path = tmp_path / "home" / "state.db"
+    _leave(path, closing=True)
+    monkeypatch.setattr(schema, "STEPS", (*schema.STEPS, ("ALTER TABLE tokens ADD COLUMN extra TEXT",)))
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
+    before = _hashes(tmp_path)
+    with Database(path, read_only=True) as db:
+        assert db.rows("SELECT extra FROM tokens") == []
+        assert len(Journal(db).unfinished()) == 1
+    assert _hashes(tmp_path) == before
+    with Database(path) as db:
+        assert db.rows("SELECT extra FROM tokens") == []
+        assert db.row("PRAGMA user_version")[0] == schema.VERSION
+
+
+def test_a_broken_migration_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that fails half-way leaves the file at the version it had."""
+    path = tmp_path / "home" / "state.db"
+    _leave(path, closing=True)
+    monkeypatch.setattr(schema, "STEPS", (*schema.STEPS, ("CREATE TABLE half (a)", "NOT SQL")))
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
+    with Database(path) as db, pytest.raises(Unexpected):
+        db.rows("SELECT 1 FROM tokens")
+    monkeypatch.undo()
+    with Database(path) as db:
+        assert db.rows("SELECT name FROM sqlite_master WHERE name = 'half'") == []
+
+
+def test_a_damaged_file_is_said_to_be(tmp_path: Path) -> None:
+    """Bytes that are no database end in one sentence with the file's name."""
+    path = tmp_path / "state.db"
+    path.write_bytes(b"not a database, and long enough to be looked at" * 100)
+    with Database(path) as db, pytest.raises(Unexpected) as refused:
+        Journal(db).unfinished()
+    assert refused.value.code == "state_damaged"
+    assert str(path) in refused.value.message
+
+
+def test_two_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    """Processes opening and writing the same new state at the same time all succeed."""
+    path = tmp_path / "home" / "state.db"
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2])\n"
+        "from pathlib import Path\nfrom support_store import renewal\n"
+        "from safetok.store.database import Database\nfrom safetok.store.journal import Journal\n"
+        "with Database(Path(sys.argv[1])) as db:\n"
+        "    for n in range(5): Journal(db).create(renewal(int(sys.argv[3]) * 10 + n))\n"
+    )
+    command = [sys.executable, "-c", code, str(path), str(Path(__file__).parent)]
+    running = [subprocess.Popen([*command, str(number)]) for number in range(1, 5)]
+    assert [one.wait() for one in running] == [0, 0, 0, 0]
+    with Database(path) as db:
+        assert len(Journal(db).unfinished()) == 20
+
+
+def test_a_full_disk_is_said_and_keeps_what_was_there(tmp_path: Path) -> None:
+    """When no page can be added, the change is refused by name and the earlier rows are still read."""
+    with Database(tmp_path / "home" / "state.db") as db:
+        Journal(db).create(renewal())
+        db.run(f"PRAGMA max_page_count = {db.row('PRAGMA page_count')[0]}")
+        with pytest.raises(Unexpected) as refused:
+            Journal(db).create(renewal(2, request=os.urandom(100_000)))
+        assert refused.value.code == "state_disk_full"
+        assert [one.id for one in Journal(db).unfinished()] == ["r1"]
+
+
+def test_scratch_copies_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copy that a look at a killed run's log may need is gone afterwards."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    path = tmp_path / "home" / "state.db"
+    _leave(path, closing=False)
+    Path(f"{path}-shm").unlink()
+    with Database(path, read_only=True) as db:
+        assert len(Journal(db).unfinished()) == 1
+    assert list(scratch.iterdir()) == []
+    shutil.rmtree(path.parent)

@@ -1,0 +1,210 @@
+"""The journal: what is committed is there, only the table's ways are open, and long histories cost nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+from support_store import NOW, certificate, renewal
+
+from safetok.domain.registrations import registrations_for
+from safetok.domain.renewal import ENDS, FOLLOWS, Hold, Renewal, State
+from safetok.errors import Unexpected, UsageError
+from safetok.knowledge import load
+from safetok.store.database import Database
+from safetok.store.journal import Journal
+from safetok.store.registrations import Registrations
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    with Database(tmp_path / "home" / "state.db") as opened:
+        yield opened
+
+
+def _filled(number: int = 1) -> Renewal:
+    """A renewal with something in every field."""
+    samples: dict[Any, Any] = {
+        str: "văn bản",
+        bytes: b"\x00\xff bytes",
+        int: 3,
+        bool: True,
+        datetime: datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+        date: date(2027, 12, 31),
+    }
+    values: dict[str, Any] = {}
+    for name, kind in get_type_hints(Renewal).items():
+        if name in {"id", "token_serial", "old_serial", "created_at", "updated_at", "authority"}:
+            continue
+        shown = str(kind)
+        if name == "state":
+            values[name] = State.CONFIRMED
+        elif name == "hold":
+            values[name] = Hold.NEED_PIN
+        elif "Literal" in shown:
+            values[name] = kind.__args__[-1] or kind.__args__[0]
+        elif shown.startswith("tuple"):
+            values[name] = (b"one", b"two") if "bytes" in shown else ("một", "hai")
+        else:
+            options = getattr(kind, "__args__", (kind,))
+            values[name] = next(samples[option] for option in options if option in samples)
+    return renewal(number, **values)
+
+
+def test_every_field_comes_back_as_it_went(db: Database) -> None:
+    """Whatever a renewal holds is read back equal, bytes and instants included."""
+    kept = _filled()
+    Journal(db).create(kept)
+    assert Journal(db).get(kept.id) == kept
+    empty = [f.name for f in dataclasses.fields(Renewal) if not getattr(kept, f.name)]
+    assert empty == []
+
+
+@pytest.mark.parametrize("start", list(State))
+def test_only_the_ways_of_the_table_are_open(db: Database, start: State) -> None:
+    """Any state may be followed by those that FOLLOWS names, and by no other."""
+    journal = Journal(db)
+    for number, end in enumerate(State):
+        at = journal.create(renewal(number, state=start))
+        if end in FOLLOWS[start]:
+            assert journal.advance(at, end, now=NOW).state is end
+        else:
+            with pytest.raises(Unexpected) as refused:
+                journal.advance(at, end, now=NOW)
+            assert refused.value.code == "renewal_way"
+            assert journal.get(at.id).state is start
+
+
+def test_several_states_share_one_commit_and_every_one_is_an_event(db: Database) -> None:
+    """Going through states at once leaves an event for each, and changes none when one of them is not open."""
+    journal = Journal(db)
+    at = journal.create(renewal())
+    at = journal.advance(at, (State.REQUESTED, State.ISSUED), now=NOW + timedelta(seconds=1), answer=b"kup")
+    assert [event.state for event in journal.events(at.id)] == [State.CONFIRMED, State.REQUESTED, State.ISSUED]
+    with pytest.raises(Unexpected):
+        journal.advance(at, (State.VERIFIED, State.DONE), now=NOW)
+    assert journal.get(at.id) == at
+    assert len(journal.events(at.id)) == 3
+
+
+def test_a_failed_transaction_leaves_nothing(db: Database) -> None:
+    """Steps inside one transaction are all there or none."""
+    journal = Journal(db)
+    at = journal.create(renewal())
+
+    def fail() -> None:
+        with db.transaction():
+            journal.advance(at, State.REQUESTED, now=NOW)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert journal.get(at.id) == at
+
+
+def test_what_was_committed_survives_another_process(db: Database, tmp_path: Path) -> None:
+    """A renewal committed is seen by whoever opens the file next, without this one closing it."""
+    Journal(db).create(renewal())
+    with Database(db.path) as other:
+        assert Journal(other).unfinished("54071505110001")[0].id == "r1"
+
+
+def test_a_renewal_moved_by_another_run_is_not_moved_twice(db: Database) -> None:
+    """Two runs holding the same renewal: the second is told, and changes nothing."""
+    journal = Journal(db)
+    seen = journal.create(renewal())
+    journal.advance(seen, State.REQUESTED, now=NOW + timedelta(seconds=1))
+    with pytest.raises(Unexpected) as refused:
+        journal.update(seen, now=NOW, reason="late")
+    assert refused.value.code == "renewal_changed"
+
+
+def test_no_second_renewal_of_a_certificate_under_way(db: Database) -> None:
+    """A token's certificate has at most one renewal running; after its end another may start."""
+    journal = Journal(db)
+    first = journal.create(renewal())
+    with pytest.raises(Unexpected) as refused:
+        journal.create(renewal(id="r9"))
+    assert refused.value.code == "renewal_running"
+    journal.advance(first, State.ABANDONED, now=NOW)
+    journal.create(renewal(id="r9"))
+    assert [one.id for one in journal.unfinished()] == ["r1", "r9"]  # r1 has its clean-up outstanding
+
+
+def test_a_hold_is_an_event_and_leaves_the_state(db: Database) -> None:
+    """Why a renewal waits is kept with its time; the state stays."""
+    journal = Journal(db)
+    at = journal.update(journal.create(renewal()), now=NOW, hold=Hold.CA_UNREACHABLE, reason="time-out")
+    assert (journal.get(at.id).state, journal.get(at.id).hold) == (State.CONFIRMED, Hold.CA_UNREACHABLE)
+    assert journal.events(at.id)[-1].reason == "time-out"
+
+
+def test_done_and_its_registrations_are_one_commit(db: Database) -> None:
+    """DONE opens the new certificate's rows and sets the old one's aside, all together."""
+    journal, registrations = Journal(db), Registrations(db)
+    old, new = certificate(1), certificate(2, days=300)
+    registrations.open_for(old, load.agencies(), NOW)
+    at = journal.create(renewal(state=State.ACKNOWLEDGED, old_certificate=old.der, certificate=new.der))
+    done = journal.finish(at, registrations.plan_for(new, load.agencies(), NOW), now=NOW)
+    assert done.state is State.DONE
+    assert journal.unfinished() == []
+    assert {row.certificate for row in registrations.list(mst="0106324653")} == {new.serial}
+    assert len(registrations.list(certificate=old.serial)) == 7
+    assert journal.renewed_from(hashlib.sha256(new.der).hexdigest()) == done
+
+
+def test_done_without_its_registrations_never_happens(db: Database) -> None:
+    """When the rows cannot be written, the renewal is not DONE either."""
+    journal = Journal(db)
+    at = journal.create(renewal(state=State.ACKNOWLEDGED))
+    rows = registrations_for(certificate(2), load.agencies(), {}, NOW)
+    broken = [dataclasses.replace(one, certificate_sha256=None) for one in rows]  # type: ignore[arg-type]
+    with pytest.raises(Unexpected):
+        journal.finish(at, broken, now=NOW)
+    assert journal.get(at.id).state is State.ACKNOWLEDGED
+
+
+def test_ends_are_found_by_what_is_left_to_do(db: Database) -> None:
+    """Unfinished are exactly those whose `finished` is False."""
+    journal = Journal(db)
+    for number, state in enumerate(State, 1):
+        journal.create(renewal(number, state=state, cleaned=state in ENDS))
+    assert {one.state for one in journal.unfinished()} == set(State) - set(ENDS)
+
+
+def test_an_id_may_be_shortened_while_it_is_the_only_one(db: Database) -> None:
+    """`get` takes a beginning of an id, and refuses none, two, or an empty one."""
+    journal = Journal(db)
+    for name in ("abc1", "abd2"):
+        journal.create(renewal(id=name, old_serial=name))
+    assert journal.get("abc").id == "abc1"
+    for text in ("ab", "", "x", "abc%"):
+        with pytest.raises(UsageError) as refused:
+            journal.get(text)
+        assert refused.value.code == "no_such_renewal"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "SELECT * FROM renewals WHERE unfinished = 1 AND token_serial = '1' ORDER BY created_at, id",
+        "SELECT * FROM renewals WHERE unfinished = 1 ORDER BY created_at, id",
+        "SELECT * FROM renewals WHERE token_serial = '1' ORDER BY created_at DESC, id DESC LIMIT 5",
+        "SELECT * FROM renewals ORDER BY created_at DESC, id DESC LIMIT 5",
+        "SELECT * FROM renewals WHERE certificate_sha256 = 'x'",
+        "SELECT * FROM renewal_events WHERE renewal = 'x' ORDER BY number",
+        "SELECT * FROM registrations WHERE superseded = 0 AND state IN ('open', 'updated', 'rejected')",
+        "SELECT * FROM certificates WHERE company = 'x' AND not_before < 'y'",
+        "SELECT * FROM pin_attempts WHERE token_serial = 'x' AND number > 3",
+        "SELECT * FROM appearances WHERE settled_at IS NULL ORDER BY seen_at",
+    ],
+)
+def test_the_frequent_questions_use_an_index(db: Database, question: str) -> None:
+    """No frequent question reads a whole table, however long the history."""
+    plan = " ".join(row["detail"] for row in db.rows(f"EXPLAIN QUERY PLAN {question}"))
+    assert "USING" in plan

@@ -1,0 +1,85 @@
+"""PINs in the keyring: saved is said only of what can be read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import keyring
+import pytest
+from keyring.backend import KeyringBackend
+from keyring.backends import fail, null
+from keyring.errors import InitError, PasswordDeleteError, PasswordSetError
+
+from safetok.errors import PersonNeeded
+from safetok.store import pin_store
+
+
+class _Memory(KeyringBackend):
+    """A back end that keeps what it is given."""
+
+    priority = 1  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[tuple[str, str], str] = {}
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.kept.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.kept[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        if (service, username) not in self.kept:
+            raise PasswordDeleteError(username)
+        del self.kept[service, username]
+
+
+class _Locked(_Memory):
+    def get_password(self, service: str, username: str) -> str | None:
+        raise InitError(f"{service} {username} locked")
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        raise PasswordSetError(f"could not keep {password} for {service} {username}")
+
+
+@pytest.fixture
+def use() -> Iterator[Callable[[KeyringBackend], KeyringBackend]]:
+    before = keyring.get_keyring()
+
+    def _use(back_end: KeyringBackend) -> KeyringBackend:
+        keyring.set_keyring(back_end)
+        return back_end
+
+    yield _use
+    keyring.set_keyring(before)
+
+
+def test_a_pin_is_kept_read_and_forgotten(use: Callable[[KeyringBackend], KeyringBackend]) -> None:
+    """What was put is got back, for its token alone, until it is forgotten."""
+    use(_Memory())
+    assert pin_store.put("T1", "123456")
+    assert (pin_store.get("T1"), pin_store.get("T2")) == ("123456", None)
+    assert pin_store.forget("T1")
+    assert pin_store.get("T1") is None
+    assert not pin_store.forget("T1")
+
+
+def test_a_back_end_that_forgets_is_not_said_to_have_saved(use: Callable[[KeyringBackend], KeyringBackend]) -> None:
+    """The null back end takes everything and keeps nothing."""
+    use(null.Keyring())
+    assert not pin_store.put("T1", "123456")
+
+
+@pytest.mark.parametrize("back_end", [fail.Keyring, _Locked])
+def test_a_keyring_that_cannot_be_used_is_said_without_the_pin(
+    use: Callable[[KeyringBackend], KeyringBackend], back_end: type[KeyringBackend]
+) -> None:
+    """No keyring and a locked one end with one sentence for a person; the PIN is in no part of the error."""
+    use(back_end())
+    for work in (lambda: pin_store.put("T1", "987654"), lambda: pin_store.get("T1"), lambda: pin_store.forget("T1")):
+        with pytest.raises(PersonNeeded) as refused:
+            work()
+        assert refused.value.code == "keyring_unusable"
+        assert refused.value.__cause__ is None
+        assert "987654" not in repr((refused.value.message, refused.value.hint, refused.value.data))

@@ -1,0 +1,246 @@
+"""Settings and places: what the user wrote is laid over what is known, and a mistake is named by file, key and value."""
+
+from __future__ import annotations
+
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.x509.oid import NameOID
+from support_store import certificate
+
+from safetok.domain.tokens import Kind
+from safetok.errors import UsageError
+from safetok.locale import set_language
+from safetok.store import paths, pem, settings
+from safetok.store.paths import home, network_file_system, private_folder
+
+
+def _ca(name: str) -> x509.Certificate:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return (
+        x509.CertificateBuilder(subject, subject, key.public_key(), 7, now, now + timedelta(days=9))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+
+
+CA = _ca("SAFE-CA giả lập 2024")
+
+
+def _load(tmp_path: Path, text: str, **environ: str) -> settings.Settings:
+    (tmp_path / "settings.toml").write_text(text, encoding="utf-8")
+    return settings.load(home({"SAFETOK_HOME": str(tmp_path)}), environ)
+
+
+def test_without_a_file_the_shipped_facts_stand(tmp_path: Path) -> None:
+    """No settings.toml is the ordinary case."""
+    found = settings.load(home({"SAFETOK_HOME": str(tmp_path)}), {})
+    assert {"safe-ca", "lcs-ca"} <= set(found.authorities)
+    assert (found.modules, found.language, found.timeout, found.sandbox) == ((), None, 20.0, None)
+
+
+def test_the_users_words_lie_over_the_shipped_ones(tmp_path: Path) -> None:
+    """An authority keeps what the user does not state; relative files are found beside settings.toml."""
+    (tmp_path / "issuer.pem").write_bytes(CA.public_bytes(Encoding.PEM))
+    found = _load(
+        tmp_path,
+        """
+        language = "en"
+        timeout = 5
+        [drivers]
+        modules = ["/usr/lib/one.so"]
+        [[kinds]]
+        kind = "v1"
+        label = "*V1*"
+        reason = "nhãn"
+        [authorities.safe-ca]
+        issuers = ["issuer.pem"]
+        url = "http://127.0.0.1:8080/cmp"
+        [authorities.mine]
+        title = "Mine"
+        url = "https://ca.example.vn/"
+        pin_policy = { min_length = 4 }
+        [sandbox]
+        pid = 7
+        """,
+    )
+    safe = found.authorities["safe-ca"]
+    assert (safe.title, safe.issuers, safe.contacts.hotline) == ("SAFE-CA", (tmp_path / "issuer.pem",), "1900 6154")
+    assert found.authorities["mine"].pin_policy.min_length == 4
+    assert found.kind_rules[0].kind is Kind.V1
+    assert (found.language, found.timeout, found.modules, found.sandbox) == (
+        "en",
+        5.0,
+        ("/usr/lib/one.so",),
+        {"pid": 7},
+    )
+
+
+def test_the_environment_comes_before_the_file(tmp_path: Path) -> None:
+    """SAFETOK_LANG wins over `language`."""
+    assert _load(tmp_path, 'language = "en"', SAFETOK_LANG="vi").language == "vi"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("timeuot = 3", "timeuot", "3"),
+        ('timeout = "soon"', "timeout", "'soon'"),
+        ("timeout = 0", "timeout", "0"),
+        ("timeout = true", "timeout", "True"),
+        ('language = "fr"', "language", "'fr'"),
+        ('[drivers]\nmodules = "one.so"', "drivers.modules", "'one.so'"),
+        ("drivers = 3", "drivers", "3"),
+        ('[[kinds]]\nkind = "v3"\nlabel = "x"', "kinds[1].kind", "'v3'"),
+        ('[[kinds]]\nkind = "v1"', "kinds[1].kind", "'v1'"),
+        ('[[kinds]]\nkind = "v1"\ncolour = "grey"', "kinds[1].colour", "'grey'"),
+        ("kinds = 1", "kinds", "1"),
+        ('[authorities.x]\nurl = "http://ca.example.vn/"', "authorities.x.url", "'http://ca.example.vn/'"),
+        ('[authorities.x]\nurl = "http://127.0.0.1.evil.vn/"', "authorities.x.url", "'http://127.0.0.1.evil.vn/'"),
+        ('[authorities.x]\noffers_url = "ftp://x"', "authorities.x.offers_url", "'ftp://x'"),
+        ('[authorities.x]\nissuers = ["none.pem"]', "authorities.x.issuers", "none.pem"),
+        ('[authorities.x]\nprotocol = "est"', "authorities.x.protocol", "'est'"),
+        ('[authorities.x]\nrenew_expired = "yes"', "authorities.x.renew_expired", "'yes'"),
+        ("[authorities.x]\npin_policy = { tries = 0 }", "authorities.x.pin_policy.tries", "0"),
+    ],
+)
+def test_a_mistake_is_named_by_file_key_and_value(tmp_path: Path, text: str, key: str, value: str) -> None:
+    """One sentence says where it stands, what stands there and what was expected; nothing is guessed."""
+    with pytest.raises(UsageError) as refused:
+        _load(tmp_path, text)
+    assert refused.value.code == "bad_settings"
+    assert all(part in refused.value.message for part in (str(tmp_path / "settings.toml"), key, value))
+    assert "\n" not in refused.value.message
+
+
+def test_a_file_that_is_no_toml_is_said_with_its_line(tmp_path: Path) -> None:
+    """The parser's own place is shown."""
+    with pytest.raises(UsageError) as refused:
+        _load(tmp_path, "language = \nvi")
+    assert "line 1" in refused.value.message
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    """Notepad writes one."""
+    assert _load(tmp_path, '\ufefflanguage = "en"').language == "en"
+
+
+def test_an_authority_is_told_by_its_issuers_name(tmp_path: Path) -> None:
+    """A certificate belongs where an issuing CA bears its issuer's name; by name prefix only where no file is configured."""
+    (tmp_path / "ca.pem").write_bytes(CA.public_bytes(Encoding.PEM))
+    found = _load(tmp_path, '[authorities.mine]\nissuers = ["ca.pem"]\n')
+    mine = settings.authority_of(certificate(1, issuer_der=CA.subject.public_bytes(), issuer_name="SAFE-CA x"), found)
+    assert mine is not None
+    assert mine.name == "mine"
+    by_prefix = settings.authority_of(certificate(2), found)
+    assert by_prefix is not None
+    assert by_prefix.name == "safe-ca"
+    assert settings.authority_of(certificate(3, issuer_name="OTHER"), found) is None
+
+
+@pytest.mark.parametrize("form", ["pem", "der", "p7b", "p7b-pem", "base64", "pem-with-text"])
+def test_certificates_are_read_in_every_form_portals_hand_out(tmp_path: Path, form: str) -> None:
+    """PEM, DER, PKCS#7 of both kinds, bare Base64."""
+    other = _ca("other")
+    der = CA.public_bytes(Encoding.DER)
+    content = {
+        "pem": CA.public_bytes(Encoding.PEM),
+        "der": der,
+        "p7b": pkcs7.serialize_certificates([CA], Encoding.DER),
+        "p7b-pem": pkcs7.serialize_certificates([CA], Encoding.PEM),
+        "base64": b"\n".join(CA.public_bytes(Encoding.PEM).splitlines()[1:-1]),
+        "pem-with-text": b"Subject: x\r\n" + CA.public_bytes(Encoding.PEM) + other.public_bytes(Encoding.PEM),
+    }[form]
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert settings.load_pem(path)[0].der == der
+    assert pem.subjects(path)[0] == CA.subject.public_bytes()
+    assert len(settings.load_pem(path)) == (2 if form == "pem-with-text" else 1)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x30", b"\x30\x82\xff\xff", b"no certificate", b"\x30\x03\x02\x01\x01"])
+def test_what_is_no_certificate_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    """Empty, cut or foreign bytes end in one sentence with the file's name."""
+    path = tmp_path / "file.cer"
+    path.write_bytes(content)
+    with pytest.raises(UsageError) as refused:
+        settings.load_pem(path)
+    assert refused.value.code == "bad_certificate_file"
+    with pytest.raises(UsageError):
+        pem.subjects(path)
+
+
+def test_safetok_home_holds_everything_and_naming_it_makes_nothing(tmp_path: Path) -> None:
+    """With SAFETOK_HOME all places are in that folder; `ensure` makes it 0700."""
+    root = tmp_path / "a home"
+    place = home({"SAFETOK_HOME": str(root)})
+    assert all(
+        root in path.parents for path in (place.settings, place.database, place.locks, place.cache, place.sandbox)
+    )
+    assert not root.exists()
+    place.ensure()
+    assert stat.S_IMODE(root.stat().st_mode) == 0o700
+
+
+def test_without_safetok_home_the_systems_folders_are_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """platformdirs' folders, and nothing made by naming them."""
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    place = home({})
+    assert place.database == tmp_path / "XDG_STATE_HOME" / "safetok" / "state.db"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_ours_is_closed_and_a_foreign_one_left(tmp_path: Path) -> None:
+    """A home that others could read is made private; one with somebody else's things keeps its mode."""
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    for folder in (ours, theirs):
+        folder.mkdir(mode=0o755)
+    (theirs / "photo.jpg").touch()
+    private_folder(ours)
+    private_folder(theirs)
+    assert (stat.S_IMODE(ours.stat().st_mode), stat.S_IMODE(theirs.stat().st_mode)) == (0o700, 0o755)
+
+
+def test_a_network_file_system_is_refused_for_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS and its kin are told by the mount table, the innermost mount deciding, and refused before anything is made."""
+    table = tmp_path / "mountinfo"
+    table.write_text(
+        "1 0 8:1 / / rw - ext4 /dev/a rw\n"
+        f"2 1 0:5 / {str(tmp_path).replace(' ', chr(92) + '040')} rw shared:1 - nfs4 server:/x rw\n"
+        f"3 2 0:6 / {tmp_path}/local\\040disk rw - tmpfs tmpfs rw\n"
+    )
+    (tmp_path / "local disk").mkdir()
+    assert paths._linux(tmp_path, table) == "nfs4"
+    assert paths._linux(tmp_path / "local disk", table) == ""
+    monkeypatch.setattr(paths, "network_file_system", lambda _folder: "nfs4")
+    with pytest.raises(UsageError) as refused:
+        private_folder(tmp_path / "new")
+    assert refused.value.code == "network_file_system"
+    assert not (tmp_path / "new").exists()
+
+
+def test_this_machines_disk_is_local(tmp_path: Path) -> None:
+    """The folder the tests run in is on a local disk, made or not yet made."""
+    assert network_file_system(tmp_path / "not" / "yet") == ""
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    """A file in the way ends in one sentence and a next step, in both languages."""
+    (tmp_path / "file").touch()
+    for language in ("vi", "en"):
+        set_language(language)  # type: ignore[arg-type]
+        with pytest.raises(UsageError) as refused:
+            private_folder(tmp_path / "file" / "home")
+        assert refused.value.code == "home_unusable"
+        assert refused.value.hint
+    set_language(None)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
