@@ -87,6 +87,7 @@ class Context:
         import os
 
         from safetok.knowledge import load
+        from safetok.store.inventory import Inventory
         from safetok.tokens.drivers import find_drivers
         from safetok.tokens.tokens import Tokens
 
@@ -96,7 +97,13 @@ class Context:
             known=load.drivers(),
             environ=os.environ,
         )
-        with Tokens(drivers, locks=self.settings.home.locks, clock=self.clock, dry_run=self.dry_run) as tokens:
+        with Tokens(
+            drivers,
+            locks=self.settings.home.locks,
+            clock=self.clock,
+            dry_run=self.dry_run,
+            known=Inventory(self.database).certificate,
+        ) as tokens:
             yield tokens
 
     def close(self) -> None:

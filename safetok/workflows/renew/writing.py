@@ -60,7 +60,7 @@ def place(session: Session, der: bytes, *, cka_id: bytes, label: str) -> None:
     """
     if session.find_certificate(der) is not None:
         return
-    session.destroy_certificate(None, label)
+    session.destroy_certificate(der, label)
     session.write_certificate(der, cka_id=cka_id, label=label)
 
 
