@@ -18,12 +18,16 @@ def finish(run: Run) -> None:
 def complete(run: Run) -> None:
     """DONE, and one registration at each agency the company uses. The caller holds the transaction."""
     from safetok.knowledge import load
+    from safetok.store.inventory import Inventory
     from safetok.store.registrations import Registrations
 
     context = run.context
     registrations = Registrations(context.database)
     new = certificates.parse(run.renewal.certificate)
     rows = registrations.plan_for(new, (*load.agencies(), *registrations.agencies_added()), context.now())
+    inventory = Inventory(context.database)
+    inventory.put_certificate(new, context.now())
+    inventory.set_contract_end(new.sha256, run.renewal.contract_end, context.now())
     run.renewal = run.journal.finish(run.renewal, rows, now=context.now(), hold=None, cleaned=True)
 
 

@@ -106,6 +106,8 @@ def _confirmed(
     session: Session,
 ) -> Run:
     """Accept, the private offer, details, the second confirmation; then the row, from CONFIRMED on."""
+    from safetok.store.inventory import Inventory
+
     consent.accept(context, request)
     offer = None
     if eligible.offered:
@@ -150,7 +152,9 @@ def _confirmed(
         requested_not_after=not_after,
         offer_expires=offer.expires if offer else None,
     )
-    run.renewal = journal.create(run.renewal)
+    with context.database.transaction():
+        run.renewal = journal.create(run.renewal)
+        Inventory(context.database).set_contract_end(eligible.certificate.sha256, day, context.now())
     return run
 
 

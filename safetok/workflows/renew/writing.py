@@ -8,6 +8,7 @@ from safetok.domain import certificates
 from safetok.domain.certificates import Certificate
 from safetok.domain.renewal import State
 from safetok.domain.revocation import RevocationAnswer
+from safetok.domain.tokens import TokenReading
 from safetok.errors import NotTrusted
 from safetok.locale import _
 from safetok.workflows.renew import sending
@@ -40,17 +41,22 @@ def prove_again(run: Run) -> None:
 
 
 def _prove(run: Run, session: Session, *, through: tuple[State, ...]) -> None:
+    from safetok.store.inventory import Inventory
+
     renewal = run.renewal
     new = certificates.parse(renewal.certificate)
     with token_step(run, _("reading the certificate back")):
         prove(session, new, random=run.context.random)
+        now = run.context.now()
+        reading = TokenReading(info=session.info, certificates=session.certificates(), read_at=now)
     confirmation = b""
     if renewal.receipt != "implicit" and renewal.route == "cmp":
         confirmation = sending.signed_confirmation(run, renewal.certificate, accept=True)
     with run.context.database.transaction():
         for state in through[:-1]:
             run.advance(state)
-        run.advance(through[-1], confirmation=confirmation, confirmation_sent_at=run.context.now())
+        run.advance(through[-1], confirmation=confirmation, confirmation_sent_at=now)
+        Inventory(run.context.database).record(reading, now)
 
 
 def place(session: Session, der: bytes, *, cka_id: bytes, label: str) -> None:
