@@ -1,0 +1,107 @@
+"""How a worker and its parent talk: length-prefixed frames of plain values, decoded without running anything.
+
+A value is None, a bool, an int of 64 bits, bytes, text, or a list or dict (text keys) of values. Neither pickle nor marshal:
+a driver that scribbles over its process must not be able to do worse to the parent than send it nonsense.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+Value = Any  # None | bool | int | bytes | str | list | dict, nested
+
+LIMIT = 32 << 20  # bytes in one frame: a token with thousands of objects stays far below
+HEADER = struct.Struct(">I")
+_INT = struct.Struct(">q")
+_DEPTH = 16
+
+
+class BadFrame(ValueError):
+    """These bytes are no frame."""
+
+
+def encode(value: Value) -> bytes:
+    """One frame, header included. TypeError for a value of another kind, OverflowError for an int beyond 64 bits."""
+    out: list[bytes] = []
+    _put(value, out.append)
+    body = b"".join(out)
+    return HEADER.pack(len(body)) + body
+
+
+def _put(value: Value, put: Any) -> None:
+    kind = type(value)
+    if kind is bytes:
+        put(b"b" + HEADER.pack(len(value)))
+        put(value)
+    elif kind is str:
+        data = value.encode("utf-8", "surrogatepass")
+        put(b"s" + HEADER.pack(len(data)))
+        put(data)
+    elif value is None:
+        put(b"n")
+    elif kind is bool:
+        put(b"t" if value else b"f")
+    elif kind is int:
+        try:
+            put(b"i" + _INT.pack(value))
+        except struct.error as error:
+            raise OverflowError(value) from error
+    elif kind is list or kind is tuple:
+        put(b"l" + HEADER.pack(len(value)))
+        for item in value:
+            _put(item, put)
+    elif kind is dict:
+        put(b"d" + HEADER.pack(len(value)))
+        for key, item in value.items():
+            if type(key) is not str:
+                raise TypeError(key)
+            _put(key, put)
+            _put(item, put)
+    else:
+        raise TypeError(kind)
+
+
+def decode(body: bytes) -> Value:
+    """The value in a frame's body (without its header). Raises BadFrame."""
+    try:
+        value, end = _take(body, 0, _DEPTH)
+    except (struct.error, UnicodeDecodeError, IndexError) as error:
+        raise BadFrame("a frame is cut or garbled") from error
+    if end != len(body):
+        raise BadFrame("bytes after a frame's value")
+    return value
+
+
+def _take(body: bytes, at: int, depth: int) -> tuple[Value, int]:
+    kind = body[at]
+    at += 1
+    if kind in b"bs":
+        (length,) = HEADER.unpack_from(body, at)
+        at += 4
+        end = at + length
+        if end > len(body):
+            raise BadFrame("a length beyond the frame")
+        data = body[at:end]
+        return (data if kind == ord("b") else data.decode("utf-8", "surrogatepass")), end
+    if kind == ord("i"):
+        return _INT.unpack_from(body, at)[0], at + 8
+    if kind in b"ntf":
+        return {ord("n"): None, ord("t"): True, ord("f"): False}[kind], at
+    if kind not in b"ld" or depth == 0:
+        raise BadFrame("an unknown kind of value, or too deep")
+    (count,) = HEADER.unpack_from(body, at)
+    at += 4
+    if kind == ord("l"):
+        items = []
+        for _ in range(count):
+            item, at = _take(body, at, depth - 1)
+            items.append(item)
+        return items, at
+    mapping: dict[str, Value] = {}
+    for _ in range(count):
+        key, at = _take(body, at, depth - 1)
+        if type(key) is not str:
+            raise BadFrame("a key that is no text")
+        mapping[key], at = _take(body, at, depth - 1)
+    return mapping, at

@@ -1,0 +1,110 @@
+"""The one way to a login: it counts every try before it is made, and refuses the one that could lock the token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from safetok.domain.times import Clock
+from safetok.domain.tokens import PinState, TokenInfo
+from safetok.errors import PinRefused, PinWrong, UsageError
+from safetok.locale import _
+
+if TYPE_CHECKING:
+    from safetok.store.pins import PinLog
+
+_Result = TypeVar("_Result")
+
+
+class _Door(Protocol):
+    """What of a session a guard needs; `tokens.sessions.Session` in the program."""
+
+    serial: str
+    reauthenticate: Callable[[Callable[[], bytes]], bytes]
+
+    @property
+    def info(self) -> TokenInfo: ...
+    def login(self, pin: str | None) -> None: ...
+    def change_pin(self, old: str | None, new: str | None) -> None: ...
+
+
+class PinGuard:
+    """Counts by token, whatever driver shows it. `tries_assumed`: how many wrong tries lock a token, where nothing is known."""
+
+    def __init__(self, pin_log: PinLog, clock: Clock, *, tries_assumed: int = 3, force_last_try: bool = False) -> None:
+        self._log, self._clock, self._tries, self._force = pin_log, clock, tries_assumed, force_last_try
+
+    def check(self, info: TokenInfo) -> None:
+        """Raise PinRefused when the PIN is locked, or when the next wrong one could lock it (`last_try`; not with
+        `force_last_try`). COUNT_LOW refuses nothing: it says only that something went wrong before.
+        """
+        if info.pin_state is PinState.LOCKED:
+            raise PinRefused(
+                _("The PIN of the USB token is locked. Token ID {serial}.").format(serial=info.serial),
+                token=info.serial,
+            )
+        if self._force:
+            return
+        if info.pin_state is PinState.FINAL_TRY or self._log.count(info.serial) >= self._tries - 1:
+            raise PinRefused(
+                _("THERE MAY BE ONLY ONE TRY LEFT. One more wrong PIN locks the USB token. safetok stops here."),
+                code="last_try",
+                hint=_("Ask the person who holds the PIN. Whoever is certain of it adds --force-last-try."),
+                token=info.serial,
+            )
+
+    def login(self, session: _Door, pin: str | None) -> None:
+        """Check, commit the attempt, log in, commit the outcome. `pin` None: the token's own PIN pad asks.
+
+        Raises PinRefused, PinWrong, UsageError (`pin_refused_locally`: nothing was sent), PersonNeeded (`pin_cancelled`),
+        DriverFailed.
+        """
+        info = session.info
+        refuse_locally(info, pin)
+        self.check(info)
+        self._counted(info.serial, "login", lambda: session.login(pin))
+        session.reauthenticate = lambda sign: self._counted(info.serial, "sign", sign)
+
+    def change(self, session: _Door, old: str | None, new: str | None) -> None:
+        """Change the PIN; a wrong old one counts as any other try. Raises as `login`."""
+        info = session.info
+        refuse_locally(info, old)
+        refuse_locally(info, new)
+        self.check(info)
+        self._counted(info.serial, "change", lambda: session.change_pin(old, new))
+
+    def _counted(self, serial: str, purpose: str, attempt: Callable[[], _Result]) -> _Result:
+        number = self._log.begin(serial, purpose, self._clock())
+        try:
+            result = attempt()
+        except PinWrong:
+            self._log.finish(number, "wrong")
+            raise
+        except PinRefused as error:
+            self._log.finish(number, "locked" if error.code == "pin_locked" else "unknown")
+            raise
+        except BaseException:
+            self._log.finish(number, "unknown")
+            raise
+        self._log.finish(number, "ok")
+        return result
+
+
+def refuse_locally(info: TokenInfo, pin: str | None) -> None:
+    """Raise UsageError (`pin_refused_locally`) for a PIN the token cannot take: empty, or outside its own limits (bytes)."""
+    if pin is None:
+        if info.pin_pad:
+            return
+        raise UsageError(
+            _("This token has no PIN pad: the PIN must be given."), code="pin_refused_locally", token=info.serial
+        )
+    length = len(pin.encode())
+    if length == 0:
+        reason = _("The PIN is empty. Nothing was sent to the token; no try is spent.")
+    elif length < (info.pin_min or 0) or (info.pin_max is not None and length > info.pin_max):
+        reason = _(
+            "This token's PIN has {least} to {most} characters. Nothing was sent to the token; no try is spent."
+        ).format(least=info.pin_min or 1, most=info.pin_max or "∞")
+    else:
+        return
+    raise UsageError(reason, code="pin_refused_locally", token=info.serial)

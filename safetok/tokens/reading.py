@@ -1,0 +1,126 @@
+"""From what workers saw to one Reading: tokens seen twice are one, certificates parsed and paired, all in a settled order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from safetok.domain.certificates import Certificate, current, parse
+from safetok.domain.tokens import KeyPresence, PinState, StoredCertificate, TokenInfo, TokenReading
+from safetok.errors import SafetokError
+from safetok.tokens.pairing import presence
+
+Known = Callable[[str], Certificate | None]  # lower-case hex SHA-256 of a DER -> the certificate, parsed before
+
+_WRITE_PROTECTED, _PIN_SET, _PIN_PAD = 0x2, 0x8, 0x100  # CKF_*, PKCS#11 2.40 section 3.2 (CK_TOKEN_INFO)
+_PIN_FLAGS = (
+    (0x40000, PinState.LOCKED),
+    (0x20000, PinState.FINAL_TRY),
+    (0x10000, PinState.COUNT_LOW),
+    (0x80000, PinState.TO_BE_CHANGED),
+)
+_SURENESS = (KeyPresence.PRESENT, KeyPresence.ABSENT, KeyPresence.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One token as one driver showed it."""
+
+    driver: str
+    shown: dict[str, Any]
+
+
+def token_info(shown: dict[str, Any], drivers: tuple[str, ...], *, readable_only: bool = False) -> TokenInfo:
+    """A worker's plain values in safetok's words."""
+    flags = shown["flags"]
+    state = PinState.OK if flags & _PIN_SET else PinState.NOT_SET
+    return TokenInfo(
+        serial=shown["serial"],
+        label=shown["label"],
+        manufacturer=shown["manufacturer"],
+        model=shown["model"],
+        firmware=shown["firmware"],
+        hardware=shown["hardware"],
+        pin_state=next((named for flag, named in _PIN_FLAGS if flags & flag), state),
+        pin_min=shown["pin_min"],
+        pin_max=shown["pin_max"] or None,
+        pin_pad=bool(flags & _PIN_PAD),
+        write_protected=bool(flags & _WRITE_PROTECTED),
+        free_public=shown["free_public"],
+        free_private=shown["free_private"],
+        drivers=drivers,
+        readable_only=readable_only,
+    )
+
+
+def merge(seen: Sequence[Seen], *, read_at: datetime, known: Known) -> tuple[TokenReading, ...]:
+    """One entry a token. The same serial in two drivers is one token when manufacturer and certificates agree too; a serial
+    that is blank, or that two different tokens carry, makes each of them readable only.
+    """
+    groups: dict[str, list[Seen]] = {}
+    for one in seen:
+        groups.setdefault(one.shown["serial"], []).append(one)
+    readings: list[TokenReading] = []
+    for serial, views in groups.items():
+        if serial and _one_token(views):
+            readings.append(_reading(views, read_at=read_at, known=known, readable_only=False))
+        else:
+            readings += [_reading([view], read_at=read_at, known=known, readable_only=True) for view in views]
+    return tuple(sorted(readings, key=_order))
+
+
+def _one_token(views: Sequence[Seen]) -> bool:
+    drivers = [view.driver for view in views]
+    if len(set(drivers)) < len(drivers):
+        return False
+    whole = [view.shown for view in views if "error" not in view.shown]
+    return len({(s["manufacturer"], frozenset(c[0] for c in s["certificates"])) for s in whole}) <= 1
+
+
+def _reading(views: Sequence[Seen], *, read_at: datetime, known: Known, readable_only: bool) -> TokenReading:
+    best = next((view for view in views if "error" not in view.shown), views[0])
+    drivers = (best.driver, *(view.driver for view in views if view is not best))
+    stored, unreadable = [], 0
+    for der, cka_id, label, _handle in best.shown.get("certificates", ()):
+        certificate = _certificate(der, known)
+        if certificate is None:
+            unreadable += 1
+            continue
+        answers = [
+            presence(certificate.spki, cka_id, view.shown["keys"]) for view in views if "error" not in view.shown
+        ]
+        key, by_id = min(answers, key=lambda answer: (_SURENESS.index(answer[0]), answer[1]))
+        stored.append(
+            StoredCertificate(certificate=certificate, cka_id=cka_id, label=label, key=key, key_by_id_only=by_id)
+        )
+    return TokenReading(
+        info=token_info(best.shown, drivers, readable_only=readable_only),
+        certificates=tuple(stored),
+        read_at=read_at,
+        unreadable=unreadable,
+    )
+
+
+def _certificate(der: bytes | None, known: Known) -> Certificate | None:
+    if not der:
+        return None
+    import hashlib
+
+    if (found := known(hashlib.sha256(der).hexdigest())) is not None:
+        return found
+    try:
+        return parse(der)
+    except SafetokError:
+        return None
+
+
+def _order(reading: TokenReading) -> tuple[bool, str, str]:
+    newest = current(_all(reading.certificates))
+    name = newest.subject_name if newest else ""
+    return not name, name.casefold(), reading.info.serial
+
+
+def _all(stored: Iterable[StoredCertificate]) -> Iterable[Certificate]:
+    return (one.certificate for one in stored)

@@ -1,0 +1,319 @@
+"""One session on one token, seen from the parent: what may be asked of it, and what each failure means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from safetok.domain.certificates import Certificate, parse
+from safetok.domain.tokens import KeyPresence, StoredCertificate, TokenInfo
+from safetok.errors import NotTrusted, SafetokError, Unexpected, UsageError
+from safetok.locale import _
+from safetok.tokens import failures
+from safetok.tokens.pairing import TokenKey, presence, private_key, token_keys
+from safetok.tokens.process import Worker, WorkerFailure
+from safetok.tokens.reading import token_info
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+_CERTIFICATE, _PUBLIC, _PRIVATE = 1, 2, 3  # CKO_*
+_TRIED = b"safetok: is this the key of that certificate?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """Seconds of silence after which an operation has failed."""
+
+    look: float = 5
+    sign: float = 30
+    write: float = 60
+    generate: float = 300
+    pin_pad: float = 120
+
+
+class Session:
+    """A session on the token with one serial, its lock held. Ends with a logout, whatever happened within.
+
+    Every method raises DriverFailed (`crashed`, `timed_out`, `token_removed`, `pkcs11`) besides what it says.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        *,
+        serial: str,
+        driver: str,
+        drivers: tuple[str, ...],
+        deadlines: Deadlines,
+        shown: dict[str, Any],
+        done: Callable[[Worker], None],
+        dry_run: bool,
+    ) -> None:
+        self._worker, self._done, self._dry_run = worker, done, dry_run
+        self.serial, self.driver, self._drivers, self._deadlines = serial, driver, drivers, deadlines
+        self._info = token_info(shown, drivers)
+        self._pin: str | None = None
+        self._asks = False
+        self.logged_in = False
+        self.reauthenticate: Callable[[Callable[[], bytes]], bytes] = lambda sign: sign()
+        """Set by PinGuard: wraps each signature that is a PIN entry of its own (CKA_ALWAYS_AUTHENTICATE), so that it is counted."""
+
+    # --- the life of a session -----------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Log out, close, free the lock. Never raises: a driver that fails here is ended, or left to finish its writing."""
+        self._pin, self.logged_in = None, False
+        worker, self._worker = self._worker, _ENDED
+        if worker is _ENDED:
+            return
+        if worker.alive:
+            try:
+                worker.call("close", deadline=self._deadlines.sign, careful=True)
+            except WorkerFailure:
+                worker.abandon()
+        self._done(worker)
+
+    def _call(
+        self, operation: failures.Operation, name: str, deadline: float, *, careful: bool = False, **given: Any
+    ) -> Any:
+        try:
+            return self._worker.call(name, deadline=deadline, careful=careful, **given)
+        except WorkerFailure as failure:
+            raise failures.translate(failure, operation=operation, driver=self.driver, token=self.serial) from None
+
+    # --- looking -------------------------------------------------------------------------------------------------
+
+    @property
+    def info(self) -> TokenInfo:
+        """The token's own account of itself, asked for now: its PIN flags and free memory change."""
+        self._info = token_info(self._call("look", "info", self._deadlines.look), self._drivers)
+        return self._info
+
+    def certificates(self) -> tuple[StoredCertificate, ...]:
+        """The certificates on the token; those that cannot be read or parsed are left out."""
+        shown = self._objects()
+        stored = []
+        for der, cka_id, label, _handle in shown["certificates"]:
+            if (certificate := _parsed(der)) is not None:
+                key, by_id = presence(certificate.spki, cka_id, shown["keys"], logged_in=self.logged_in)
+                stored.append(
+                    StoredCertificate(
+                        certificate=certificate, cka_id=cka_id, label=label, key=key, key_by_id_only=by_id
+                    )
+                )
+        return tuple(stored)
+
+    def keys(self) -> tuple[TokenKey, ...]:
+        """The keys on the token, halves joined. Private halves are seen after a login."""
+        return token_keys(self._objects()["keys"])
+
+    def find_certificate(self, der: bytes) -> StoredCertificate | None:
+        """The object that holds exactly these bytes."""
+        return next((stored for stored in self.certificates() if stored.certificate.der == der), None)
+
+    def _objects(self) -> dict[str, Any]:
+        shown = self._call("look", "objects", self._deadlines.look)
+        assert isinstance(shown, dict)
+        return shown
+
+    # --- the PIN -------------------------------------------------------------------------------------------------
+
+    def login(self, pin: str | None) -> None:
+        """Log in; None lets the token's PIN pad ask. Only PinGuard calls this: each call may cost a try.
+
+        Raises PinWrong, PinRefused, PersonNeeded (`pin_cancelled`), DriverFailed.
+        """
+        self._refuse_in_a_dry_run()
+        deadline = self._deadlines.pin_pad if pin is None else self._deadlines.sign
+        self._call("login", "login", deadline, careful=True, pin=None if pin is None else pin.encode())
+        self.logged_in = True
+        self._asks = any(key["asks"] for key in self._objects()["keys"] if key["private"])
+        self._pin = pin if self._asks else None
+
+    def logout(self) -> None:
+        """Log out and stay: a hold needs no open door."""
+        self._pin, self.logged_in = None, False
+        self._call("look", "logout", self._deadlines.sign, careful=True)
+
+    def change_pin(self, old: str | None, new: str | None) -> None:
+        """C_SetPIN. Only PinGuard calls this: a wrong old PIN costs a try. Raises as `login`."""
+        self._refuse_in_a_dry_run()
+        deadline = self._deadlines.pin_pad if old is None else self._deadlines.write
+        given = {"old": None if old is None else old.encode(), "new": None if new is None else new.encode()}
+        self._call("login", "change_pin", deadline, careful=True, **given)
+
+    def _refuse_in_a_dry_run(self) -> None:
+        if self._dry_run:
+            raise Unexpected(_("A dry run does not log in."), code="dry_run", token=self.serial)
+
+    # --- using ---------------------------------------------------------------------------------------------------
+
+    def private_key(self, spki: bytes) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
+        """The private key of this public key, for `cryptography`'s builders; it works while the session is logged in.
+
+        A key that only a CKA_ID points to is tried with one signature. Raises NotTrusted (`key_missing`).
+        """
+        from safetok.tokens.keys import token_key
+
+        shown = self._objects()
+        ids = [
+            cka_id
+            for der, cka_id, _label, _handle in shown["certificates"]
+            if (certificate := _parsed(der)) is not None and certificate.spki == spki
+        ]
+        for found, proven in private_key(spki, ids, shown["keys"]):
+            key = token_key(spki, partial(self._sign, found))
+            if proven or _matches(key):
+                return key
+        raise NotTrusted(
+            _("The key of this certificate is no longer on token {serial}.").format(serial=self.serial),
+            code="key_missing",
+            token=self.serial,
+        )
+
+    def _sign(self, key: Any, how: dict[str, Any], data: bytes) -> bytes:
+        given = {"key": key["handle"], "how": how, "data": data, "asks": key["asks"]}
+        if not key["asks"]:
+            return bytes(self._call("sign", "sign", self._deadlines.sign, pin=None, **given))
+        pin = None if self._pin is None else self._pin.encode()
+        deadline = self._deadlines.pin_pad if pin is None else self._deadlines.sign
+        return self.reauthenticate(lambda: bytes(self._call("login", "sign", deadline, careful=True, pin=pin, **given)))
+
+    def generate(self, like: bytes, *, cka_id: bytes, label: str) -> bytes:
+        """A new key pair of the type and size of the public key `like`, made on the token and never to leave it; its public
+        key (SubjectPublicKeyInfo). Raises NotTrusted (`no_space`, `write_protected`, `weak_protection`, `write_failed`).
+        """
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+        old = serialization.load_der_public_key(like)
+        if isinstance(old, rsa.RSAPublicKey):
+            given: dict[str, Any] = {"key_type": "RSA", "bits": old.key_size, "ec_params": b""}
+        elif isinstance(old, ec.EllipticCurvePublicKey):
+            given = {"key_type": "EC", "bits": old.curve.key_size, "ec_params": _curve(like)}
+        else:
+            raise NotTrusted(_("The token's key is neither RSA nor EC."), code="unknown_key", token=self.serial)
+        made = self._call(
+            "generate", "generate", self._deadlines.generate, careful=True, cka_id=cka_id, label=label, **given
+        )
+        return bytes(made["spki"])
+
+    def write_certificate(self, der: bytes, *, cka_id: bytes, label: str) -> None:
+        """Write a certificate beside what is there, then read it back byte for byte.
+
+        Raises NotTrusted (`no_space`, `write_protected`, `write_failed`); a write that timed out is DriverFailed `timed_out`.
+        """
+        certificate = parse(der)
+        fields = {
+            "value": der,
+            "subject": certificate.subject_der,
+            "issuer": certificate.issuer_der,
+            "serial": _serial(certificate),
+        }
+        self._call(
+            "write", "write_certificate", self._deadlines.write, careful=True, fields=fields, cka_id=cka_id, label=label
+        )
+        if self.find_certificate(der) is None:
+            raise NotTrusted(
+                _("The certificate that was written does not read back as it is."),
+                code="write_failed",
+                token=self.serial,
+            )
+
+    def destroy_keys(self, cka_id: bytes, *, label: str | None = None) -> int:
+        """Destroy the key pair with this CKA_ID (and this label, where one is given): private, then public; how many objects."""
+        if not cka_id:
+            raise UsageError(_("A key without an ID is never destroyed."), code="no_key_id")
+        gone = 0
+        for object_class in (_PRIVATE, _PUBLIC):
+            handles = [
+                key["handle"]
+                for key in self._objects()["keys"]
+                if key["private"] is (object_class == _PRIVATE)
+                and key["id"] == cka_id
+                and (label is None or key["label"] == label)
+            ]
+            gone += self._destroy(handles, object_class)
+        return gone
+
+    def destroy_certificate(self, der: bytes, label: str) -> bool:
+        """Destroy the object with this label that holds these bytes, or only a part of them, or nothing readable (a write cut
+        short). Whether there was one. Nothing else is touched.
+        """
+        handles = [
+            handle
+            for value, _id, shown, handle in self._objects()["certificates"]
+            if shown == label and (value == der or (label and (value is None or der.startswith(value))))
+        ]
+        return self._destroy(handles, _CERTIFICATE) > 0
+
+    def _destroy(self, handles: list[int], object_class: int) -> int:
+        if not handles:
+            return 0
+        given = {"handles": handles, "object_class": object_class}
+        return int(self._call("write", "destroy", self._deadlines.write, careful=True, **given))
+
+
+def _parsed(der: bytes | None) -> Certificate | None:
+    if not der:
+        return None
+    try:
+        return parse(der)
+    except SafetokError:
+        return None
+
+
+def _curve(spki: bytes) -> bytes:
+    """The ECParameters in an EC SubjectPublicKeyInfo (RFC 5480 section 2.1.1): what follows id-ecPublicKey."""
+    from asn1crypto.keys import PublicKeyInfo
+
+    return bytes(PublicKeyInfo.load(spki)["algorithm"]["parameters"].dump())
+
+
+def _serial(certificate: Certificate) -> bytes:
+    from safetok.tokens.der import integer
+
+    return integer(bytes.fromhex(certificate.serial))
+
+
+def _matches(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+    try:
+        if isinstance(key, rsa.RSAPrivateKey):
+            scheme = padding.PKCS1v15()
+            key.public_key().verify(key.sign(_TRIED, scheme, hashes.SHA256()), _TRIED, scheme, hashes.SHA256())
+        else:
+            ecdsa = ec.ECDSA(hashes.SHA256())
+            key.public_key().verify(key.sign(_TRIED, ecdsa), _TRIED, ecdsa)
+    except InvalidSignature:
+        return False
+    return True
+
+
+class _Ended(Worker):
+    """Stands where a closed session's worker was."""
+
+    def __init__(self) -> None:
+        self.alive = False
+
+    def call(self, name: str, *, deadline: float, careful: bool = False, **arguments: Any) -> Any:  # noqa: ARG002
+        raise WorkerFailure("SESSION_CLOSED", "the session is over")
+
+
+_ENDED = _Ended()
+__all__ = ["Deadlines", "KeyPresence", "Session"]

@@ -1,0 +1,237 @@
+"""Every token of every driver: looked at without a PIN, watched for, and opened one at a time by serial."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from safetok.domain.times import Clock
+from safetok.domain.tokens import DriverFailure, Reading, TokenReading
+from safetok.errors import NoToken
+from safetok.locale import _
+from safetok.tokens import failures, process
+from safetok.tokens.drivers import DriverFile
+from safetok.tokens.pairing import TokenKey
+from safetok.tokens.process import Worker, WorkerFailure
+from safetok.tokens.reading import Known, Seen, merge
+from safetok.tokens.sessions import Deadlines, Session
+
+__all__ = ["Deadlines", "Session", "TokenKey", "Tokens"]
+
+_RETRY_FAILED = 15  # polls between two tries of a driver that failed: one that hangs must not slow the others' news
+
+
+def _nothing_known(_sha256: str) -> None:
+    return None
+
+
+class Tokens:
+    """The drivers' tokens. A context manager: at its end every worker ends. `session` may be called from several threads."""
+
+    def __init__(
+        self,
+        drivers: Sequence[DriverFile],
+        *,
+        locks: Path,
+        clock: Clock,
+        deadlines: Deadlines | None = None,
+        dry_run: bool = False,
+        known: Known = _nothing_known,
+    ) -> None:
+        self._drivers = tuple(drivers)
+        self._locks, self._clock, self._dry_run, self._known = locks, clock, dry_run, known
+        self._deadlines = deadlines or Deadlines()
+        self._idle: dict[str, list[Worker]] = {}
+        self._last: Reading | None = None
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every worker that no session uses. Idempotent."""
+        self._closed = True
+        process.discard()
+        idle = [worker for workers in self._idle.values() for worker in workers]
+        self._idle.clear()
+        for worker in idle:
+            worker.hang_up()
+        for worker in idle:
+            worker.close()
+
+    # --- looking -------------------------------------------------------------------------------------------------
+
+    def read(self) -> Reading:
+        """Every token with its certificates, without a login. A driver, slot or object that fails costs its own rows only."""
+        seen: list[Seen] = []
+        failed: list[DriverFailure] = []
+        answered: list[str] = []
+        for driver, worker in self._asked("read"):
+            answers = worker.answers()
+            try:
+                for shown in answers:
+                    if "serial" in shown:
+                        seen.append(Seen(driver.path, shown))
+                    if "error" in shown:
+                        failed.append(_slot_failure(driver, shown))
+            except WorkerFailure as failure:
+                failed.append(_failure(driver, failure))
+            else:
+                answered.append(driver.path)
+            self._give_back(worker)
+        tokens = merge(seen, read_at=self._clock(), known=self._known)
+        self._last = Reading(tokens=tokens, failed=tuple(failed), drivers=tuple(answered))
+        return self._last
+
+    def insertions(
+        self, *, poll: float = 1.0, sleep: Callable[[float], None] = time.sleep, until: datetime | None = None
+    ) -> Iterator[Reading]:
+        """A Reading at once, then one each time the set of tokens has changed, until `until` (None: for ever).
+
+        `poll`: seconds between two looks. Drivers are polled: few of them can wait for an event that does not get lost.
+        """
+        reading = self.read()
+        yield reading
+        shown, polls = self._list(frozenset()), 0
+        while until is None or self._clock() < until:
+            sleep(poll)
+            polls += 1
+            resting = frozenset(one.driver for one in reading.failed if polls % _RETRY_FAILED)
+            now = self._list(resting)
+            if now != shown:
+                shown, reading = now, self.read()
+                yield reading
+
+    def _list(self, resting: frozenset[str]) -> frozenset[tuple[Any, ...]]:
+        """What tells one set of tokens from another."""
+        found: set[tuple[Any, ...]] = set()
+        for driver, worker in self._asked("infos", resting):
+            try:
+                shown = _end(worker)
+            except WorkerFailure:
+                shown = []
+            found.update(
+                (driver.path, one.get("serial"), one.get("label"), one.get("manufacturer"), one.get("error"))
+                for one in shown
+            )
+            self._give_back(worker)
+        return frozenset(found)
+
+    def _asked(self, request: str, resting: frozenset[str] = frozenset()) -> list[tuple[DriverFile, Worker]]:
+        """Every driver's worker with the request under way, so that all drivers work at once."""
+        asked = []
+        for driver in self._drivers:
+            if driver.path in resting:
+                continue
+            worker = self._take(driver)
+            worker.ask(request, deadline=self._deadlines.look, path=driver.path, refresh=bool(worker.driver))
+            worker.driver = driver.path
+            asked.append((driver, worker))
+        return asked
+
+    # --- one token -----------------------------------------------------------------------------------------------
+
+    def session(self, serial: str, *, read_write: bool = True) -> Session:
+        """A session on the token with this serial; its lock is taken, nobody is logged in yet.
+
+        In a dry run it is read-only, takes no lock and refuses to log in. Raises NoToken, TokenHeld, PersonNeeded
+        (`doubled_serial`), NotTrusted (`write_protected`), DriverFailed.
+        """
+        found = self._find(serial)
+        if found.info.readable_only:
+            raise failures.doubled(serial)
+        driver = next(one for one in self._drivers if one.path == found.info.drivers[0])
+        worker = self._take(driver)
+        worker.driver = driver.path
+        try:
+            shown = self._opened(worker, serial, read_write=read_write and not self._dry_run)
+        except WorkerFailure as failure:
+            self._give_back(worker)
+            raise failures.translate(failure, operation="open", driver=driver.name, token=serial) from None
+        return Session(
+            worker,
+            serial=serial,
+            driver=driver.name,
+            drivers=found.info.drivers,
+            deadlines=self._deadlines,
+            shown=shown,
+            done=self._give_back,
+            dry_run=self._dry_run,
+        )
+
+    def _opened(self, worker: Worker, serial: str, *, read_write: bool) -> dict[str, Any]:
+        """The worker's answer; asked once more with fresh eyes when it does not see a token that may have come since."""
+        given: dict[str, Any] = {
+            "path": worker.driver,
+            "serial": serial,
+            "read_write": read_write,
+            "locks": None if self._dry_run else str(self._locks),
+            "note": str(os.getpid()),
+        }
+        for refresh in (False, True):
+            try:
+                shown = worker.call("open", deadline=self._deadlines.sign, refresh=refresh, **given)
+            except WorkerFailure as failure:
+                if refresh or failure.name != "no_token":
+                    raise
+            else:
+                assert isinstance(shown, dict)
+                return shown
+        raise AssertionError
+
+    def _find(self, serial: str) -> TokenReading:
+        for reading in (self._last, None):
+            tokens = (reading or self.read()).tokens
+            found = next((one for one in tokens if serial and one.info.serial == serial), None)
+            if found is not None:
+                return found
+        raise NoToken(
+            _("Token {serial} is not in.").format(serial=serial),
+            hint=_("Plug in the right token, then run it again; see which are in: safetok tokens"),
+            token=serial,
+        )
+
+    # --- workers -------------------------------------------------------------------------------------------------
+
+    def _take(self, driver: DriverFile) -> Worker:
+        try:
+            return self._idle[driver.path].pop()
+        except (KeyError, IndexError):
+            return process.take()
+
+    def _give_back(self, worker: Worker) -> None:
+        if not worker.alive:
+            return
+        if self._closed:
+            worker.close()
+        else:
+            self._idle.setdefault(worker.driver, []).append(worker)
+
+
+def _end(worker: Worker) -> Any:
+    answers = worker.answers()
+    while True:
+        try:
+            next(answers)
+        except StopIteration as end:
+            return end.value
+
+
+def _failure(driver: DriverFile, failure: WorkerFailure) -> DriverFailure:
+    code = failure.name if failure.name in {"crashed", "timed_out", "not_loadable"} else "pkcs11"
+    return DriverFailure(driver=driver.path, code=code, detail=failure.detail or failure.name)
+
+
+def _slot_failure(driver: DriverFile, shown: dict[str, Any]) -> DriverFailure:
+    detail = ": ".join(part for part in (shown.get("serial"), shown["error"]) if part)
+    return DriverFailure(driver=driver.path, code="pkcs11", detail=detail)

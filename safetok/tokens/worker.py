@@ -1,0 +1,304 @@
+"""The worker process: loads one driver, answers its parent's requests one at a time, and outlives it by the one in hand.
+
+Run as `python -I -m safetok.tokens.worker`; speaks frames on what were its stdin and stdout. Imports as little as possible:
+its start is on the way of every `status`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from safetok.tokens import frames
+
+if TYPE_CHECKING:
+    from safetok.tokens.cryptoki import Module
+    from safetok.tokens.hands import Hands
+    from safetok.tokens.locks import TokenLock
+
+GRACE = 300  # seconds beyond its deadline after which an operation that nobody waits for any more ends with its process
+_REMOVED = {
+    "GENERAL_ERROR",
+    "FUNCTION_FAILED",
+    "DEVICE_ERROR",
+    "SESSION_HANDLE_INVALID",
+    "SESSION_CLOSED",
+    "TOKEN_NOT_PRESENT",
+    "SLOT_ID_INVALID",
+    "OBJECT_HANDLE_INVALID",
+    "KEY_HANDLE_INVALID",
+}
+
+
+class Refusal(Exception):
+    """What the worker itself will not do: `no_token`, `doubled`, `held`, `locks`, `not_open`."""
+
+    def __init__(self, name: str, detail: str = "") -> None:
+        super().__init__(name)
+        self.name, self.detail = name, detail
+
+
+class Worker:
+    """The requests a worker answers. Each returns one plain value; `read` yields one frame a token before it."""
+
+    def __init__(self, send: Callable[[Any], None]) -> None:
+        self._send = send
+        self._path = ""
+        self._module: Module | None = None
+        self._hands: Hands | None = None
+        self._lock: TokenLock | None = None
+        self._serial = ""
+
+    # --- looking -------------------------------------------------------------------------------------------------
+
+    def _load(self, path: str, *, refresh: bool) -> Module:
+        """The driver, initialised. `refresh` lets one of software slots see new tokens: only a second C_Initialize shows
+        them there, and it ends all sessions; a driver of real readers notices by itself and is left in peace.
+        """
+        if self._module is None:
+            from safetok.tokens.cryptoki import Module
+
+            self._module = Module(path)
+            self._path = path
+        elif self._path != path:
+            raise Refusal("worker")
+        elif refresh and self._hands is None and not self._module.watches_hardware():
+            self._module.finalize()
+            self._module.initialize()
+        return self._module
+
+    def infos(self, path: str, *, refresh: bool) -> list[dict[str, Any]]:
+        """Every token, without opening a session."""
+        module = self._load(path, refresh=refresh)
+        from safetok.tokens import look
+
+        return [shown for _slot, shown in look.tokens(module)]
+
+    def read(self, path: str, *, refresh: bool) -> None:
+        """Every token with what it holds, a frame each."""
+        module = self._load(path, refresh=refresh)
+        from safetok.tokens import look
+
+        for shown in look.read(module):
+            self._send(["item", shown])
+
+    # --- a session -----------------------------------------------------------------------------------------------
+
+    def open(
+        self, path: str, *, refresh: bool, serial: str, read_write: bool, locks: str | None, note: str
+    ) -> dict[str, Any]:
+        """Lock the token (unless `locks` is None: a dry run) and open a session on it; its CK_TOKEN_INFO, read now."""
+        from safetok.tokens import look
+        from safetok.tokens.locks import Held, TokenLock
+
+        if self._hands is not None:
+            raise Refusal("busy")
+        module = self._load(path, refresh=refresh)
+        slots = [slot for slot, shown in look.tokens(module) if shown.get("serial") == serial]
+        if not slots or not serial:
+            raise Refusal("no_token")
+        if len(slots) > 1:
+            raise Refusal("doubled")
+        if locks is not None:
+            try:
+                self._lock = TokenLock(locks, serial, note)
+            except Held as held:
+                raise Refusal("held", str(held)) from held
+            except OSError as error:
+                raise Refusal("locks", error.strerror or "") from error
+        try:
+            from safetok.tokens.hands import Hands
+
+            self._hands = Hands(module, self._path, slots[0], read_write=read_write)
+            self._serial = serial
+            return self._hands.info()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> Hands:
+        if self._hands is None:
+            raise Refusal("not_open")
+        return self._hands
+
+    def info(self) -> dict[str, Any]:
+        return self._open().info()
+
+    def login(self, pin: bytes | None) -> None:
+        self._open().login(pin)
+
+    def logout(self) -> None:
+        self._open().logout()
+
+    def change_pin(self, old: bytes | None, new: bytes | None) -> None:
+        self._open().change_pin(old, new)
+
+    def objects(self) -> dict[str, Any]:
+        return self._open().objects()
+
+    def sign(self, key: int, how: dict[str, Any], data: bytes, *, asks: bool, pin: bytes | None) -> bytes:
+        return self._open().sign(key, how, data, asks=asks, pin=pin)
+
+    def generate(self, key_type: str, bits: int, ec_params: bytes, cka_id: bytes, label: str) -> dict[str, Any]:
+        return self._open().generate(key_type, bits, ec_params, cka_id, label)
+
+    def write_certificate(self, fields: dict[str, bytes], cka_id: bytes, label: str) -> None:
+        self._open().write_certificate(fields, cka_id, label)
+
+    def destroy(self, handles: list[int], object_class: int) -> int:
+        return self._open().destroy(handles, object_class)
+
+    def close(self) -> None:
+        """End the session, then free the lock: in this order, and both whatever happens."""
+        hands, self._hands = self._hands, None
+        lock, self._lock = self._lock, None
+        try:
+            if hands is not None:
+                hands.close()
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def leave(self) -> None:
+        """The end: session, lock, driver."""
+        self.close()
+        if self._module is not None:
+            self._module.finalize()
+
+    # --- failures ------------------------------------------------------------------------------------------------
+
+    def name_failure(self, error: Exception) -> tuple[str, str]:
+        """The name and detail to report. A general error of a token that has gone is called what it is: DEVICE_REMOVED."""
+        from safetok.tokens.cryptoki import CryptokiError
+
+        if isinstance(error, Refusal):
+            return error.name, error.detail
+        if isinstance(error, CryptokiError):
+            name, detail = error.name, str(error)
+        elif isinstance(error, OSError):
+            return "not_loadable", str(error)
+        elif isinstance(error, AttributeError) and self._module is None:
+            return "not_loadable", "C_GetFunctionList is missing"
+        elif (hands := sys.modules.get("safetok.tokens.hands")) is not None and isinstance(
+            error, (hands.PKCS11Error, hands.Wrong)
+        ):
+            name = str(error) if isinstance(error, hands.Wrong) else hands.name_of(error)
+            detail = name
+        else:
+            return "worker", type(error).__name__  # never the text: it may carry what was asked
+        if name in _REMOVED and self._hands is not None and self._gone(self._hands.slot):
+            name = "DEVICE_REMOVED"
+        return name, detail
+
+    def _gone(self, slot: int) -> bool:
+        assert self._module is not None
+        from safetok.tokens import look
+        from safetok.tokens.cryptoki import CryptokiError
+
+        try:
+            return bool(look.token(self._module.token_info(slot))["serial"] != self._serial)
+        except CryptokiError:
+            return True
+
+
+REQUESTS = frozenset(
+    [
+        "infos",
+        "read",
+        "open",
+        "info",
+        "login",
+        "logout",
+        "change_pin",
+        "objects",
+        "sign",
+        "generate",
+        "write_certificate",
+        "destroy",
+        "close",
+    ]
+)
+
+
+def _requests(fd: int) -> Iterator[Any]:
+    """Frames from the parent until it closes its end or dies."""
+    with os.fdopen(fd, "rb") as pipe:
+        while len(header := pipe.read(frames.HEADER.size)) == frames.HEADER.size:
+            (length,) = frames.HEADER.unpack(header)
+            body = pipe.read(length)
+            if len(body) < length:
+                return
+            yield frames.decode(body)
+
+
+def serve(read_fd: int, write_fd: int) -> None:
+    """Answer until the parent is gone. Its death is noticed after the operation in hand, never within."""
+
+    def send(value: Any) -> None:
+        data = frames.encode(value)
+        try:
+            while data:
+                data = data[os.write(write_fd, data) :]
+        except OSError:  # the parent is gone: the next read says so
+            return
+
+    worker = Worker(send)
+    for request in _requests(read_fd):
+        name, arguments, deadline = request
+        _limit(deadline)
+        try:
+            if name not in REQUESTS:
+                raise Refusal("worker")  # noqa: TRY301
+            answer = ["done", getattr(worker, name)(**arguments)]
+        except Exception as error:  # noqa: BLE001  (whatever it is, the parent must hear of it)
+            answer = ["error", *worker.name_failure(error)]
+        del request, arguments
+        send(answer)
+        _limit(0)
+    worker.leave()
+
+
+def _limit(deadline: float) -> None:
+    """Have the system end this process long after an operation's deadline: a hung driver must not hold a lock for ever."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(int(deadline + GRACE) if deadline else 0)
+
+
+def _settle() -> tuple[int, int]:
+    """Take the pipes away from the driver, leave the terminal's signals to the parent, and dump no core with a PIN in it."""
+    pipes = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)  # not stderr: a driver that asks on stdin must meet the end of input, not the user's terminal
+    try:
+        os.dup2(2, 1)
+    except OSError:  # started without a stderr
+        os.dup2(nothing, 1)
+        os.dup2(nothing, 2)
+    os.close(nothing)
+    for name in ("SIGINT", "SIGHUP", "SIGQUIT", "SIGTSTP", "SIGTTOU", "SIGTTIN", "SIGPIPE"):
+        if number := getattr(signal, name, None):
+            signal.signal(number, signal.SIG_IGN)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return pipes
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    return pipes
+
+
+def main() -> None:
+    """Serve, then end at once: nothing of a driver's runs at interpreter exit."""
+    pipes = _settle()
+    code = 0
+    try:
+        serve(*pipes)
+    except BaseException:  # noqa: BLE001  (a traceback on the user's terminal helps nobody; the parent names the worker)
+        code = 1
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""Real tokens for every test: SoftHSM on /dev/shm, each test with its own configuration and its own tokens."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+_MODULES = (
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib64/softhsm/libsofthsm2.so",
+    "/opt/homebrew/lib/softhsm/libsofthsm2.so",
+)
+PIN, SO_PIN = "246813", "87654321"
+
+
+@dataclass(frozen=True)
+class SoftHsm:
+    """One test's SoftHSM: where its tokens are and which driver shows them."""
+
+    module: str
+    folder: Path
+    configuration: Path
+
+
+@dataclass(frozen=True)
+class MadeToken:
+    """A token that a test made."""
+
+    serial: str
+    label: str
+    pin: str
+    folder: Path
+
+
+def spki_of(key: PrivateKey | x509.Certificate) -> bytes:
+    """SubjectPublicKeyInfo of a key or certificate."""
+    return key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def usual_id(key: PrivateKey | x509.Certificate) -> bytes:
+    """The CKA_ID that `make_token` gives where a test names none: the same for a key and its certificate."""
+    return hashlib.sha1(spki_of(key), usedforsecurity=False).digest()
+
+
+def run(*command: str | Path) -> str:
+    """Run a tool that must succeed."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def softhsm_module() -> str:
+    """SoftHSM's driver; the test run fails without it."""
+    found = next(
+        (path for path in (os.environ.get("SOFTHSM2_MODULE", ""), *_MODULES) if path and Path(path).exists()), None
+    )
+    if found is None or shutil.which("softhsm2-util") is None or shutil.which("pkcs11-tool") is None:
+        pytest.fail("SoftHSM and pkcs11-tool are needed: apt install softhsm2 opensc")
+    return found
+
+
+@pytest.fixture
+def softhsm(softhsm_module: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
+    """An empty SoftHSM of this test's own, on /dev/shm, named by SOFTHSM2_CONF and SAFETOK_MODULE."""
+    folder = Path(tempfile.mkdtemp(prefix="safetok-test-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+    tokens = folder / "tokens"
+    tokens.mkdir()
+    configuration = folder / "softhsm2.conf"
+    configuration.write_text(f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\n")
+    monkeypatch.setenv("SOFTHSM2_CONF", str(configuration))
+    monkeypatch.setenv("SAFETOK_MODULE", softhsm_module)
+    yield SoftHsm(module=softhsm_module, folder=tokens, configuration=configuration)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def make_token(softhsm: SoftHsm) -> Callable[..., MadeToken]:
+    """`make_token(label, certificates=…, keys=…, serial=…, pin=…)`: a token with these objects.
+
+    Each certificate or key is an object, or (object, CKA_ID, label); without an ID a key and its certificate share one.
+    """
+
+    def made(
+        label: str = "Test",
+        *,
+        certificates: Sequence[Any] = (),
+        keys: Sequence[Any] = (),
+        serial: str | None = None,
+        pin: str = PIN,
+    ) -> MadeToken:
+        before = set(softhsm.folder.iterdir())
+        run("softhsm2-util", "--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", SO_PIN)
+        (folder,) = set(softhsm.folder.iterdir()) - before
+        # SoftHSM derives the serial from the end of the folder's name (a UUID) and keeps it in token.object.
+        own = (folder.name.replace("-", "")[16:]).encode()
+        if serial is not None:
+            file = folder / "token.object"
+            content = file.read_bytes()
+            assert content.count(own) == 1, "SoftHSM keeps the serial elsewhere now"
+            file.write_bytes(content.replace(own, serial.encode().ljust(16)))
+            own = serial.encode()
+        token = MadeToken(serial=own.decode(), label=label, pin=pin, folder=folder)
+        for item in keys:
+            add_key(softhsm, token, *(item if isinstance(item, tuple) else (item,)))
+        for item in certificates:
+            add_certificate(softhsm, token, *(item if isinstance(item, tuple) else (item,)))
+        return token
+
+    return made
+
+
+def add_key(
+    softhsm: SoftHsm, token: MadeToken, key: PrivateKey, cka_id: bytes | None = None, label: str = "key"
+) -> None:
+    """Import a key pair into a token."""
+    pem = token.folder.parent.parent / "key.pem"
+    pem.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    cka_id = usual_id(key) if cka_id is None else cka_id
+    run(
+        *("softhsm2-util", "--module", softhsm.module, "--import", pem, "--serial", token.serial, "--pin", token.pin),
+        *("--label", label, "--id", cka_id.hex()),
+    )
+    pem.unlink()
+
+
+def add_certificate(
+    softhsm: SoftHsm,
+    token: MadeToken,
+    certificate: x509.Certificate,
+    cka_id: bytes | None = None,
+    label: str = "certificate",
+) -> None:
+    """Write a certificate with pkcs11-tool."""
+    der = token.folder.parent.parent / "certificate.der"
+    der.write_bytes(certificate.public_bytes(serialization.Encoding.DER))
+    cka_id = usual_id(certificate) if cka_id is None else cka_id
+    run(
+        *("pkcs11-tool", "--module", softhsm.module, "--token-label", token.label, "--login", "--pin", token.pin),
+        *("--write-object", der, "--type", "cert", "--label", label),
+        *(("--id", cka_id.hex()) if cka_id else ()),
+    )
+    der.unlink()
+
+
+@pytest.fixture(scope="session")
+def rsa_key() -> rsa.RSAPrivateKey:
+    """One RSA-2048 key for the whole run."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture(scope="session")
+def other_rsa_key() -> rsa.RSAPrivateKey:
+    """A second one."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture(scope="session")
+def ec_key() -> ec.EllipticCurvePrivateKey:
+    """One P-256 key for the whole run."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+@pytest.fixture(scope="session")
+def make_certificate() -> Callable[..., x509.Certificate]:
+    """`make_certificate(key, name=…, mst=…, serial=…, not_before=…, days=…)`: a self-signed certificate shaped like a company's."""
+
+    def made(
+        key: PrivateKey,
+        *,
+        name: str = "CÔNG TY TNHH THỬ NGHIỆM",
+        mst: str = "0100109106",
+        serial: int | None = None,
+        not_before: dt.datetime | None = None,
+        days: int = 365,
+    ) -> x509.Certificate:
+        start = not_before or dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+        subject = x509.Name(
+            [
+                x509.NameAttribute(NameOID.USER_ID, f"MST:{mst}"),
+                x509.NameAttribute(NameOID.COMMON_NAME, name),
+                x509.NameAttribute(NameOID.COUNTRY_NAME, "VN"),
+            ]
+        )
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(key.public_key())
+            .serial_number(serial or x509.random_serial_number())
+            .not_valid_before(start)
+            .not_valid_after(start + dt.timedelta(days=days))
+            .sign(key, hashes.SHA256())
+        )
+
+    return made
