@@ -149,6 +149,20 @@ class CertificateRevoked(SafetokError):
     default_code = "certificate_revoked"
 
 
+class SomethingDue(SafetokError):
+    """Something is due, where `--check` asked (14)."""
+
+    exit_status = ExitStatus.DUE
+    default_code = "due"
+
+
+class RegistrationsOpen(SafetokError):
+    """Agencies have not learnt a new certificate yet, where `--check` asked (15)."""
+
+    exit_status = ExitStatus.REGISTRATIONS_OPEN
+    default_code = "registrations_open"
+
+
 class TokenHeld(SafetokError):
     """Another run holds this token (16)."""
 

@@ -1,0 +1,263 @@
+"""`status`, and `safetok` alone: everything in one look, or one state and one next command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from safetok.cli.commands import Commands
+from safetok.cli.globals import flags
+from safetok.cli.run import Outcome, run
+from safetok.errors import ExitStatus, first_that_holds
+from safetok.locale import _, later
+
+if TYPE_CHECKING:
+    from safetok.cli.render import Cell, Screen, Tone
+    from safetok.workflows.certs import CertificateView
+    from safetok.workflows.context import Context
+    from safetok.workflows.status import Next, RegistrationView, Status
+    from safetok.workflows.tokens import TokenView
+
+app = Commands()
+IN_FULL = 3  # up to so many tokens are shown one by one, more in a table
+
+Refresh = Annotated[
+    bool, typer.Option("--refresh", help=later("Ask the CAs first: offers and revocation (network, no PIN)."))
+]
+Check = Annotated[
+    bool,
+    typer.Option(
+        "--check", help=later("For schedulers: end with 13, 6, 17, 14, 15 or 18 when something needs a person.")
+    ),
+]
+
+
+@app.command(
+    "status",
+    help=later(
+        "What is due, in one look: tokens, certificates, offers, agencies and their 24 hours. No network, no PIN."
+    ),
+)
+def status(*, refresh: Refresh = False, check: Check = False) -> None:
+    """Everything, for people or as data."""
+
+    def work(context: Context) -> Outcome[Status]:
+        from safetok.workflows.status import status as look
+
+        found = look(context, refresh=refresh)
+        errors = list(found.problems)
+        if not check:
+            return Outcome(found, data=found.data(), errors=errors)
+        checked = found.checked()
+        result = first_that_holds({error.exit_status for error in (*errors, *checked)})
+        # A person has just read what is due: only a program is told again, as errors.
+        return Outcome(
+            found, data=found.data(), errors=[*errors, *checked] if flags().json else errors, exit_status=result
+        )
+
+    run(["status"], work, show)
+
+
+def bare() -> None:
+    """`safetok` alone."""
+
+    def work(context: Context) -> Outcome[Next]:
+        from safetok.workflows.status import next_step
+        from safetok.workflows.status import status as look
+
+        found = look(context)
+        step = next_step(found)
+        told = {problem.code for problem in found.problems} == {step.state}
+        return Outcome(
+            step,
+            data=step.data(),
+            errors=[] if told and not flags().json else found.problems,
+            exit_status=_bare_status(found),
+        )
+
+    run([], work, show_next)
+
+
+def _bare_status(found: Status) -> ExitStatus:
+    """Something to do is no failure here; seeing nothing at all is."""
+    if found.due and not found.failed:
+        return ExitStatus.DONE
+    return first_that_holds({problem.exit_status for problem in found.problems})
+
+
+def show_next(step: Next) -> None:
+    """One sentence, one command."""
+    from safetok.cli.render import screen
+
+    out = screen()
+    out.line(step.text)
+    if step.more:
+        out.line(_("{n} more things are due: safetok status").format(n=step.more), "dim")
+    out.line(_("Next: {command}").format(command=step.command), "strong")
+
+
+def show(found: Status) -> None:
+    """Tokens, what is due, agencies and timers, new certificates, drivers that failed."""
+    from safetok.cli.render import screen
+
+    out = screen()
+    if len(found.tokens) <= IN_FULL:
+        for number, token in enumerate(found.tokens):
+            if number:
+                out.line()
+            show_token(out, token, found)
+    else:
+        _table(out, found)
+    _due(out, found)
+    _agencies(out, found)
+    for failure in found.failed:
+        out.notice(_("Driver that failed: {driver} ({why})").format(driver=failure.driver, why=failure.detail), "bad")
+
+
+def show_token(out: Screen, token: TokenView, found: Status) -> None:
+    """One token in full: its company, itself, its certificates, the recommendation for a V1."""
+    from safetok.cli import words
+
+    heading = words.company_line(token.company, token.mst) if token.company else _("USB token without a certificate")
+    out.line(heading, "strong")
+    rows: list[tuple[str, Cell]] = [
+        ("Token ID", f"{token.info.serial or '?'} ({token.info.label})" if token.info.label else token.info.serial),
+        (_("Kind"), words.kind(token)),
+        (_("PIN"), words.pin(token)),
+        (_("Driver"), ", ".join(token.info.drivers)),
+        (_("Note"), token.note or None),
+    ]
+    for view in token.certificates:
+        rows += certificate_rows(view, found)
+    if token.unreadable:
+        rows.append((_("Unreadable"), _("{n} certificate objects").format(n=token.unreadable)))
+    out.pairs(rows)
+    remarks(out, (token,))
+
+
+def certificate_rows(view: CertificateView, found: Status) -> list[tuple[str, Cell]]:
+    """The current certificate in full, an older one in two lines."""
+    from safetok.cli import words
+
+    if not view.current:
+        return [
+            (_("Old certificate"), view.certificate.serial),
+            ("", words.validity(view)),
+        ]
+    return [
+        (_("Certificate"), _("{serial} (current)").format(serial=view.certificate.serial)),
+        (_("Issuer"), view.certificate.issuer_name),
+        (_("Valid"), words.validity(view)),
+        (_("Contract until"), words.contract(view)),
+        (_("Private key"), words.key(view)),
+        (_("Revocation"), words.revocation(view, found.now)),
+        (_("Top-up offer"), words.offer(view, found.now)),
+        (_("Programme"), words.campaign(view)),
+    ]
+
+
+def remarks(out: Screen, tokens: tuple[TokenView, ...]) -> None:
+    """What the notice recommends for a V1, and what cannot be done with a token that has no serial of its own."""
+    from safetok.domain.tokens import Kind
+    from safetok.knowledge import load
+
+    if any(token.kind is Kind.V1 for token in tokens):
+        out.notice(load.notices()["v1"].text)
+    for token in tokens:
+        if token.info.readable_only:
+            text = _("Token {serial}: without a serial of its own it is only read, never logged in to.")
+            out.notice(text.format(serial=repr(token.info.serial)))
+        if not token.certificates and not token.unreadable:
+            text = _(
+                "The USB token {serial} holds no certificate. If it has just come from LCS, that is normal: "
+                "do not type a PIN."
+            )
+            out.notice(text.format(serial=token.info.serial))
+
+
+def _table(out: Screen, found: Status) -> None:
+    """Many tokens: one line for each current certificate, the serial where there is room."""
+    from safetok.cli import words
+    from safetok.cli.render import Column
+
+    wide = not out.rich or out.width >= 150  # noqa: PLR2004  (a serial is 32 characters)
+    heads = [
+        Column(_("Company"), wrap=True),
+        Column("MST"),
+        Column("Token ID"),
+        Column(_("Kind")),
+        *([Column(_("Certificate"))] if wide else []),
+        Column(_("Until")),
+        Column(_("Left"), right=True),
+        Column(_("State"), wrap=True),
+    ]
+    rows: list[list[Cell]] = []
+    for token in found.tokens:
+        kind = token.kind.value if token.kind.value in {"V1", "V2"} else "?"
+        current = [view for view in token.certificates if view.current]
+        if not current:
+            state = _("no certificate")
+            rows.append([token.company, "", token.info.serial, kind, *([""] if wide else []), "", "", state])
+        rows += [
+            [
+                view.certificate.subject_name,
+                view.certificate.mst or "",
+                token.info.serial,
+                kind,
+                *([view.certificate.serial] if wide else []),
+                words.until(view),
+                str(view.days_left),
+                words.validity_word(view),
+            ]
+            for view in current
+        ]
+    out.table(heads, rows)
+    remarks(out, tuple(token for token in found.tokens if token.certificates))
+
+
+def _due(out: Screen, found: Status) -> None:
+    if not found.due:
+        if found.tokens:
+            out.line()
+            out.notice(_("Nothing is due."), "good")
+        return
+    out.title(_("TO DO ({n})").format(n=len(found.due)))
+    for one in found.due:
+        tone: Tone = "bad" if one.exit_status in {ExitStatus.REVOKED, ExitStatus.PIN_LOCKED} else "warn"
+        out.notice(one.text, tone, hint=f"-> {one.command}" if one.command else "")
+
+
+def _agencies(out: Screen, found: Status) -> None:
+    """What is open or running; accepted and unused ones only counted."""
+    shown = [view for view in found.registrations if view.standing not in {"accepted", "unused"}]
+    if not shown:
+        return
+    from safetok.cli.render import Column
+
+    accepted = sum(view.standing == "accepted" for view in found.registrations)
+    out.title(_("AGENCIES ({n} to go, {accepted} accepted)").format(n=len(shown), accepted=accepted))
+    several = len({view.registration.certificate for view in shown}) > 1
+    heads = [
+        Column(_("Agency"), wrap=True),
+        *([Column(_("Company"), wrap=True)] if several else []),
+        Column(_("State"), wrap=True),
+    ]
+    out.table(heads, [[view.title, *([view.name] if several else []), _standing(view)] for view in shown])
+
+
+def _standing(view: RegistrationView) -> Cell:
+    from safetok.cli import words
+    from safetok.cli.render import Toned
+
+    row = view.registration
+    if view.standing == "waiting":
+        text = _("updated {at}; 24h00 are over at {until}")
+        return text.format(at=words.instant(row.updated_at), until=words.instant(row.until))
+    if view.standing == "due_check":
+        return Toned(_("24h00 over since {until}: check it").format(until=words.instant(row.until)), "warn")
+    if view.standing == "rejected":
+        return Toned(_("rejected: {reason}").format(reason=row.reason or "?"), "bad")
+    if view.standing == "updated":
+        return _("updated {at}").format(at=words.instant(row.updated_at))
+    return Toned(_("not updated yet"), "warn")

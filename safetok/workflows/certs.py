@@ -1,0 +1,267 @@
+"""What is known of a certificate without network or PIN: its standing, its key, its programme, what CAs last said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetok.domain.companies import company_of
+from safetok.domain.tokens import KeyPresence, StoredCertificate, TokenReading
+from safetok.domain.validity import Validity, days_left, validity
+from safetok.errors import NoToken, SeveralTokens
+from safetok.locale import _
+
+if TYPE_CHECKING:
+    from safetok.domain.authorities import Authority
+    from safetok.domain.campaign import CampaignVerdict
+    from safetok.domain.certificates import Certificate
+    from safetok.domain.offers import PublicOffer
+    from safetok.domain.revocation import Revocation
+    from safetok.domain.tokens import Reading
+    from safetok.workflows.context import Context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateView:
+    """One certificate and everything known of it. `token` is "" and `key` None for one that is on no token that is in."""
+
+    certificate: Certificate
+    token: str
+    current: bool  # the one of its company to sign with, on this token
+    state: Validity
+    days_left: int
+    key: KeyPresence | None
+    key_by_id_only: bool
+    authority: Authority | None
+    campaign: CampaignVerdict
+    contract_end: date | None
+    revocation: Revocation | None
+    offer: PublicOffer | None
+    offer_checked_at: datetime | None
+
+    def data(self) -> dict[str, Any]:
+        """What scripts read (architecture, section 8)."""
+        certificate, revocation = self.certificate, self.revocation
+        return {
+            "serial": certificate.serial,
+            "serial_decimal": certificate.serial_decimal,
+            "subject": certificate.subject,
+            "name": certificate.subject_name,
+            "mst": certificate.mst,
+            "personal_id": certificate.personal_id,
+            "issuer": certificate.issuer,
+            "authority": self.authority.name if self.authority else None,
+            "not_before": certificate.not_before,
+            "not_after": certificate.not_after,
+            "days_left": self.days_left,
+            "state": self.state,
+            "current": self.current,
+            "key": self.key,
+            "key_by_id_only": self.key_by_id_only,
+            "key_type": f"{certificate.key_type} {certificate.key_bits}",
+            "sha256": certificate.sha256,
+            "contract_end": self.contract_end,
+            "revocation": {
+                "answer": revocation.answer if revocation else "unknown",
+                "reason": revocation.reason if revocation else _("not asked yet"),
+                "checked_at": revocation.checked_at if revocation else None,
+                "since": revocation.since if revocation else None,
+            },
+            "campaign": {
+                "answer": self.campaign.answer,
+                "reasons": self.campaign.reasons,
+                "conditions": [{"name": c.name, "holds": c.holds, "text": c.text} for c in self.campaign.conditions],
+            },
+            "offer": {"exists": self.offer.exists, "checked_at": self.offer_checked_at} if self.offer else None,
+        }
+
+
+class Views:
+    """Builds views of certificates from the store's answers; opens no driver and no connection."""
+
+    def __init__(self, context: Context) -> None:
+        from safetok.knowledge import load
+        from safetok.store.answers import Answers
+        from safetok.store.inventory import Inventory
+        from safetok.store.journal import Journal
+
+        self._settings = context.settings
+        self._now = context.now()
+        self._answers = Answers(context.database)
+        self._inventory = Inventory(context.database)
+        self._journal = Journal(context.database)
+        self._campaigns = load.campaigns()
+        self._authorities: dict[bytes, Authority | None] = {}
+
+    def of_token(self, reading: TokenReading) -> tuple[CertificateView, ...]:
+        """A token's certificates, CA certificates left out: each company's current one first, then older ones."""
+        own = [stored for stored in reading.certificates if not stored.certificate.is_ca]
+        chosen = current_ones(stored.certificate for stored in own)
+        views = [
+            self.view(
+                stored.certificate,
+                token=reading.info.serial,
+                current=stored.certificate.sha256 in chosen,
+                stored=stored,
+                beside=[other.certificate for other in own],
+            )
+            for stored in own
+        ]
+        return tuple(sorted(views, key=lambda v: (not v.current, v.certificate.subject_name, -v.days_left)))
+
+    def view(
+        self,
+        certificate: Certificate,
+        *,
+        token: str = "",
+        current: bool = False,
+        stored: StoredCertificate | None = None,
+        beside: Iterable[Certificate] = (),
+    ) -> CertificateView:
+        """One certificate; `beside` are others seen at the same time."""
+        authority = self._authority(certificate)
+        revocation = self._answers.revocation(certificate.sha256)
+        offered = self._answers.offer(certificate.sha256)
+        contract_end = self._contract_end(certificate.sha256)
+        return CertificateView(
+            certificate=certificate,
+            token=token,
+            current=current,
+            state=validity(certificate, self._now, revocation),
+            days_left=days_left(certificate, self._now),
+            key=stored.key if stored else None,
+            key_by_id_only=stored.key_by_id_only if stored else False,
+            authority=authority,
+            campaign=self._judge(certificate, authority, contract_end, beside),
+            contract_end=contract_end,
+            revocation=revocation,
+            offer=offered[0] if offered else None,
+            offer_checked_at=offered[1] if offered else None,
+        )
+
+    def _authority(self, certificate: Certificate) -> Authority | None:
+        """The certificate's CA, looked up once for each issuer."""
+        from safetok.store.settings import authority_of
+
+        if certificate.issuer_der not in self._authorities:
+            self._authorities[certificate.issuer_der] = authority_of(certificate, self._settings)
+        return self._authorities[certificate.issuer_der]
+
+    def _contract_end(self, sha256: str) -> date | None:
+        """What a person stated, else what the renewal that brought this certificate confirmed."""
+        stated = self._inventory.contract_end(sha256)
+        if stated is not None:
+            return stated
+        renewal = self._journal.renewed_from(sha256)
+        return renewal.contract_end if renewal else None
+
+    def _judge(
+        self,
+        certificate: Certificate,
+        authority: Authority | None,
+        contract_end: date | None,
+        beside: Iterable[Certificate],
+    ) -> CampaignVerdict:
+        from safetok.domain.campaign import judge
+        from safetok.domain.times import vietnamese_day
+
+        name = authority.name if authority else None
+        campaign = next((c for c in self._campaigns if c.authority == name), self._campaigns[0])
+        others: dict[str, Certificate] = {}
+        if name == campaign.authority:
+            company = company_of(certificate)
+            known = [kept.certificate for kept in self._inventory.by_company(company)]
+            others = {
+                other.sha256: other
+                for other in (*known, *(one for one in beside if company_of(one) == company))
+                if other.sha256 != certificate.sha256 and self._authority(other) == authority
+            }
+        return judge(
+            certificate,
+            campaign,
+            contract_end=contract_end,
+            today=vietnamese_day(self._now),
+            authority_name=name,
+            others=others.values(),
+        )
+
+
+def current_ones(certificates: Iterable[Certificate]) -> set[str]:
+    """The SHA-256 of each company's certificate to sign with."""
+    from safetok.domain.certificates import current
+
+    companies: dict[str, list[Certificate]] = {}
+    for certificate in certificates:
+        companies.setdefault(company_of(certificate), []).append(certificate)
+    chosen = (current(group) for group in companies.values())
+    return {one.sha256 for one in chosen if one is not None}
+
+
+def listing(context: Context, reading: Reading) -> tuple[CertificateView, ...]:
+    """Every certificate on every token that is in, token by token."""
+    views = Views(context)
+    return tuple(view for token in reading.tokens for view in views.of_token(token))
+
+
+def from_file(context: Context, path: Path) -> tuple[CertificateView, ...]:
+    """The certificates in a PEM, DER or PKCS#7 file; no driver is opened. Raises UsageError `bad_certificate_file`."""
+    from safetok.store.pem import load_pem
+
+    views, found = Views(context), load_pem(path)
+    own = [one for one in found if not one.is_ca] or list(found)
+    chosen = current_ones(own)
+    return tuple(views.view(one, current=one.sha256 in chosen, beside=own) for one in own)
+
+
+def by_serial(context: Context, reading: Reading, serial: str) -> tuple[CertificateView, ...]:
+    """The certificate of that serial (or, for a token's serial, its current ones): on a token that is in, else as last seen.
+
+    Raises NoToken (`no_such_certificate`).
+    """
+    from safetok.store.inventory import Inventory
+
+    here = listing(context, reading)
+    kept = Inventory(context.database).by_serial(serial)
+    wanted = {one.certificate.sha256 for one in kept} | {
+        view.certificate.sha256 for view in here if same_serial(serial, view.certificate)
+    }
+    if found := tuple(view for view in here if view.certificate.sha256 in wanted):
+        return found
+    if found := tuple(view for view in here if view.token == serial.strip() and view.current):
+        return found
+    if kept:
+        return (Views(context).view(kept[0].certificate),)
+    raise NoToken(
+        _("No certificate {serial} is on a token that is in, nor was one ever seen.").format(serial=serial),
+        code="no_such_certificate",
+        hint=_("`safetok certs list` shows what is there; a file is shown with `safetok certs show FILE`."),
+    )
+
+
+def the_one(views: tuple[CertificateView, ...]) -> CertificateView:
+    """The only current certificate. Raises SeveralTokens (4) when there are more, NoToken (3) when there is none."""
+    found = [view for view in views if view.current]
+    if len(found) > 1:
+        raise SeveralTokens(
+            _("{count} certificates are there: name one by its serial.").format(count=len(found)),
+            hint=_("`safetok certs list` shows them."),
+            data={
+                "choices": [{"token": v.token, "cert": v.certificate.serial, "mst": v.certificate.mst} for v in found]
+            },
+        )
+    if not found:
+        raise NoToken(
+            _("The USB token holds no certificate."),
+            code="no_certificate",
+            hint=_("If it has just come from LCS, not being activated yet is normal: do not type a PIN."),
+        )
+    return found[0]
+
+
+def same_serial(typed: str, certificate: Certificate) -> bool:
+    """Whether a person's way of writing a serial (separators, small letters, decimal) means this certificate."""
+    text = "".join(letter for letter in typed if letter.isalnum()).upper()
+    return text.lstrip("0") in {certificate.serial.lstrip("0"), certificate.serial_decimal}

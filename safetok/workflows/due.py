@@ -1,0 +1,267 @@
+"""What a person should do next, and by which command: from tokens, certificates, renewals and registrations as they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from safetok.domain.campaign import CampaignAnswer
+from safetok.domain.renewal import Hold
+from safetok.domain.times import show_date, show_day, show_instant
+from safetok.domain.tokens import PinState
+from safetok.domain.validity import Validity
+from safetok.errors import (
+    CertificateRevoked,
+    ExitStatus,
+    PinRefused,
+    RegistrationsOpen,
+    SafetokError,
+    SomethingDue,
+)
+from safetok.locale import _
+from safetok.workflows.tokens import pin_needs_care
+
+if TYPE_CHECKING:
+    from safetok.domain.renewal import Renewal
+    from safetok.workflows.certs import CertificateView
+    from safetok.workflows.status import Arrival, RegistrationView, Status
+    from safetok.workflows.tokens import TokenView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """One thing to do: a stable code, one sentence, the command that does it or tells more, and what `--check` ends with."""
+
+    code: str
+    text: str
+    command: str
+    exit_status: ExitStatus = ExitStatus.DUE
+    token: str | None = None
+    cert: str | None = None
+
+    def data(self) -> dict[str, Any]:
+        """What scripts read."""
+        return {
+            "code": self.code,
+            "message": self.text,
+            "command": self.command,
+            "token": self.token,
+            "cert": self.cert,
+        }
+
+    def error(self) -> SafetokError:
+        """As `--check` reports it."""
+        kinds: dict[ExitStatus, type[SafetokError]] = {
+            ExitStatus.REVOKED: CertificateRevoked,
+            ExitStatus.PIN_LOCKED: PinRefused,
+            ExitStatus.REGISTRATIONS_OPEN: RegistrationsOpen,
+        }
+        kind = kinds.get(self.exit_status, SomethingDue)
+        return kind(self.text, code=self.code, hint=f"`{self.command}`" if self.command else "", token=self.token)
+
+
+def due(status: Status) -> tuple[Due, ...]:
+    """Everything to do, the most pressing first."""
+    several = len(status.tokens) > 1
+    unfinished = {(renewal.token_serial, renewal.old_serial) for renewal in status.unfinished}
+    found = [one for renewal in status.unfinished for one in _renewal(renewal, status)]
+    for token in status.tokens:
+        found += _pin(token)
+    arrived = {arrival.new.sha256 for arrival in status.arrivals}
+    found += [_arrival(arrival) for arrival in status.arrivals]
+    for token in status.tokens:
+        for view in token.certificates:
+            if view.current and (token.info.serial, view.certificate.serial) not in unfinished:
+                found += _certificate(view, several=several, arrived=view.certificate.sha256 in arrived)
+    found += _registrations(status.registrations)
+    return tuple(sorted(found, key=lambda one: _ORDER.index(one.code)))
+
+
+_ORDER = (
+    "renewal_unfinished",
+    "certificate_revoked",
+    "certificate_suspended",
+    "pin_locked",
+    "pin_final_try",
+    "new_certificate",
+    "offer",
+    "owed",
+    "contract_end_unknown",
+    "contract_over",
+    "expired",
+    "expiring",
+    "due_check",
+    "rejected",
+    "registrations_open",
+)
+
+
+def _renewal(renewal: Renewal, status: Status) -> Iterator[Due]:
+    if renewal.hold is Hold.PENDING and renewal.check_after is not None and renewal.check_after > status.now:
+        return
+    name = status.names.get(renewal.old_serial) or renewal.old_serial
+    text = _("The top-up of {name} is not finished (Token ID {token}): {why}.")
+    yield Due(
+        code="renewal_unfinished",
+        text=text.format(name=name, token=renewal.token_serial, why=_hold(renewal.hold)),
+        command="safetok renew --resume",
+        token=renewal.token_serial,
+        cert=renewal.old_serial,
+    )
+
+
+def _hold(hold: Hold | None) -> str:
+    words = {
+        Hold.NEED_TOKEN: _("it needs its token"),
+        Hold.NEED_PIN: _("it needs the PIN"),
+        Hold.NEED_SPACE: _("the token has no space left"),
+        Hold.NEED_WRITE: _("the token could not be written"),
+        Hold.CA_UNREACHABLE: _("the CA could not be reached"),
+        Hold.ANSWER_LOST: _("the CA's answer was lost"),
+        Hold.PENDING: _("the CA said to come back later"),
+    }
+    return words[hold] if hold else _("it was interrupted")
+
+
+def _pin(token: TokenView) -> Iterator[Due]:
+    state, serial = token.info.pin_state, token.info.serial
+    if not pin_needs_care(state):
+        return
+    authority = next((view.authority for view in token.certificates if view.authority), None)
+    command = f"safetok contacts {authority.name}" if authority else "safetok contacts"
+    if state is PinState.LOCKED:
+        text = _("The PIN of the USB token is locked. Token ID {serial}.").format(serial=serial)
+        if authority and authority.contacts.unlock:
+            text = _("The PIN of the USB token is locked. Token ID {serial}. {ca}: {how}.").format(
+                serial=serial, ca=authority.title, how=authority.contacts.unlock
+            )
+        yield Due(code="pin_locked", text=text, command=command, exit_status=ExitStatus.PIN_LOCKED, token=serial)
+    else:
+        text = _("THERE MAY BE ONLY ONE TRY LEFT for the PIN of token {serial}. One more wrong PIN locks it.")
+        yield Due(
+            code="pin_final_try",
+            text=text.format(serial=serial),
+            command=command,
+            exit_status=ExitStatus.PIN_LOCKED,
+            token=serial,
+        )
+
+
+def _arrival(arrival: Arrival) -> Due:
+    new, old = arrival.new, arrival.old
+    if old is not None:
+        text = _("A new certificate of {name} is there: Serial {old} -> {new}, valid until {day}.").format(
+            name=new.subject_name, old=old.serial, new=new.serial, day=show_date(new.not_after)
+        )
+    else:
+        text = _("A new certificate of {name} is there: Serial {new}, valid until {day}.").format(
+            name=new.subject_name, new=new.serial, day=show_date(new.not_after)
+        )
+    return Due(
+        code="new_certificate", text=text, command="safetok certs adopt", token=arrival.token_serial, cert=new.serial
+    )
+
+
+def _certificate(view: CertificateView, *, several: bool, arrived: bool) -> Iterator[Due]:
+    """One current certificate: at most one thing to do for it."""
+    if view.state in {Validity.REVOKED, Validity.SUSPENDED}:
+        yield _not_good(view)
+        return
+    if arrived:
+        return
+    certificate, answer = view.certificate, view.campaign.answer
+    name, day = certificate.subject_name, show_date(certificate.not_after)
+    renew = f"safetok renew --serial {view.token}" if several else "safetok renew"
+    ends = view.state in {Validity.EXPIRING, Validity.EXPIRED}
+    asked = view.offer is not None
+    call = f"safetok contacts {view.authority.name}" if view.authority else "safetok certs show"
+    if view.offer is not None and view.offer.exists:
+        code, command = "offer", renew
+        text = _(
+            "There is a top-up offer for {name}. The contract end is shown after the PIN and the acceptance."
+        ).format(name=name)
+    elif answer is CampaignAnswer.YES and not asked:
+        code, command = "owed", renew
+        text = _("The certificate of {name} ends on {day} and is owed time: contract until {end}.").format(
+            name=name, day=day, end=show_day(view.contract_end) if view.contract_end else ""
+        )
+    elif answer is CampaignAnswer.UNKNOWN and ends:
+        code, command = "contract_end_unknown", renew
+        text = _(
+            "The certificate of {name} ends on {day}. Issued before 06/02/2025, contract end not known: read the contract."
+        ).format(name=name, day=day)
+        if view.authority is None or not view.authority.offers_url:
+            command = f"{renew} --contract-end DD/MM/YYYY"
+    elif answer is CampaignAnswer.OVER and ends:
+        code, command = "contract_over", call
+        text = _("The contract of {name} ended on {day}: no time is left to top up. To go on, the service is renewed.")
+        text = text.format(name=name, day=show_day(view.contract_end) if view.contract_end else "")
+    elif view.state is Validity.EXPIRED:
+        code, command = "expired", call
+        text = _("The certificate of {name} expired on {day}.").format(name=name, day=day)
+    elif view.state is Validity.EXPIRING:
+        code, command = "expiring", call
+        text = _("The certificate of {name} ends on {day}: {count} days left.").format(
+            name=name, day=day, count=view.days_left
+        )
+    else:
+        return
+    yield Due(code=code, text=text, command=command, token=view.token, cert=certificate.serial)
+
+
+def _not_good(view: CertificateView) -> Due:
+    revocation, name = view.revocation, view.certificate.subject_name
+    day = show_date(revocation.since) if revocation and revocation.since else "?"
+    if view.state is Validity.REVOKED:
+        code = "certificate_revoked"
+        text = _(
+            "The certificate of {name} was REVOKED on {day}: it can never be restored. safetok does not top it up."
+        )
+    else:
+        code = "certificate_suspended"
+        text = _("The certificate of {name} is SUSPENDED since {day}. Do not sign with it.")
+    return Due(
+        code=code,
+        text=text.format(name=name, day=day),
+        command=f"safetok contacts {view.authority.name}" if view.authority else "safetok contacts",
+        exit_status=ExitStatus.REVOKED,
+        token=view.token,
+        cert=view.certificate.serial,
+    )
+
+
+def _registrations(registrations: tuple[RegistrationView, ...]) -> Iterator[Due]:
+    """Each timer that is over and each rejection by itself; what is open, together for each certificate."""
+    still_open: dict[str, list[RegistrationView]] = {}
+    for view in registrations:
+        row = view.registration
+        which = f" --cert {row.certificate}"
+        if view.standing == "due_check":
+            text = _("{agency}, {name}: the 24h00 are over ({until}). Check there, then record accepted or reject.")
+            yield Due(
+                code="due_check",
+                text=text.format(agency=view.title, name=view.name, until=show_instant(row.until) if row.until else ""),
+                command=f"safetok agencies accepted {row.agency}{which}",
+                cert=row.certificate,
+            )
+        elif view.standing == "rejected":
+            text = _("{agency} rejected the certificate of {name}: {reason}")
+            yield Due(
+                code="rejected",
+                text=text.format(agency=view.title, name=view.name, reason=row.reason or "?"),
+                command=f"safetok agencies list{which}",
+                exit_status=ExitStatus.REGISTRATIONS_OPEN,
+                cert=row.certificate,
+            )
+        elif view.standing == "open":
+            still_open.setdefault(row.certificate, []).append(view)
+    for serial, views in still_open.items():
+        text = _("{name}: {count} agencies do not know the new certificate {serial} yet (mandatory).")
+        yield Due(
+            code="registrations_open",
+            text=text.format(name=views[0].name, count=len(views), serial=serial),
+            command=f"safetok agencies list --cert {serial}",
+            exit_status=ExitStatus.REGISTRATIONS_OPEN,
+            cert=serial,
+        )
