@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from safetok.cli.commands import Commands
+from safetok.cli.globals import flags
 from safetok.cli.render import Column, screen
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 app = Commands(help=later("A practice CA and practice tokens on this computer, and a demo."))
 Env = Annotated[
     bool, typer.Option("--env", help=later('Print only the exports for a shell: eval "$(safetok sandbox up --env)"'))
+]
+
+Keep = Annotated[
+    bool, typer.Option("--keep", help=later("Do not clean up: leave the practice tokens and the CA there."))
 ]
 
 
@@ -51,13 +57,14 @@ def down() -> None:
 
 
 @app.command("demo", help=later("Play the whole way of two tokens, from the offer to the agencies, and clean up."))
-def demo() -> None:
-    """Play it."""
+def demo(*, keep: Keep = False) -> None:
+    """Play it; in JSON the steps are told on stderr."""
 
     def work(_context: Context) -> Outcome[Played]:
         from safetok.sandbox.demo import play
 
-        played = play()
+        out = screen(sys.stderr) if flags().json else screen()
+        played = play(out.title, out.line, keep=keep)
         return Outcome(played, data=played)
 
     run(["sandbox", "demo"], work, show_played)
@@ -84,14 +91,14 @@ def show(sandbox: Sandbox) -> None:
 
 def show_exports(sandbox: Sandbox) -> None:
     """Nothing but lines for `eval`, whole on a terminal too."""
-    for line in export_lines(sandbox):
+    for line in export_lines(sandbox.exports()):
         typer.echo(line)
 
 
-def export_lines(sandbox: Sandbox) -> list[str]:
+def export_lines(exports: dict[str, str]) -> list[str]:
     """`export NAME='value'`, quoted for a POSIX shell."""
     quote = "'\\''"
-    return [f"export {name}='{value.replace(chr(39), quote)}'" for name, value in sandbox.exports().items()]
+    return [f"export {name}='{value.replace(chr(39), quote)}'" for name, value in exports.items()]
 
 
 def show_removed(folder: Path | None) -> None:
@@ -104,4 +111,10 @@ def show_removed(folder: Path | None) -> None:
 
 def show_played(played: Played) -> None:
     """The end of the demo; its steps were shown as they were played."""
-    screen().notice(_("The demo is over: {n} steps, all as expected.").format(n=len(played.steps)), "good")
+    out = screen()
+    out.line()
+    out.notice(_("The demo is over: {n} steps, all as expected.").format(n=len(played.steps)), "good")
+    if played.environment:
+        out.line(_("It is still there:"))
+        for line in export_lines(played.environment):
+            typer.echo(line)
