@@ -7,7 +7,7 @@ from collections.abc import Callable
 from safetok.domain.renewal import ENDS, Renewal, State
 from safetok.errors import CaRefused, NotTrusted, PersonNeeded, SafetokError
 from safetok.locale import _
-from safetok.workflows.renew import ending, keys, sending, writing
+from safetok.workflows.renew import ending, keys, mail, sending, writing
 from safetok.workflows.renew.request import result_of
 from safetok.workflows.renew.run import Held, Run
 
@@ -33,9 +33,10 @@ def carry_on(run: Run) -> Renewal:
 
     Raises whatever the rest or the end means to the user: see `HOLD_EXITS` and `ENDS`; a renewal that reached DONE returns.
     """
+    steps = mail.STEPS if run.renewal.route == "csr" else STEPS
     try:
         while not run.renewal.finished:
-            STEPS[run.renewal.state](run)
+            steps[run.renewal.state](run)
     except Held as held:
         ended = end_error(run.renewal)  # an end whose clean-up must wait is told as the end it is
         run.update(hold=held.hold, reason=run.renewal.reason if ended else held.error.message)

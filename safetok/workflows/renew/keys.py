@@ -25,7 +25,7 @@ def prepare(run: Run) -> None:
         return
     session = run.session()
     with token_step(run, _("making the key")):
-        spki = _made_before(run)
+        spki = made_before(run)
         if spki is None:
             run.context.prompter.say(_("The token is making a new key; this may take a minute."))
             spki = session.generate(run.old.spki, cka_id=renewal.key_id, label=renewal.key_label)
@@ -39,7 +39,7 @@ def build_request(run: Run) -> None:
     _request_into(run, spki=run.renewal.spki)
 
 
-def _made_before(run: Run) -> bytes | None:
+def made_before(run: Run) -> bytes | None:
     """The pair an interrupted run made: found by CKA_ID, else label. A half-made one is destroyed; None: make one.
 
     Raises PersonNeeded (`key_unclear`) when the token changed the ID and kept no label: nothing is destroyed then.

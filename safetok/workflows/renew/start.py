@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from safetok.domain.authorities import Authority
 from safetok.domain.campaign import CampaignAnswer
 from safetok.domain.renewal import Hold, Renewal, State
 from safetok.domain.tokens import KeyPresence
@@ -81,10 +82,10 @@ def _begin(
         if context.dry_run:
             return _would_renew(eligible)
         with tokens.session(eligible.serial) as session:
-            _fit_to_write(eligible, session)
+            fit_to_write(session, eligible.authority)
             log_in(context, session, request.pin, name=eligible.name, authority=eligible.authority)
             run = _confirmed(context, tokens, journal=journal, eligible=eligible, request=request, session=session)
-            return _ended(context, carry_on(run))
+            return ended(context, carry_on(run))
     except Declined:
         return RenewResult(
             token=eligible.serial,
@@ -204,10 +205,10 @@ def run_of(context: Context, renewal: Renewal, request: RenewRequest, tokens: To
 
 def resume_one(context: Context, renewal: Renewal, request: RenewRequest, tokens: Tokens | None = None) -> RenewResult:
     """Carry one unfinished renewal on."""
-    return _ended(context, carry_on(run_of(context, renewal, request, tokens)))
+    return ended(context, carry_on(run_of(context, renewal, request, tokens)))
 
 
-def _ended(context: Context, renewal: Renewal) -> RenewResult:
+def ended(context: Context, renewal: Renewal) -> RenewResult:
     """The result, with the number of agencies that wait for a person."""
     from safetok.domain.agencies import RegistrationState
     from safetok.store.registrations import Registrations
@@ -319,7 +320,8 @@ def _reachable(context: Context, eligible: Eligible) -> None:
         ) from error
 
 
-def _fit_to_write(eligible: Eligible, session: Session) -> None:
+def fit_to_write(session: Session, authority: Authority) -> None:
+    """Raise NotTrusted (`write_protected`, `no_space`) for a token that could not take a certificate, before any PIN."""
     info = session.info
     if info.write_protected:
         raise NotTrusted(
@@ -327,7 +329,7 @@ def _fit_to_write(eligible: Eligible, session: Session) -> None:
                 serial=info.serial
             ),
             code="write_protected",
-            hint=_("No PIN was used. Ask {ca}.").format(ca=eligible.authority.title),
+            hint=_("No PIN was used. Ask {ca}.").format(ca=authority.title),
             token=info.serial,
         )
     if info.free_public is not None and info.free_public < NEEDED_ON_TOKEN:

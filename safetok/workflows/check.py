@@ -1,0 +1,109 @@
+"""Is a certificate revoked or suspended, as its CA says now: asked before a renewal and by `--refresh`, and remembered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from safetok.domain.revocation import Revocation, RevocationAnswer
+from safetok.domain.times import show_date
+from safetok.errors import CertificateRevoked, NotChecked
+from safetok.locale import _
+
+if TYPE_CHECKING:
+    from safetok.domain.authorities import Authority
+    from safetok.domain.certificates import Certificate
+    from safetok.net import Http
+    from safetok.workflows.context import Context
+
+LCS = "lcs-ca"  # whose notice of 20/03/2024 speaks of suspended certificates and invoices
+
+_BAD = {RevocationAnswer.SUSPENDED, RevocationAnswer.REVOKED}
+
+
+def ask_now(
+    context: Context, certificate: Certificate, authority: Authority | None, *, http: Http | None = None
+) -> Revocation:
+    """What OCSP or the CA's list says now, kept in the store. A dry run asks by GET and keeps nothing.
+
+    "Could not check" never takes the place of a suspension or revocation that the CA has announced before: the earlier
+    answer comes back then, with its own `checked_at`. Never raises for doubt.
+    """
+    from safetok.store.answers import Answers
+    from safetok.store.settings import load_pem
+    from safetok.trust.revocation import check
+
+    answers = Answers(context.database)
+    answer = check(
+        certificate,
+        issuers=[ca for path in authority.issuers for ca in load_pem(path)] if authority else [],
+        http=http or context.http,
+        now=context.now(),
+        private_addresses=authority.private_addresses if authority else False,
+        cache=None if context.dry_run else context.settings.home.cache / "crl",
+        random=context.random,
+        post=not context.dry_run,
+    )
+    if answer.answer is RevocationAnswer.UNKNOWN:
+        earlier = answers.revocation(certificate.sha256)
+        if earlier is not None and earlier.answer in _BAD:
+            return earlier
+    if not context.dry_run:
+        answers.put_revocation(certificate.sha256, answer)
+    return answer
+
+
+def before_renewal(context: Context, certificate: Certificate, authority: Authority | None) -> Revocation:
+    """Go on only with a certificate that is neither revoked nor suspended. Could-not-check warns: the CA decides.
+
+    Raises CertificateRevoked (13; codes `certificate_revoked`, `certificate_suspended`).
+    """
+    answer = ask_now(context, certificate, authority)
+    if answer.answer in _BAD:
+        raise revoked(certificate, authority, answer)
+    if answer.answer is RevocationAnswer.UNKNOWN:
+        context.prompter.warn(not_checked(answer).message)
+    return answer
+
+
+def revoked(certificate: Certificate, authority: Authority | None, answer: Revocation) -> CertificateRevoked:
+    """The refusal for a revoked or suspended certificate, in the words of the notices."""
+    since = show_date(answer.since) if answer.since else "?"
+    suspended = answer.answer is RevocationAnswer.SUSPENDED
+    if suspended:
+        message = _("The certificate has been SUSPENDED since {day}.").format(day=since)
+        hint = _("Do not sign with this certificate; call {hotline}.").format(hotline=_hotline(authority))
+    else:
+        message = _(
+            "The certificate was REVOKED on {day}: it can never be restored. safetok does not top it up."
+        ).format(day=since)
+        hint = _("Ask your CA what to do next: {hotline}.").format(hotline=_hotline(authority))
+    if authority is not None and authority.name == LCS:
+        from safetok.knowledge import load
+
+        message = f"{message} {load.notices()['lcs_invoices'].text}"
+    data = {
+        "serial": certificate.serial,
+        "answer": answer.answer.value,
+        "reason": answer.reason,
+        "since": answer.since.isoformat() if answer.since else None,
+    }
+    return CertificateRevoked(
+        message,
+        code="certificate_suspended" if suspended else "certificate_revoked",
+        hint=hint,
+        data=data | ({"authority": authority.name} if authority else {}),
+    )
+
+
+def not_checked(answer: Revocation) -> NotChecked:
+    """What is said when nothing is known: never that the certificate is good."""
+    return NotChecked(
+        _("The revocation state could not be checked ({why}); do not take the certificate for valid.").format(
+            why=answer.reason
+        ),
+        code="revocation_not_checked",
+    )
+
+
+def _hotline(authority: Authority | None) -> str:
+    return (authority.contacts.hotline if authority else "") or _("your CA's hotline")

@@ -1,0 +1,118 @@
+"""Asks the CAs anew, for every certificate in use: is there an offer, is it revoked. What fails is told and stops nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from safetok.domain.companies import company_of
+from safetok.domain.revocation import RevocationAnswer
+from safetok.errors import SafetokError
+from safetok.workflows.check import ask_now, not_checked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from safetok.domain.authorities import Authority
+    from safetok.domain.certificates import Certificate
+    from safetok.net import Http, Response
+    from safetok.workflows.context import Context
+
+_OUT_OF_REACH = {"ca_unreachable", "not_reached", "timed_out", "tls_failed", "private_address"}
+
+
+def refresh(
+    context: Context,
+    *,
+    token_serial: str | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> tuple[SafetokError, ...]:
+    """Ask for the current certificates of every known token (or one), keep the answers, and return what could not be asked.
+
+    A server that cannot be reached is tried once in a run, not once for each certificate. An expired certificate is asked
+    about, and that nobody answers for it is no failure. Each error has the token's serial, and the certificate's in `data`.
+    """
+    known = current_certificates(context, token_serial)
+    patience = _Patience(context.http)
+    failures: list[SafetokError] = []
+    for number, (serial, certificate) in enumerate(known, 1):
+        failures += _ask(context, serial, certificate, patience)
+        progress(number, len(known))
+    return tuple(failures)
+
+
+def current_certificates(context: Context, token_serial: str | None = None) -> list[tuple[str, Certificate]]:
+    """Each token's certificate to sign with, one for each company, with the token's serial."""
+    from safetok.domain.certificates import current
+    from safetok.store.inventory import Inventory
+
+    inventory = Inventory(context.database)
+    found: list[tuple[str, Certificate]] = []
+    for token in inventory.tokens():
+        if token_serial is not None and token.serial != token_serial:
+            continue
+        companies: dict[str, list[Certificate]] = {}
+        for kept in inventory.certificates(token.serial, gone=False):
+            if not kept.certificate.is_ca:
+                companies.setdefault(company_of(kept.certificate), []).append(kept.certificate)
+        chosen = (current(group) for group in companies.values())
+        found += [(token.serial, certificate) for certificate in chosen if certificate is not None]
+    return found
+
+
+def _ask(context: Context, serial: str, certificate: Certificate, patience: _Patience) -> list[SafetokError]:
+    from safetok.store.settings import authority_of
+
+    failures: list[SafetokError] = []
+    try:
+        authority = authority_of(certificate, context.settings)
+        http = cast("Http", patience)
+        answer = ask_now(context, certificate, authority, http=http)
+        if answer.answer is RevocationAnswer.UNKNOWN and context.now() <= certificate.not_after:
+            failures.append(not_checked(answer))
+        if authority is not None and authority.offers_url:
+            _ask_for_offer(context, certificate, authority, http)
+    except SafetokError as error:
+        failures.append(error)
+    for failure in failures:
+        failure.token = failure.token or serial
+        failure.data.setdefault("serial", certificate.serial)
+    return failures
+
+
+def _ask_for_offer(context: Context, certificate: Certificate, authority: Authority, http: Http) -> None:
+    from safetok.ca.offers import public_offer
+    from safetok.store.answers import Answers
+
+    offer = public_offer(http, authority, certificate)
+    if not context.dry_run:
+        Answers(context.database).put_offer(certificate.sha256, offer, context.now())
+
+
+@dataclass
+class _Patience:
+    """The network, with the servers that could not be reached in this run remembered: hundreds of tokens share one CA."""
+
+    http: Http
+    failed: dict[str, SafetokError] = field(default_factory=dict)
+
+    def public(self, method: str, url: str, **how: Any) -> Response:
+        """As Http.public."""
+        return self._once(url, lambda: self.http.public(method, url, **how))
+
+    def ca(self, method: str, url: str, **how: Any) -> Response:
+        """As Http.ca."""
+        return self._once(url, lambda: self.http.ca(method, url, **how))
+
+    def _once(self, url: str, ask: Callable[[], Response]) -> Response:
+        server = urlsplit(url).netloc
+        if server in self.failed:
+            known = self.failed[server]
+            raise type(known)(known.message, code=known.code, hint=known.hint, data=dict(known.data))
+        try:
+            return ask()
+        except SafetokError as error:
+            if error.code in _OUT_OF_REACH:
+                self.failed[server] = error
+            raise
