@@ -3,19 +3,52 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
+
+_WITH_VALUE = {"--log-file", "--timeout", "--lang", "--module", "--wait", "--serial", "--cert", "--mst"}
+_NO_READING = {"--help", "-h", "--version"}
+# Commands that look at every token and never log in: their worker starts while the rest is still being imported.
+_READING = {(), ("status",), ("tokens",), ("tokens", "list"), ("certs",), ("certs", "list"), ("certs", "show")}
 
 
 def main() -> None:
     """Run the command line of this process and exit with its status."""
-    argv = sys.argv[1:]
+    try:
+        sys.exit(_main(sys.argv[1:]))
+    except KeyboardInterrupt:  # before anything could answer it
+        sys.exit(130)
+
+
+def _main(argv: list[str]) -> int:
     if argv == ["--version"]:
         from safetok import __version__
 
         print(f"safetok {__version__}")  # noqa: T201  (nothing else is loaded for this)
-        return
+        return 0
+    if reads_tokens(argv):
+        from safetok.tokens.process import prestart
+
+        with suppress(OSError):  # whoever needs a worker starts one, and says why it cannot
+            prestart()
     from safetok.cli.app import main as run
 
-    sys.exit(run(argv))
+    return run(argv)
+
+
+def reads_tokens(argv: list[str]) -> bool:
+    """Whether this command line is one of those; a wrong guess costs a process that ends by itself."""
+    if _NO_READING & {*argv}:
+        return False
+    words: list[str] = []
+    value = False
+    for word in argv:
+        if value:
+            value = False
+        elif word.startswith("-"):
+            value = word in _WITH_VALUE
+        else:
+            words.append(word)
+    return tuple(words[:2]) in _READING
 
 
 if __name__ == "__main__":

@@ -79,8 +79,8 @@ def command_help(context: Any) -> str:
 
 
 def placeholder(word: str) -> str:
-    """FILE, SECONDS … in the user's language; anything else as it is."""
-    return _(word) if word in PLACEHOLDERS else word
+    """FILE, SERIAL|FILE … in the user's language; what is the same in both as it is."""
+    return "|".join(_(part) if part in PLACEHOLDERS else part for part in word.split("|"))
 
 
 def _argument(parameter: Any) -> str:
