@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import ctypes as c
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Any
+
+TYPE_CHECKING = False  # not typing's: its import costs the worker's start 5 ms
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
 
 WINDOWS = sys.platform == "win32"  # PKCS#11 2.40 section 2.1: structures are packed to one byte there
 ULONG = c.c_ulong
@@ -20,6 +24,8 @@ CKR_OK = 0x00
 CKR_ARGUMENTS_BAD = 0x07
 CKR_NEED_TO_CREATE_THREADS = 0x09
 CKR_CANT_LOCK = 0x0A
+CKR_ATTRIBUTE_SENSITIVE = 0x11
+CKR_ATTRIBUTE_TYPE_INVALID = 0x12
 CKR_BUFFER_TOO_SMALL = 0x150
 CKR_ALREADY_INITIALIZED = 0x191
 
@@ -223,8 +229,9 @@ class _FunctionList(c.Structure):
     _fields_ = [("version", Version), ("functions", c.c_void_p * _COUNT)]
 
 
-_VALUE_ROOM, _TEXT_ROOM = 4096, 256
+_VALUE_ROOM, _TEXT_ROOM = 4099, 1031
 _BATCH = 64
+_PARTLY = (CKR_OK, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL)  # the rest is filled in
 _SANE = 1 << 20  # a longer attribute is nonsense
 
 
@@ -364,23 +371,32 @@ class Module:
             self.call("C_FindObjectsFinal", ULONG(session))
 
     def attributes(self, session: int, handle: int, types: Iterable[int]) -> dict[int, bytes]:
-        """What can be read of an object's attributes, in one call where they fit; one by one where the driver will not."""
+        """What can be read of an object's attributes, in one call where they fit, the others one by one.
+
+        An entry that the driver did not fill keeps the length it was given: the rooms have sizes that no attribute has.
+        """
         wanted = tuple(types)
         count = len(wanted)
         if (made := self._rooms.get(count)) is None:
             rooms = [c.create_string_buffer(_VALUE_ROOM if n == 0 else _TEXT_ROOM) for n in range(count)]
-            made = self._rooms[count] = (rooms, (Attribute * count)())
-        rooms, template = made
-        for place, (kind, room) in enumerate(zip(wanted, rooms, strict=True)):
-            entry = template[place]
-            entry.type, entry.value, entry.length = kind, c.addressof(room), len(room)
-        if self.call("C_GetAttributeValue", ULONG(session), ULONG(handle), template, ULONG(count)) == CKR_OK:
-            lengths = [template[place].length for place in range(count)]
-            if all(length <= len(room) for length, room in zip(lengths, rooms, strict=True)):
-                return {
-                    kind: c.string_at(room, length) for kind, room, length in zip(wanted, rooms, lengths, strict=True)
-                }
-        return dict(self._one_by_one(session, handle, wanted))
+            made = self._rooms[count] = (rooms, [c.addressof(room) for room in rooms], (Attribute * count)())
+        rooms, addresses, template = made
+        for entry, kind, room, address in zip(template, wanted, rooms, addresses, strict=True):
+            entry.type, entry.value, entry.length = kind, address, len(room)
+        code = self.call("C_GetAttributeValue", ULONG(session), ULONG(handle), template, ULONG(count))
+        if code not in _PARTLY:
+            return dict(self._one_by_one(session, handle, wanted))
+        read: dict[int, bytes] = {}
+        missing: list[int] = []
+        for entry, kind, room in zip(template, wanted, rooms, strict=True):
+            length = entry.length
+            if length < len(room):
+                read[kind] = room.raw[:length] if length else b""
+            elif code != CKR_ATTRIBUTE_TYPE_INVALID or length != UNAVAILABLE:
+                missing.append(kind)
+        if missing:
+            read.update(self._one_by_one(session, handle, missing))
+        return read
 
     def _one_by_one(self, session: int, handle: int, types: Iterable[int]) -> Iterator[tuple[int, bytes]]:
         for kind in types:

@@ -7,9 +7,12 @@ a driver that scribbles over its process must not be able to do worse to the par
 from __future__ import annotations
 
 import struct
-from typing import Any
 
-Value = Any  # None | bool | int | bytes | str | list | dict, nested
+TYPE_CHECKING = False  # not typing's: its import costs the worker's start 5 ms
+if TYPE_CHECKING:
+    from typing import Any
+
+    Value = Any  # None | bool | int | bytes | str | list | dict, nested
 
 LIMIT = 32 << 20  # bytes in one frame: a token with thousands of objects stays far below
 HEADER = struct.Struct(">I")

@@ -75,7 +75,7 @@ class TokenRsaKey(rsa.RSAPrivateKey):
     def private_bytes(
         self,
         encoding: serialization.Encoding,  # noqa: ARG002
-        format: serialization.PrivateFormat,  # noqa: ARG002
+        format: serialization.PrivateFormat,  # noqa: A002, ARG002
         encryption_algorithm: serialization.KeySerializationEncryption,  # noqa: ARG002
     ) -> bytes:
         _never_leaves()
@@ -125,7 +125,7 @@ class TokenEcKey(ec.EllipticCurvePrivateKey):
     def private_bytes(
         self,
         encoding: serialization.Encoding,  # noqa: ARG002
-        format: serialization.PrivateFormat,  # noqa: ARG002
+        format: serialization.PrivateFormat,  # noqa: A002, ARG002
         encryption_algorithm: serialization.KeySerializationEncryption,  # noqa: ARG002
     ) -> bytes:
         _never_leaves()

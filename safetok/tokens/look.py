@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 from safetok.tokens import cryptoki as ck
 from safetok.tokens.der import ec_spki, rsa_spki
+
+TYPE_CHECKING = False  # not typing's: its import costs the worker's start 5 ms
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
 
 CKF_TOKEN_INITIALIZED = 0x400
 UNLIMITED_32 = 0xFFFFFFFF  # what drivers built for 32 bits say where they mean CK_UNAVAILABLE_INFORMATION
@@ -51,61 +54,69 @@ def tokens(module: ck.Module) -> Iterator[tuple[int, dict[str, Any]]]:
             yield slot, shown
 
 
-def objects(module: ck.Module, session: int) -> dict[str, Any]:
-    """Certificates and keys that `session` may see: `certificates` [der or None, id, label], `keys` as `_keys` says."""
-    certificates = []
+def objects(module: ck.Module, session: int, *, logged_in: bool = True) -> dict[str, Any]:
+    """Certificates and keys that `session` may see: `certificates` [der or None, id, label, handle], `keys` as `_key` says.
+
+    Without a login private keys are mostly hidden: they are searched for only where a certificate's key is not seen yet.
+    """
+    certificates: list[Any] = []
     for handle in module.find(session, ck.CKO_CERTIFICATE):
         try:
             read = module.attributes(session, handle, (ck.CKA_VALUE, ck.CKA_ID, ck.CKA_LABEL))
         except ck.CryptokiError:
             read = {}
         certificates.append([read.get(ck.CKA_VALUE) or None, read.get(ck.CKA_ID, b""), _label(read), handle])
-    return {"certificates": certificates, "keys": [*_keys(module, session, private=False), *_keys(module, session)]}
+    keys = _keys(module, session, private=False)
+    if logged_in or not all(
+        der and any(key["spki"] and key["spki"] in der for key in keys) for der, *_ in certificates
+    ):
+        keys += _keys(module, session, private=True)
+    return {"certificates": certificates, "keys": keys}
 
 
 def _label(read: dict[int, bytes]) -> str:
     return read.get(ck.CKA_LABEL, b"").decode("utf-8", "replace").rstrip("\0")
 
 
-def _keys(module: ck.Module, session: int, *, private: bool = True) -> Iterator[dict[str, Any]]:
-    """Each key object: `private`, `handle`, `id`, `label`, `type` (CKK or None), `spki` or None, `ec_params`, and `asks`
-    (CKA_ALWAYS_AUTHENTICATE).
-    """
+def _keys(module: ck.Module, session: int, *, private: bool) -> list[dict[str, Any]]:
     try:
         handles = module.find(session, ck.CKO_PRIVATE_KEY if private else ck.CKO_PUBLIC_KEY)
     except ck.CryptokiError:
-        return
-    for handle in handles:
-        read = module.attributes(session, handle, (ck.CKA_KEY_TYPE, ck.CKA_ID, ck.CKA_LABEL))
-        kind = int.from_bytes(read[ck.CKA_KEY_TYPE], ck.BYTE_ORDER) if ck.CKA_KEY_TYPE in read else None
-        key: dict[str, Any] = {
-            "private": private,
-            "handle": handle,
-            "id": read.get(ck.CKA_ID, b""),
-            "label": _label(read),
-            "type": kind,
-            "spki": None,
-            "ec_params": b"",
-            "asks": False,
-        }
-        if kind == ck.CKK_RSA:
-            more = module.attributes(session, handle, (ck.CKA_MODULUS, ck.CKA_PUBLIC_EXPONENT))
-            if more.get(ck.CKA_MODULUS):
-                key["spki"] = rsa_spki(more[ck.CKA_MODULUS], more.get(ck.CKA_PUBLIC_EXPONENT) or b"\1\0\1")
-        elif kind == ck.CKK_EC:
-            more = module.attributes(
-                session, handle, (ck.CKA_EC_PARAMS,) if private else (ck.CKA_EC_PARAMS, ck.CKA_EC_POINT)
-            )
-            key["ec_params"] = more.get(ck.CKA_EC_PARAMS, b"")
-            if more.get(ck.CKA_EC_POINT):
-                key["spki"] = ec_spki(key["ec_params"], more[ck.CKA_EC_POINT])
-        if private:
-            more = module.attributes(session, handle, (ck.CKA_ALWAYS_AUTHENTICATE,))
-            key["asks"] = more.get(ck.CKA_ALWAYS_AUTHENTICATE, b"\0")[:1] == b"\1"
-            if key["spki"] is None:
-                info = module.attributes(session, handle, (ck.CKA_PUBLIC_KEY_INFO,))
-                key["spki"] = info.get(ck.CKA_PUBLIC_KEY_INFO) or None
-        yield key
+        return []
+    return [_key(module, session, handle, private=private) for handle in handles]
+
+
+_USUAL = (ck.CKA_MODULUS, ck.CKA_PUBLIC_EXPONENT, ck.CKA_KEY_TYPE, ck.CKA_ID, ck.CKA_LABEL)
+
+
+def _key(module: ck.Module, session: int, handle: int, *, private: bool) -> dict[str, Any]:
+    """A key object: `private`, `handle`, `id`, `label`, `type` (CKK or None), `spki` or None, `ec_params`, and `asks`
+    (CKA_ALWAYS_AUTHENTICATE). Asked as if it were RSA, which most are: one call.
+    """
+    read = module.attributes(session, handle, (*_USUAL, ck.CKA_ALWAYS_AUTHENTICATE) if private else _USUAL)
+    kind = int.from_bytes(read[ck.CKA_KEY_TYPE], ck.BYTE_ORDER) if ck.CKA_KEY_TYPE in read else None
+    spki, ec_params = None, b""
+    if kind == ck.CKK_RSA and read.get(ck.CKA_MODULUS):
+        spki = rsa_spki(read[ck.CKA_MODULUS], read.get(ck.CKA_PUBLIC_EXPONENT) or b"\1\0\1")
+    elif kind == ck.CKK_EC:
+        more = module.attributes(
+            session, handle, (ck.CKA_EC_PARAMS,) if private else (ck.CKA_EC_PARAMS, ck.CKA_EC_POINT)
+        )
+        ec_params = more.get(ck.CKA_EC_PARAMS, b"")
+        if more.get(ck.CKA_EC_POINT):
+            spki = ec_spki(ec_params, more[ck.CKA_EC_POINT])
+    if private and spki is None:
+        spki = module.attributes(session, handle, (ck.CKA_PUBLIC_KEY_INFO,)).get(ck.CKA_PUBLIC_KEY_INFO) or None
+    return {
+        "private": private,
+        "handle": handle,
+        "id": read.get(ck.CKA_ID, b""),
+        "label": _label(read),
+        "type": kind,
+        "spki": spki,
+        "ec_params": ec_params,
+        "asks": read.get(ck.CKA_ALWAYS_AUTHENTICATE, b"\0")[:1] == b"\1",
+    }
 
 
 def read(module: ck.Module) -> Iterator[dict[str, Any]]:
@@ -116,7 +127,7 @@ def read(module: ck.Module) -> Iterator[dict[str, Any]]:
             try:
                 session = module.open_session(slot)
                 try:
-                    shown = about | objects(module, session)
+                    shown = about | objects(module, session, logged_in=False)
                 finally:
                     module.close_session(session)
             except ck.CryptokiError as error:

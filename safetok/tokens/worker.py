@@ -1,20 +1,22 @@
 """The worker process: loads one driver, answers its parent's requests one at a time, and outlives it by the one in hand.
 
-Run as `python -I -m safetok.tokens.worker`; speaks frames on what were its stdin and stdout. Imports as little as possible:
-its start is on the way of every `status`.
+Run in isolated mode; `python -I -m safetok.tokens.worker` does it by hand. Speaks frames on what were its stdin and stdout.
+Imports as little as possible: its start is on the way of every `status`.
 """
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]  # `signal` without its enums: 6 ms
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
 
 from safetok.tokens import frames
 
+TYPE_CHECKING = False  # not typing's: its import costs the worker's start 5 ms
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
     from safetok.tokens.cryptoki import Module
     from safetok.tokens.hands import Hands
     from safetok.tokens.locks import TokenLock
