@@ -111,8 +111,7 @@ class Worker:
 
     def abandon(self) -> None:
         """Close the pipes: the worker finishes what it has in hand, logs out, frees its lock and ends by itself."""
-        self.alive = False
-        self._pipe.close()
+        self.hang_up()
 
     def kill(self) -> None:
         """End it now. Only for one that hangs, and never within a write."""
@@ -121,14 +120,15 @@ class Worker:
         self._pipe.close()
 
     def hang_up(self) -> None:
-        """Tell it to end, without waiting."""
+        """Tell it to end, without waiting: a worker ends itself, hung driver or not."""
+        self.alive = False
         self._pipe.close()
+        self._pipe.wait(0)
 
     def close(self, wait: float = 2.0) -> None:
         """Let it end in order; one that does not within `wait` seconds is ended."""
         if self.alive:
-            self.alive = False
-            self._pipe.close()
+            self.hang_up()
             if not self._pipe.wait(wait):
                 self._pipe.kill()
 

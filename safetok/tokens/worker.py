@@ -7,6 +7,7 @@ Imports as little as possible: its start is on the way of every `status`.
 from __future__ import annotations
 
 import _signal as signal  # type: ignore[import-not-found]  # `signal` without its enums: 6 ms
+import atexit
 import os
 import sys
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from safetok.tokens.hands import Hands
     from safetok.tokens.locks import TokenLock
 
+LEAVE = 20  # seconds a driver is given for its own end
 GRACE = 300  # seconds beyond its deadline after which an operation that nobody waits for any more ends with its process
 _REMOVED = {
     "GENERAL_ERROR",
@@ -260,6 +262,7 @@ def serve(read_fd: int, write_fd: int) -> None:
         del request, arguments
         send(answer)
         _limit(0)
+    _limit(-GRACE + LEAVE)
     worker.leave()
 
 
@@ -292,13 +295,14 @@ def _settle() -> tuple[int, int]:
 
 
 def main() -> None:
-    """Serve, then end at once: nothing of a driver's runs at interpreter exit."""
+    """Serve, then end at once: nothing of a driver's runs when the C library leaves."""
     pipes = _settle()
     code = 0
     try:
         serve(*pipes)
     except BaseException:  # noqa: BLE001  (a traceback on the user's terminal helps nobody; the parent names the worker)
         code = 1
+    atexit._run_exitfuncs()
     os._exit(code)
 
 
