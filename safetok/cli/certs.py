@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from safetok.cli import install
 from safetok.cli.commands import Commands
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
@@ -173,3 +174,6 @@ def _show_one(out: Screen, view: CertificateView, now: datetime, *, decimal: boo
         ("SHA-256", certificate.sha256),
     ]
     out.pairs(rows)
+
+
+install.register(app)

@@ -162,8 +162,10 @@ def remarks(out: Screen, tokens: tuple[TokenView, ...]) -> None:
     from safetok.domain.tokens import Kind
     from safetok.knowledge import load
 
-    if any(token.kind is Kind.V1 for token in tokens):
-        out.notice(load.notices()["v1"].text)
+    grey = [token for token in tokens if token.kind is Kind.V1]
+    if grey:
+        which = "Token ID: " + ", ".join(token.info.serial for token in grey) if len(tokens) > 1 else ""
+        out.notice(load.notices()["v1"].text, hint=which)
     for token in tokens:
         if token.info.readable_only:
             text = _("Token {serial}: without a serial of its own it is only read, never logged in to.")
@@ -177,41 +179,41 @@ def remarks(out: Screen, tokens: tuple[TokenView, ...]) -> None:
 
 
 def _table(out: Screen, found: Status) -> None:
-    """Many tokens: one line for each current certificate, the serial where there is room."""
+    """Many tokens: one line for each current certificate; kind, state and serial where there is room for them."""
     from safetok.cli import words
-    from safetok.cli.render import Column
+    from safetok.cli.render import Column, Toned
 
+    middling = not out.rich or out.width >= 105  # noqa: PLR2004  (columns that 80 have no room for)
     wide = not out.rich or out.width >= 150  # noqa: PLR2004  (a serial is 32 characters)
     heads = [
         Column(_("Company"), wrap=True),
         Column("MST"),
         Column("Token ID"),
-        Column(_("Kind")),
+        *([Column(_("Kind"))] if middling else []),
         *([Column(_("Certificate"))] if wide else []),
         Column(_("Until")),
         Column(_("Left"), right=True),
-        Column(_("State"), wrap=True),
+        *([Column(_("State"))] if middling else []),
     ]
     rows: list[list[Cell]] = []
     for token in found.tokens:
         kind = token.kind.value if token.kind.value in {"V1", "V2"} else "?"
-        current = [view for view in token.certificates if view.current]
-        if not current:
-            state = _("no certificate")
-            rows.append([token.company, "", token.info.serial, kind, *([""] if wide else []), "", "", state])
-        rows += [
-            [
-                view.certificate.subject_name,
-                view.certificate.mst or "",
-                token.info.serial,
-                kind,
-                *([view.certificate.serial] if wide else []),
-                words.until(view),
-                str(view.days_left),
-                words.validity_word(view),
-            ]
-            for view in current
-        ]
+        current: list[CertificateView | None] = [view for view in token.certificates if view.current]
+        for view in current or [None]:
+            state = words.validity_word(view) if view else Toned(_("no certificate"))
+            left = str(view.days_left) if view else ""
+            rows.append(
+                [
+                    view.certificate.subject_name if view else token.company or _("no certificate"),
+                    (view.certificate.mst or "") if view else "",
+                    token.info.serial,
+                    *([kind] if middling else []),
+                    *([view.certificate.serial if view else ""] if wide else []),
+                    words.until(view) if view else "",
+                    left if middling or (view and not view.bad) else state,
+                    *([state] if middling else []),
+                ]
+            )
     out.table(heads, rows)
     remarks(out, tuple(token for token in found.tokens if token.certificates))
 
@@ -225,7 +227,7 @@ def _due(out: Screen, found: Status) -> None:
     out.title(_("TO DO ({n})").format(n=len(found.due)))
     for one in found.due:
         tone: Tone = "bad" if one.exit_status in {ExitStatus.REVOKED, ExitStatus.PIN_LOCKED} else "warn"
-        out.notice(one.text, tone, hint=f"-> {one.command}" if one.command else "")
+        out.notice(one.text, tone, hint=f"→ {one.command}" if one.command else "")
 
 
 def _agencies(out: Screen, found: Status) -> None:

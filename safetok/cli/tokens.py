@@ -117,7 +117,7 @@ def show(tokens: tuple[TokenView, ...]) -> None:
             Column(_("Manufacturer")),
             Column(_("Model")),
             Column(_("Firmware")),
-            Column("PIN", wrap=True),
+            Column(_("PIN"), wrap=True),
             Column(_("Note"), wrap=True),
         ]
         out.table(heads, [_row(token) for token in tokens])
@@ -157,7 +157,7 @@ def _show_one(token: TokenView) -> None:
             (_("Kind"), words.kind(token)),
             (_("Manufacturer"), info.manufacturer),
             (_("Model"), _("{model}, firmware {firmware}").format(model=info.model, firmware=info.firmware)),
-            ("PIN", words.pin(token)),
+            (_("PIN"), words.pin(token)),
             (_("Driver"), ", ".join(info.drivers)),
             (_("Certificates"), str(len(token.certificates))),
             (_("Note"), token.note or None),

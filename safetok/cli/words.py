@@ -35,7 +35,7 @@ def age(then: datetime, now: datetime) -> str:
 
 def company_line(name: str, mst: str) -> str:
     """The company and its tax code, as a heading."""
-    return _("{name} · MST {mst}").format(name=name, mst=mst) if mst else name
+    return f"{name} · MST {mst}" if mst else name
 
 
 def kind(view: TokenView) -> Toned:
@@ -105,7 +105,7 @@ def left(view: CertificateView) -> str:
 def validity(view: CertificateView) -> Toned:
     """From, to, and what is left of it."""
     word = validity_word(view)
-    if view.state in {Validity.SUSPENDED, Validity.REVOKED}:
+    if view.bad:
         return Toned(f"{span(view)} · {word.text}", word.tone)
     return Toned(f"{span(view)} · {left(view)}", "" if view.state is Validity.VALID else word.tone)
 
@@ -208,10 +208,10 @@ def campaign_word(view: CertificateView) -> Toned:
     """The programme's verdict in a word or two."""
     words = {
         CampaignAnswer.YES: Toned(_("owed"), "good"),
-        CampaignAnswer.NO: Toned(_("no")),
-        CampaignAnswer.UNKNOWN: Toned(_("unknown"), "warn"),
+        CampaignAnswer.NO: Toned(_("not owed")),
+        CampaignAnswer.UNKNOWN: Toned(_("not known yet"), "warn"),
         CampaignAnswer.OVER: Toned(_("contract over"), "warn"),
-        CampaignAnswer.DONE: Toned(_("done")),
+        CampaignAnswer.DONE: Toned(_("done already")),
     }
     return words[view.campaign.answer]
 

@@ -42,6 +42,11 @@ class CertificateView:
     offer: PublicOffer | None
     offer_checked_at: datetime | None
 
+    @property
+    def bad(self) -> bool:
+        """Whether it is revoked or suspended."""
+        return self.state in {Validity.REVOKED, Validity.SUSPENDED}
+
     def data(self) -> dict[str, Any]:
         """What scripts read (architecture, section 8)."""
         certificate, revocation = self.certificate, self.revocation

@@ -74,7 +74,7 @@ def due(status: Status) -> tuple[Due, ...]:
         for view in token.certificates:
             if view.current and (token.info.serial, view.certificate.serial) not in unfinished:
                 found += _certificate(view, several=several, arrived=view.certificate.sha256 in arrived)
-    found += _registrations(status.registrations)
+    found += registrations_due(status.registrations)
     return tuple(sorted(found, key=lambda one: _ORDER.index(one.code)))
 
 
@@ -87,6 +87,7 @@ _ORDER = (
     "new_certificate",
     "offer",
     "owed",
+    "ask_the_ca",
     "contract_end_unknown",
     "contract_over",
     "expired",
@@ -165,7 +166,7 @@ def _arrival(arrival: Arrival) -> Due:
 
 def _certificate(view: CertificateView, *, several: bool, arrived: bool) -> Iterator[Due]:
     """One current certificate: at most one thing to do for it."""
-    if view.state in {Validity.REVOKED, Validity.SUSPENDED}:
+    if view.bad:
         yield _not_good(view)
         return
     if arrived:
@@ -175,6 +176,7 @@ def _certificate(view: CertificateView, *, several: bool, arrived: bool) -> Iter
     renew = f"safetok renew --serial {view.token}" if several else "safetok renew"
     ends = view.state in {Validity.EXPIRING, Validity.EXPIRED}
     asked = view.offer is not None
+    may_ask = not asked and view.authority is not None and bool(view.authority.offers_url)
     call = f"safetok contacts {view.authority.name}" if view.authority else "safetok certs show"
     if view.offer is not None and view.offer.exists:
         code, command = "offer", renew
@@ -186,13 +188,15 @@ def _certificate(view: CertificateView, *, several: bool, arrived: bool) -> Iter
         text = _("The certificate of {name} ends on {day} and is owed time: contract until {end}.").format(
             name=name, day=day, end=show_day(view.contract_end) if view.contract_end else ""
         )
+    elif ends and may_ask:
+        code, command = "ask_the_ca", renew
+        text = _("The certificate of {name} ends on {day}; {ca} has not been asked yet whether time is owed.")
+        text = text.format(name=name, day=day, ca=view.authority.title if view.authority else "")
     elif answer is CampaignAnswer.UNKNOWN and ends:
-        code, command = "contract_end_unknown", renew
+        code, command = "contract_end_unknown", call if asked else f"{renew} --contract-end DD/MM/YYYY"
         text = _(
             "The certificate of {name} ends on {day}. Issued before 06/02/2025, contract end not known: read the contract."
         ).format(name=name, day=day)
-        if view.authority is None or not view.authority.offers_url:
-            command = f"{renew} --contract-end DD/MM/YYYY"
     elif answer is CampaignAnswer.OVER and ends:
         code, command = "contract_over", call
         text = _("The contract of {name} ended on {day}: no time is left to top up. To go on, the service is renewed.")
@@ -231,7 +235,7 @@ def _not_good(view: CertificateView) -> Due:
     )
 
 
-def _registrations(registrations: tuple[RegistrationView, ...]) -> Iterator[Due]:
+def registrations_due(registrations: tuple[RegistrationView, ...]) -> Iterator[Due]:
     """Each timer that is over and each rejection by itself; what is open, together for each certificate."""
     still_open: dict[str, list[RegistrationView]] = {}
     for view in registrations:
