@@ -96,7 +96,7 @@ def renew(
     from safetok.workflows.renew.request import RenewRequest
 
     _one_of({"--resume": resume, "--list": list_, "--abandon": abandon is not None, "--csr": csr is not None})
-    floor = _day(min_not_after, "--min-not-after")
+    floor = day_of(min_not_after, "--min-not-after")
     request = RenewRequest(
         pin=pin_source(
             from_stdin=pin_stdin, env=pin_env, file=pin_file, as_is=pin_as_is, force_last_try=force_last_try
@@ -106,9 +106,9 @@ def renew(
         mst=mst,
         new_key=new_key,
         yes=yes,
-        contract_end=_day(contract_end, "--contract-end"),
-        confirm_contract_end=_day(confirm_contract_end, "--confirm-contract-end"),
-        min_not_after=_start_of(floor) if floor else None,
+        contract_end=day_of(contract_end, "--contract-end"),
+        confirm_contract_end=day_of(confirm_contract_end, "--confirm-contract-end"),
+        min_not_after=start_of(floor) if floor else None,
         new_request=new_request,
     )
     if list_:
@@ -116,11 +116,11 @@ def renew(
     elif resume:
         run(["renew"], lambda context: _resume(context, request), _show_all)
     elif abandon is not None:
-        run(["renew"], lambda context: _abandon(context, abandon, request, force=force), _show)
+        run(["renew"], lambda context: _abandon(context, abandon, request, force=force), show)
     elif csr is not None:
-        run(["renew"], lambda context: _csr(context, csr, request), _show, dry_run=dry_run)
+        run(["renew"], lambda context: _csr(context, csr, request), show, dry_run=dry_run)
     else:
-        run(["renew"], lambda context: _renew(context, request), _show, dry_run=dry_run)
+        run(["renew"], lambda context: _renew(context, request), show, dry_run=dry_run)
 
 
 def _renew(context: Context, request: RenewRequest) -> Outcome[RenewResult]:
@@ -162,7 +162,7 @@ def _list(context: Context) -> Outcome[list[dict[str, Any]]]:
     return Outcome(rows, data={"renewals": rows})
 
 
-def _show(result: RenewResult) -> None:
+def show(result: RenewResult) -> None:
     """What a renewal came to, as the person reads it last."""
     from safetok.domain.times import show_date
 
@@ -217,7 +217,7 @@ def _show_all(results: list[RenewResult]) -> None:
     if not results:
         screen().notice(_("No renewal is unfinished."), "good")
     for result in results:
-        _show(result)
+        show(result)
 
 
 def _show_list(rows: list[dict[str, Any]]) -> None:
@@ -234,7 +234,8 @@ def _show_list(rows: list[dict[str, Any]]) -> None:
     )
 
 
-def _day(text: str | None, option: str) -> date | None:
+def day_of(text: str | None, option: str) -> date | None:
+    """The day that `option` was given. Raises UsageError (`bad_day`)."""
     if text is None:
         return None
     from safetok.domain.times import parse_day
@@ -250,7 +251,7 @@ def _day(text: str | None, option: str) -> date | None:
     return day
 
 
-def _start_of(day: date) -> datetime:
+def start_of(day: date) -> datetime:
     """A certificate that is usable on `day` ends after its first second in Vietnam."""
     from datetime import time
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from safetok.domain.revocation import Revocation, RevocationAnswer
 from safetok.domain.times import show_date
-from safetok.errors import CertificateRevoked, NotChecked
+from safetok.errors import CertificateRevoked, NotChecked, SafetokError
 from safetok.locale import _
 
 if TYPE_CHECKING:
@@ -107,3 +108,24 @@ def not_checked(answer: Revocation) -> NotChecked:
 
 def _hotline(authority: Authority | None) -> str:
     return (authority.contacts.hotline if authority else "") or _("your CA's hotline")
+
+
+def check_each(
+    context: Context, certificates: Sequence[Certificate]
+) -> tuple[list[tuple[Certificate, Revocation]], list[SafetokError]]:
+    """Ask about each certificate now. The answers, and an error (13 or 18) for each that is not good."""
+    from safetok.store.settings import authority_of
+
+    answers: list[tuple[Certificate, Revocation]] = []
+    errors: list[SafetokError] = []
+    for certificate in certificates:
+        authority = authority_of(certificate, context.settings)
+        answer = ask_now(context, certificate, authority)
+        answers.append((certificate, answer))
+        if answer.answer in _BAD:
+            errors.append(revoked(certificate, authority, answer))
+        elif answer.answer is RevocationAnswer.UNKNOWN:
+            doubt = not_checked(answer)
+            doubt.data["serial"] = certificate.serial
+            errors.append(doubt)
+    return answers, errors
