@@ -103,7 +103,7 @@ def private_folder(folder: Path) -> Path:
             _tighten(folder)
     except OSError as error:
         raise UsageError(
-            _("The folder {folder} cannot be used: {why}.").format(folder=folder, why=error.strerror or error),
+            _("The folder {folder} cannot be used: {why}.").format(folder=folder, why=_(error.strerror or str(error))),
             code="home_unusable",
             hint=_("Set SAFETOK_HOME to a folder on this computer's own disk that you can write to."),
         ) from error

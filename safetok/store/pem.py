@@ -35,7 +35,7 @@ def read_ders(path: Path) -> tuple[bytes, ...]:
             data = file.read(LARGEST + 1)
     except OSError as error:
         raise UsageError(
-            _("The file {file} cannot be read: {why}.").format(file=path, why=error.strerror),
+            _("The file {file} cannot be read: {why}.").format(file=path, why=_(error.strerror or str(error))),
             code="bad_certificate_file",
         ) from error
     try:

@@ -1,0 +1,193 @@
+"""A certificate that came by other means is taken over: its registrations open as after a renewal, the old one stays known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from safetok.errors import PersonNeeded
+from safetok.locale import _
+from safetok.workflows import known
+from safetok.workflows.known import Selection
+
+if TYPE_CHECKING:
+    from safetok.domain.certificates import Certificate
+    from safetok.workflows.context import Context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appeared:
+    """A new certificate and the one it seems to follow. `asked`: a person must say that it does."""
+
+    new: Certificate
+    old: Certificate
+    token_serial: str
+    replaced_token: str | None  # where the old one is or was, when that is another token
+    asked: bool
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """One certificate taken over, or not (`opened` is False: the person said no)."""
+
+    new: Certificate
+    old: Certificate | None
+    token_serial: str
+    opened: bool
+    agencies_open: int
+
+    def data(self) -> dict[str, Any]:
+        """What scripts read."""
+        return {
+            "token": self.token_serial,
+            "mst": self.new.mst,
+            "old_serial": self.old.serial if self.old else None,
+            "new_serial": self.new.serial,
+            "not_after": self.new.not_after,
+            "adopted": self.opened,
+            "agencies_open": self.agencies_open,
+        }
+
+
+def appeared(context: Context, selection: Selection | None = None) -> tuple[Appeared, ...]:
+    """What waits to be taken over, the oldest first; opens no driver."""
+    from safetok.store.appearances import Appearances
+    from safetok.store.inventory import Inventory
+
+    inventory = Inventory(context.database)
+    wanted = (
+        {one.certificate.sha256 for one in known.kept(context, selection)}
+        if selection is not None and not selection.empty
+        else None
+    )
+    found = []
+    for one in Appearances(context.database).waiting():
+        new = inventory.certificate(one.sha256)
+        old = inventory.certificate(one.replaces) if one.replaces else None
+        if new is None or old is None or (wanted is not None and one.sha256 not in wanted):
+            continue
+        found.append(
+            Appeared(
+                new=new,
+                old=old,
+                token_serial=one.token_serial,
+                replaced_token=one.replaced_token,
+                asked=one.asked,
+                seen_at=one.seen_at,
+            )
+        )
+    return tuple(found)
+
+
+def adopt(context: Context, found: Appeared) -> int:
+    """Open its registrations and remember that it was taken over, in one commit; returns how many agencies wait for a person.
+    Repeating it changes nothing.
+    """
+    return _open(context, found.new, found.old, found.token_serial)
+
+
+def dismiss(context: Context, found: Appeared) -> None:
+    """A person said that it replaces nothing: it is not brought up again."""
+    from safetok.store.appearances import Appearances
+
+    Appearances(context.database).settle(found.new.sha256, "dismissed", context.now(), token_serial=found.token_serial)
+
+
+def adopt_all(context: Context, selection: Selection, *, yes: bool = False) -> tuple[Adopted, ...]:
+    """`certs adopt`: everything that appeared and fits, each with the person's yes (`yes` gives it beforehand).
+
+    One that only seems to replace another is taken over with `yes` when it was named, never by a bare `--yes`: whether a new
+    token replaces an old one is for a person to say. A certificate named with `cert` or `serial` is taken over although it did
+    not appear (it was there at safetok's first look).
+    Raises PersonNeeded (`adoption_unconfirmed`) when an answer is needed and nobody is there.
+    """
+    chosen = appeared(context, selection)
+    if not chosen and (selection.cert or selection.serial):
+        return _named(context, selection)
+    done = []
+    for one in chosen:
+        opened = _agreed(context, one, yes=yes and (not one.asked or not selection.empty))
+        count = adopt(context, one) if opened else 0
+        if not opened:
+            dismiss(context, one)
+        done.append(
+            Adopted(new=one.new, old=one.old, token_serial=one.token_serial, opened=opened, agencies_open=count)
+        )
+    return tuple(done)
+
+
+def question(found: Appeared) -> str:
+    """What a person is asked about it."""
+    from safetok.domain.times import show_date
+
+    values = {
+        "name": found.new.subject_name,
+        "old": found.old.serial,
+        "new": found.new.serial,
+        "day": show_date(found.new.not_after),
+        "token": found.token_serial,
+        "before": found.replaced_token or "",
+    }
+    if found.replaced_token:
+        return _(
+            "New certificate of {name} seen on Token ID {token}: serial {new}, valid to {day}. "
+            "Does it replace serial {old} on Token ID {before}, and shall the list of agencies to update be opened?"
+        ).format(**values)
+    return _(
+        "New certificate of {name} seen: serial {old} -> {new}, valid to {day}. Open the list of agencies to update?"
+    ).format(**values)
+
+
+def _agreed(context: Context, found: Appeared, *, yes: bool) -> bool:
+    if yes:
+        return True
+    asked = question(found)
+    if not context.prompter.interactive:
+        raise PersonNeeded(
+            asked,
+            code="adoption_unconfirmed",
+            hint=_("Say so with: safetok certs adopt --cert {serial} --yes").format(serial=found.new.serial),
+            token=found.token_serial,
+            data={"new_serial": found.new.serial, "old_serial": found.old.serial, "asked": found.asked},
+        )
+    return context.prompter.confirm(asked, default=not found.asked)
+
+
+def _named(context: Context, selection: Selection) -> tuple[Adopted, ...]:
+    """The current certificate of what was named; the one it follows is looked for on the same token only."""
+    from safetok.domain.certificates import current
+    from safetok.domain.companies import company_of
+    from safetok.store.inventory import Inventory
+
+    kept = known.kept(context, selection)
+    new = current(one.certificate for one in kept)
+    if new is None:
+        return ()
+    token = next((one.token_serial for one in kept if one.certificate.sha256 == new.sha256), "")
+    here = [one.certificate for one in Inventory(context.database).certificates(token)] if token else []
+    old = before([one for one in here if company_of(one) == company_of(new) and not one.is_ca], new)
+    return (Adopted(new=new, old=old, token_serial=token, opened=True, agencies_open=_open(context, new, old, token)),)
+
+
+def before(certificates: Iterable[Certificate], new: Certificate) -> Certificate | None:
+    """The one among a company's certificates that `new` follows: the newest with an earlier notBefore and another serial."""
+    earlier = [one for one in certificates if one.not_before < new.not_before and one.serial != new.serial]
+    return max(earlier, key=lambda one: (one.not_before, one.not_after), default=None)
+
+
+def _open(context: Context, new: Certificate, old: Certificate | None, token_serial: str) -> int:
+    from safetok.domain.agencies import RegistrationState
+    from safetok.knowledge import load
+    from safetok.store.inventory import Inventory
+    from safetok.store.registrations import Registrations
+
+    store, now = Registrations(context.database), context.now()
+    with context.database.transaction():
+        rows = store.open_for(
+            new, (*load.agencies(), *store.agencies_added()), now, replaces=old.sha256 if old else None
+        )
+        Inventory(context.database).mark_adopted(new.sha256, now, token_serial=token_serial)
+    return sum(row.state is RegistrationState.OPEN for row in rows)
