@@ -81,12 +81,20 @@ def show(sandbox: Sandbox) -> None:
             Column("PIN"),
             Column(_("Contract end")),
         ],
-        [[t.story, t.serial, t.label, t.pin, t.contract_end or ""] for t in sandbox.tokens],
+        [[t.story, t.serial, t.label, t.pin, _day(t.contract_end)] for t in sandbox.tokens],
     )
     out.line()
     out.line(_("The practice CA answers at {url}. To work with these tokens in this shell:").format(url=sandbox.ca_url))
     show_exports(sandbox)
     out.line(_("Then, for one: safetok status. To remove it all: safetok sandbox down"))
+
+
+def _day(text: str | None) -> str:
+    from datetime import date
+
+    from safetok.domain.times import show_day
+
+    return show_day(date.fromisoformat(text)) if text else ""
 
 
 def show_exports(sandbox: Sandbox) -> None:

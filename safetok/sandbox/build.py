@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import tomli_w
@@ -24,6 +24,7 @@ from safetok.sandbox.stories import Story, new_end, owed_end, stories
 from safetok.store.paths import private_folder
 
 AUTHORITIES = {"safe-ca": (SAFE_NEW, SAFE_OLD), "lcs-ca": (LCS,)}
+STANDS_SINCE = timedelta(days=10)  # how long ago the suspended one was suspended, the revoked one revoked
 PARALLEL = 4  # tokens in the making at once
 
 
@@ -118,7 +119,7 @@ def _entries(holder: Holder, now: datetime) -> Iterator[Entry]:
             der=profile.der(certificate),
             not_after=certificate.not_valid_after_utc,
             standing=story.standing,
-            since=now if story.standing != "good" else None,
+            since=now - STANDS_SINCE if story.standing != "good" else None,
             reason={"good": "", "suspended": "certificateHold", "revoked": "privilegeWithdrawn"}[story.standing],
             offer=story.offer,
             problem=story.problem,

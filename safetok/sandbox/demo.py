@@ -137,7 +137,7 @@ def _scenes(stage: Stage) -> tuple[dict[str, Any], ...]:
         name, _equals, value = shlex.split(line.removeprefix("export "))[0].partition("=")
         stage.environment[name] = value
     stage.step(_("Which USB tokens are in"), "tokens")
-    stage.step(_("What is due"), "status")
+    stage.step(_("What is due, after asking the CA"), "status", "--refresh")
     tokens = {token["story"]: token for token in sandbox["tokens"]}
     for number, story in enumerate(RENEWED):
         _renew(stage, tokens[story], by_environment=number == 0)

@@ -135,7 +135,10 @@ class OfferService:
     def _first(self, nonce: str, now: datetime) -> bool:
         with self._lock:
             self._seen = {old: time for old, time in self._seen.items() if now - time <= 2 * FRESH}
-            return self._seen.setdefault(nonce, now) is now
+            if nonce in self._seen:
+                return False
+            self._seen[nonce] = now
+            return True
 
 
 def _bad_proof(title: str, **more: Any) -> Reply:
@@ -149,7 +152,7 @@ def _json(value: Any, *headers: tuple[str, str]) -> Reply:
 def _read_cert_id(text: str) -> tuple[bytes, str] | None:
     """Key identifier and serial (hex) of a CertID: base64url of each, no padding, a full stop between (RFC 9773 section 4.1)."""
     parts = text.split(".")
-    if len(parts) != 2 or not all(parts):  # noqa: PLR2004  (a pair)
+    if len(parts) != 2 or not all(parts) or "=" in text:  # noqa: PLR2004  (a pair)
         return None
     try:
         key, serial = (base64.b64decode(p + "=" * (-len(p) % 4), altchars=b"-_", validate=True) for p in parts)

@@ -1,0 +1,260 @@
+"""A sandbox CA in this process, its subscribers' keys in memory, and a client that says exactly what a test wants said."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from asn1crypto import core
+from asn1crypto import csr as asn1_csr
+from asn1crypto import x509 as asn1_x509
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from safetok.ca.cmp.protection import algorithm_for, certificate_hash, hash_for_confirmation, sign, sign_message
+from safetok.ca.cmp.structures import (
+    OLD_CERT_ID,
+    CertId,
+    CertRequest,
+    PKIBody,
+    PKIHeader,
+    PKIMessage,
+    directory_name,
+    fail_info,
+    opaque,
+)
+from safetok.sandbox import pki as pki_module
+from safetok.sandbox import profile
+from safetok.sandbox.books import Books, Entry, write_register
+from safetok.sandbox.issuing import CmpService, Policy
+from safetok.sandbox.offers import OfferService
+from safetok.sandbox.pki import Pki
+from safetok.sandbox.status import StatusService
+from safetok.sandbox.stories import Story, owed_end, stories
+
+NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
+BASE = "http://127.0.0.1:1"
+SECOND = timedelta(seconds=1)
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+
+@cache
+def key(name: str) -> Key:
+    """One key a name, made once for the whole run: a name with `ec` in it gets an EC key."""
+    if "ec-" in name:
+        return ec.generate_private_key(ec.SECP256R1())
+    return rsa.generate_private_key(65537, 2048)
+
+
+@cache
+def pki() -> Pki:
+    return pki_module.create(BASE, owed_end(NOW), [key(f"ca {n}") for n in range(4)])
+
+
+def told(name: str) -> Story:
+    return next(story for story in stories(NOW) if story.name == name)
+
+
+@cache
+def certificate(name: str) -> x509.Certificate:
+    """A story's first certificate, over the key of its name."""
+    story = told(name)
+    public = key(name).public_key()
+    subject = profile.subject(
+        story.authority, story.company, uids=story.uids, email=story.email, street=story.street, province=story.province
+    )
+    return profile.issue(
+        pki().issuers[story.issuer],
+        BASE,
+        name=subject,
+        key=public,
+        extensions=profile.first_extensions(story.authority, public, story.email),
+        not_before=story.not_before,
+        not_after=story.not_after,
+    )
+
+
+def entry(name: str) -> Entry:
+    story, cert = told(name), certificate(name)
+    return Entry(
+        serial=profile.serial_text(cert),
+        issuer=story.issuer,
+        subject=cert.subject.rfc4514_string(),
+        der=profile.der(cert),
+        not_after=cert.not_valid_after_utc,
+        standing=story.standing,
+        since=NOW if story.standing != "good" else None,
+        reason={"good": "", "suspended": "certificateHold", "revoked": "privilegeWithdrawn"}[story.standing],
+        offer=story.offer,
+        problem=story.problem,
+        contract_number=story.contract_number,
+        contract_end=story.contract_end,
+        dossier=story.dossier,
+        missing=story.missing,
+    )
+
+
+@dataclass
+class Ca:
+    """The services on one folder; `restart` reads everything from disk again."""
+
+    folder: Path
+    policy: Policy = field(default_factory=Policy)
+    now: datetime = NOW
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        self.books = Books(self.folder, self.folder / "ledger.json")
+        self.cmp = CmpService(pki(), self.books, self.policy)
+        self.offers = OfferService(pki(), self.books, self.now)
+        self.status = StatusService(pki(), self.books)
+
+    def say(self, der: bytes) -> bytes:
+        readable, answer = self.cmp.answer(der, self.now)
+        assert readable
+        return answer
+
+    def standing(self, name: str) -> str:
+        found = self.books.entry(entry(name).serial, self.now)
+        assert found is not None
+        return found.standing
+
+    def renewable(self, name: str) -> bool:
+        self.books.settle(self.now)
+        return self.books.offer_stands(entry(name))
+
+
+def start(folder: Path, *names: str, policy: Policy | None = None) -> Ca:
+    """A CA that knows these stories."""
+    write_register(folder, tuple(entry(name) for name in names))
+    return Ca(folder, policy or Policy())
+
+
+@dataclass
+class Client:
+    """One transaction of one subscriber. Every part of a message can be bent."""
+
+    story: str
+    transaction: bytes = field(default_factory=lambda: secrets.token_bytes(16))
+    time: datetime = NOW
+    new_key: Key | None = None
+
+    @property
+    def old(self) -> x509.Certificate:
+        return certificate(self.story)
+
+    @property
+    def wanted(self) -> Key:
+        return self.new_key or key(self.story)
+
+    def message(
+        self,
+        body: PKIBody,
+        *,
+        recip: bytes = b"",
+        nonce: bytes | None = None,
+        signer: Key | None = None,
+        general: list[Any] | None = None,
+        time: datetime | None = None,
+    ) -> bytes:
+        header: dict[str, Any] = {
+            "pvno": 2,
+            "sender": directory_name(self.old.subject.public_bytes()),
+            "recipient": directory_name(self.old.issuer.public_bytes()),
+            "messageTime": core.GeneralizedTime(time or self.time),
+            "senderKID": x509.SubjectKeyIdentifier.from_public_key(key(self.story).public_key()).digest,
+            "transactionID": self.transaction,
+            "senderNonce": secrets.token_bytes(16) if nonce is None else nonce,
+        }
+        if recip:
+            header["recipNonce"] = recip
+        if general:
+            header["generalInfo"] = general
+        return sign_message(PKIHeader(header), body, signer or key(self.story), extra_certs=[profile.der(self.old)])
+
+    def kur(
+        self,
+        *,
+        kind: str = "kur",
+        not_after: datetime | None = None,
+        subject: x509.Name | None = None,
+        proof: Key | None = None,
+        old_serial: int | None = None,
+        **header: Any,
+    ) -> bytes:
+        spki = self.wanted.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        template: dict[str, Any] = {
+            "subject": directory_name((subject or self.old.subject).public_bytes()).chosen,
+            "publicKey": opaque(spki),
+        }
+        if not_after:
+            template["validity"] = {"notAfter": asn1_x509.Time(name="utc_time", value=core.UTCTime(not_after))}
+        old_id = {
+            "issuer": directory_name(self.old.issuer.public_bytes()),
+            "serialNumber": self.old.serial_number if old_serial is None else old_serial,
+        }
+        request = CertRequest({"certReqId": 0, "certTemplate": template})
+        if kind == "kur":
+            request["controls"] = [{"type": OLD_CERT_ID, "value": core.Any(CertId(old_id))}]
+        prover = proof or self.wanted
+        popo = {
+            "signature": {
+                "algorithmIdentifier": algorithm_for(prover),
+                "signature": core.OctetBitString(sign(prover, request.dump())),
+            }
+        }
+        return self.message(PKIBody(kind, [{"certReq": request, "popo": popo}]), **header)
+
+    def p10cr(self, **header: Any) -> bytes:
+        csr = x509.CertificateSigningRequestBuilder().subject_name(self.old.subject).sign(self.wanted, hashes.SHA256())
+        body = asn1_csr.CertificationRequest.load(csr.public_bytes(serialization.Encoding.DER))
+        return self.message(PKIBody("p10cr", body), **header)
+
+    def cert_conf(
+        self, answer: bytes, *, accept: bool = True, digest: bytes | None = None, recip: bytes | None = None
+    ) -> bytes:
+        der = issued(answer)
+        status: dict[str, Any] = {
+            "certHash": digest or certificate_hash(der, hash_for_confirmation(der)[0]),
+            "certReqId": response(answer)["certReqId"].native,
+        }
+        if not accept:
+            status["statusInfo"] = {"status": 2, "failInfo": fail_info({"badCertTemplate"})}
+        nonce = PKIMessage.load(answer)["header"]["senderNonce"].native
+        return self.message(PKIBody("certConf", [status]), recip=nonce if recip is None else recip)
+
+    def poll(self, answer: bytes) -> bytes:
+        nonce = PKIMessage.load(answer)["header"]["senderNonce"].native
+        return self.message(PKIBody("pollReq", [{"certReqId": 0}]), recip=nonce)
+
+
+def body_of(answer: bytes) -> str:
+    return str(PKIMessage.load(answer, strict=True)["body"].name)
+
+
+def response(answer: bytes) -> Any:
+    return PKIMessage.load(answer, strict=True)["body"].chosen["response"][0]
+
+
+def status_of(answer: bytes) -> int:
+    return int(response(answer)["status"]["status"].native)
+
+
+def issued(answer: bytes) -> bytes:
+    """The certificate a kup or cp carries."""
+    return bytes(response(answer)["certifiedKeyPair"]["certOrEncCert"].chosen.untag().dump())
+
+
+def refused(answer: bytes) -> set[str]:
+    """The failInfo of an error body; the body must be one."""
+    assert body_of(answer) == "error", body_of(answer)
+    return set(PKIMessage.load(answer)["body"].chosen["pKIStatusInfo"]["failInfo"].native)
