@@ -33,7 +33,7 @@ def make_tokens(folder: Path, count: int) -> Tokens:
     settings = folder / "softhsm2.conf"
     settings.write_text(f"directories.tokendir = {folder / 'tokens'}\nobjectstore.backend = file\nlog.level = ERROR\n")
     environ = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("SAFETOK_")},
+        **{name: value for name, value in os.environ.items() if not name.startswith(("SAFETOK_", "PYTHON"))},
         "SOFTHSM2_CONF": str(settings),
         "SAFETOK_MODULE": MODULE,
         "SAFETOK_HOME": str(folder / "home"),
