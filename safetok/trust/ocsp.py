@@ -61,7 +61,13 @@ def ask(certificate: x509.Certificate, url: str, asking: Asking) -> Revocation:
     except NotChecked as error:
         if error.code not in {"ocsp_refused", "ocsp_unknown", "ocsp_other_certificate"}:
             raise
-    return _ask(certificate, url, asking, hashes.SHA1())  # noqa: S303  (names a certificate, protects nothing)
+        first = error
+    try:
+        return _ask(certificate, url, asking, hashes.SHA1())  # noqa: S303  (names a certificate, protects nothing)
+    except NotChecked:
+        if first.code == "ocsp_unknown":  # a word of the CA; what went wrong afterwards does not unsay it
+            raise first from None
+        raise
 
 
 def _ask(certificate: x509.Certificate, url: str, asking: Asking, named_by: hashes.HashAlgorithm) -> Revocation:

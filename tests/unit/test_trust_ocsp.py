@@ -227,6 +227,18 @@ def test_a_responder_that_names_by_sha1_only_is_asked_again() -> None:
     assert len(web.asked) == 2
 
 
+def test_unknown_to_the_ca_stands_whatever_comes_of_asking_again() -> None:
+    """The CA's own "unknown" is not forgotten because the second question found nobody."""
+    pages = iter([responder(status=ocsp.OCSPCertStatus.UNKNOWN), None])
+
+    class OnceUp(Web):
+        def public(self, method: str, url: str, **how: Any) -> Any:
+            self.pages = {url: next(pages)}
+            return super().public(method, url, **how)
+
+    assert doubt(None, web=OnceUp()) == "ocsp_unknown"
+
+
 def test_an_answer_by_sha1_to_a_question_by_sha256_is_understood() -> None:
     """Some responders answer with the certID they keep."""
     web = Web({OCSP_URL: responder(algorithm=hashes.SHA1())})
