@@ -40,6 +40,7 @@ class TerminalPrompter:
 
     def confirm(self, question: str, *, default: bool = False) -> bool:
         """Yes or no: `c`, `có`, `y`, `yes` or `k`, `không`, `n`, `no`; an empty line is `default`, a closed input is no."""
+        self._need(question)
         choices = _choices(default)
         while True:
             answer = self._ask(f"{question} {choices} ")
@@ -62,11 +63,11 @@ class TerminalPrompter:
         import getpass
         import warnings
 
-        self._show(f"{question.rstrip()} ")
+        told = fitted(f"{visible(question.rstrip(), lines=True)} ", sys.stderr)
         with warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)
             try:
-                typed = getpass.getpass("")
+                typed = getpass.getpass(told)  # it shows the question only once the echo is off
             except getpass.GetPassWarning as warning:
                 raise PersonNeeded(
                     _("This terminal would show the PIN while it is typed. Nothing was sent to the token."),

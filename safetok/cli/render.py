@@ -68,8 +68,13 @@ class Screen:
     # -- what commands call -------------------------------------------------------------------------------------------
 
     def line(self, text: str = "", tone: Tone = "") -> None:
-        """A paragraph of our own words; its line breaks stay."""
-        self._print(visible(text, lines=True), tone)
+        """A paragraph."""
+        self._print(visible(text), tone)
+
+    def block(self, text: str) -> None:
+        """Several lines of our own words: their breaks stay, so nothing untrusted belongs in it."""
+        for line in text.split("\n"):
+            self.line(line)
 
     def title(self, text: str) -> None:
         """A heading with a line before it."""
@@ -78,9 +83,9 @@ class Screen:
 
     def notice(self, text: str, tone: Tone = "warn", *, hint: str = "") -> None:
         """Something to take note of, with its mark, and the next step under it."""
-        self._print(f"{_ICONS[tone]} {visible(text, lines=True)}", tone, indent=2)
+        self._print(f"{_ICONS[tone]} {visible(text)}", tone, indent=2)
         if hint:
-            self._print(f"  {visible(hint, lines=True)}", indent=2)
+            self._print(f"  {visible(hint)}", indent=2)
 
     def items(self, texts: Iterable[str]) -> None:
         """A list with a mark before each entry."""
@@ -111,9 +116,9 @@ class Screen:
 
     def _print(self, text: str, tone: Tone = "", *, indent: int = 0) -> None:
         if self.rich:
-            told = "\n".join("\n".join(wrapped(line, self.width, indent=indent)) for line in text.split("\n"))
             lead = text[: len(text) - len(text.lstrip(" "))]
-            self.console.print(self._text(lead + told, tone), soft_wrap=True)
+            told = "\n".join(wrapped(text, self.width - len(lead), indent=max(indent - len(lead), 0)))
+            self.console.print(self._text(lead + told.replace("\n", f"\n{lead}"), tone), soft_wrap=True)
         else:
             self.stream.write(f"{self._fit(text)}\n")
 
@@ -140,18 +145,19 @@ class Screen:
         return Text(self._fit(text), style=_STYLES[tone])
 
     def _pairs(self, rows: list[tuple[str, Toned]]) -> None:
-        left = max((_width(name) for name, _value in rows), default=0) + 1
+        left = max((_width(name) for name, _value in rows), default=0) + 2
         for name, value in rows:
-            label = f"{name}:" + " " * (left - _width(name))
-            text = self._fit(visible(value.text, lines=True)).replace("\n", "\n" + " " * (left + 1))
+            label = (f"{name}:" if name else "") + " " * (left - _width(name) - bool(name))
+            text = self._fit(visible(value.text))
             if self.rich:
                 from rich.text import Text
 
-                told = wrapped(text, max(self.width - left - 1, _PROSE_NARROWEST))
-                body = ("\n" + " " * (left + 1)).join(told)
-                self.console.print(Text.assemble((label, "dim"), (body, _STYLES[value.tone])), soft_wrap=True)
+                told = f"\n{' ' * left}".join(wrapped(text, max(self.width - left, _PROSE_NARROWEST)))
+                line = Text.assemble((label, "dim"), (told, _STYLES[value.tone]))
+                line.rstrip()
+                self.console.print(line, soft_wrap=True)
             else:
-                self.stream.write(f"{label}{text}\n")
+                self.stream.write(f"{label}{text}".rstrip() + "\n")
 
     def _plain_table(self, heads: Sequence[Column], rows: list[list[Toned]]) -> None:
         lines = [[self._fit(head.title) for head in heads]]

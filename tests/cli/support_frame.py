@@ -92,7 +92,7 @@ def stop() -> None:
 @app.command("long", help=later("Show this help."))
 def long() -> None:
     """Say more than a reader may want."""
-    run(["trial", "long"], lambda _c: Outcome("dòng\n" * 100_000, data={}), screen().line)
+    run(["trial", "long"], lambda _c: Outcome("dòng\n" * 50_000, data={}), screen().block)
 
 
 @app.command("ask", help=later("Show this help."))
