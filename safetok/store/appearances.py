@@ -63,6 +63,11 @@ class Appearances:
             (sha256, token_serial, now.isoformat(), now.isoformat(), how),
         )
 
+    def replaced_by(self, sha256: str) -> str | None:
+        """The SHA-256 of the certificate that this one seems, or was said, to follow; None when not known or denied."""
+        row = self._db.row("SELECT replaces, settled_how FROM appearances WHERE sha256 = ?", (sha256,))
+        return None if row is None or row["settled_how"] == "dismissed" else row["replaces"]
+
     def settled(self, sha256: str) -> Settled | None:
         """The answer given for a certificate; None when none was."""
         row = self._db.row("SELECT settled_how FROM appearances WHERE sha256 = ?", (sha256,))

@@ -1,0 +1,95 @@
+"""Certificates as files: PEM, DER, chain, PKCS#7, under names that are safe everywhere; what is there is never overwritten."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from safetok.domain.certificates import Certificate
+from safetok.errors import UsageError
+from safetok.locale import _
+
+_UNSAFE = re.compile(r"[^0-9A-Za-z-]+")
+LONGEST = 60
+
+
+def stem(certificate: Certificate) -> str:
+    """`0106324653_5401…`: the tax code and the serial, letters, digits and dashes alone, whatever the certificate says."""
+    mst = _UNSAFE.sub("", certificate.mst or "")[:LONGEST] or "no-mst"
+    return f"{mst}_{certificate.serial[:LONGEST]}"
+
+
+def certificate_files(certificate: Certificate, chain: Sequence[Certificate]) -> dict[str, bytes]:
+    """Name and content: the certificate as PEM and DER (`.cer`, what portals take), its chain (leaf first) as PEM and PKCS#7."""
+    name = stem(certificate)
+    whole = [certificate, *(one for one in chain if one.sha256 != certificate.sha256)]
+    return {
+        f"{name}.pem": pem(certificate.der),
+        f"{name}.cer": certificate.der,
+        f"{name}_chain.pem": b"".join(pem(one.der) for one in whole),
+        f"{name}.p7b": pkcs7(whole),
+    }
+
+
+def pem(der: bytes) -> bytes:
+    """RFC 7468: 64 characters a line."""
+    body = "\n".join(textwrap.wrap(base64.b64encode(der).decode("ascii"), 64))
+    return f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n".encode("ascii")
+
+
+def pkcs7(certificates: Sequence[Certificate]) -> bytes:
+    """A certificates-only SignedData, DER (RFC 5652 section 5)."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.hazmat.primitives.serialization import pkcs7 as writer
+
+    return writer.serialize_certificates([one.x509() for one in certificates], Encoding.DER)
+
+
+def write_all(folder: Path, files: Mapping[str, bytes], *, replace: bool = False) -> list[Path]:
+    """Write every file, each whole or not at all; one already there with the same content stays as it is.
+
+    Without `replace`, UsageError `file_exists` before anything is written when one is there with other content.
+    Raises UsageError `folder_unusable` when the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        differing = [name for name, content in files.items() if _differs(folder / name, content)]
+        if differing and not replace:
+            raise UsageError(
+                _("{file} is there already, with other content. Nothing was written.").format(
+                    file=folder / differing[0]
+                ),
+                code="file_exists",
+                hint=_("Name another folder with --out, or replace it with --force."),
+            )
+        for name, content in files.items():
+            if name in differing or not (folder / name).exists():
+                _write(folder / name, content)
+    except OSError as error:
+        raise UsageError(
+            _("The folder {folder} cannot be used: {why}.").format(folder=folder, why=_(error.strerror or str(error))),
+            code="folder_unusable",
+            hint=_("Name another folder with --out, or replace it with --force."),
+        ) from error
+    return [folder / name for name in files]
+
+
+def _differs(path: Path, content: bytes) -> bool:
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        return True
+    return path.is_file() and path.read_bytes() != content
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Into a file beside it first, then under its name in one step; a link under that name is replaced, not followed."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open("xb") as file:
+            file.write(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,189 @@
+"""The new and the old certificate as files, with the fields agencies ask for; from the inventory when the token is not in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetok.errors import NotTrusted, SafetokError, UsageError
+from safetok.locale import _
+from safetok.workflows import known
+from safetok.workflows.known import Selection
+
+if TYPE_CHECKING:
+    from safetok.domain.certificates import Certificate
+    from safetok.domain.renewal import Renewal
+    from safetok.reports.fields import Fields
+    from safetok.workflows.context import Context
+
+FOLDER = "safetok-export"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """Where the files are, and the fields to copy. `complete`: the chain reaches an anchor of the certificate's CA."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    new: Fields
+    old: Fields | None
+    complete: bool
+
+    def data(self) -> dict[str, Any]:
+        """What scripts read."""
+        return {
+            "folder": self.folder,
+            "files": self.files,
+            "new": self.new.data(),
+            "old": self.old.data() if self.old else None,
+            "chain_complete": self.complete,
+        }
+
+
+def export(context: Context, selection: Selection, *, out: Path | None = None, force: bool = False) -> Exported:
+    """Write the files of one company's certificate and of the one it followed.
+
+    A token that is in is read first; without it the inventory serves. With `--cert` that very certificate is the new one.
+    Raises UsageError (`unknown_…`, `no_certificates`, `file_exists`, `folder_unusable`), SeveralTokens (`several_companies`).
+    """
+    _look(context)
+    new = _chosen(context, selection)
+    old = predecessor(context, new)
+    files, complete = _files(context, new, old, ())
+    return _written(context, out or Path(FOLDER), files, new, old, complete=complete, force=force)
+
+
+def write_kit(context: Context, renewal: Renewal) -> Path:
+    """The files of a finished renewal, in safetok's own folder; repeatable. Returns the folder."""
+    from safetok.domain.certificates import parse
+    from safetok.reports.files import stem
+
+    new, old = parse(renewal.certificate), parse(renewal.old_certificate)
+    files, complete = _files(context, new, old, renewal.chain)
+    folder = context.settings.home.state / "export" / stem(new)
+    return _written(context, folder, files, new, old, complete=complete, force=True).folder
+
+
+def predecessor(context: Context, new: Certificate) -> Certificate | None:
+    """The certificate that `new` followed: by the renewal that brought it, by what was adopted, else the company's one before
+    on the same token.
+    """
+    from safetok.domain.companies import company_of
+    from safetok.store.appearances import Appearances
+    from safetok.store.inventory import Inventory
+    from safetok.store.journal import Journal
+    from safetok.workflows.adopt import before
+
+    inventory = Inventory(context.database)
+    renewal = Journal(context.database).renewed_from(new.sha256)
+    if renewal is not None:
+        return inventory.parse(renewal.old_certificate)
+    replaced = Appearances(context.database).replaced_by(new.sha256)
+    if replaced is not None and (found := inventory.certificate(replaced)) is not None:
+        return found
+    tokens = {one.token_serial for one in inventory.by_serial(new.serial) if one.token_serial}
+    beside = [one.certificate for token in tokens for one in inventory.certificates(token)]
+    return before([one for one in beside if company_of(one) == company_of(new) and not one.is_ca], new)
+
+
+def _look(context: Context) -> None:
+    """Learn of what is in. Nothing in, or a driver that fails, is no reason not to export what is known."""
+    from safetok.workflows import tokens
+
+    with suppress(SafetokError):
+        tokens.look(context)
+
+
+def _chosen(context: Context, selection: Selection) -> Certificate:
+    from safetok.domain.certificates import current
+    from safetok.domain.companies import company_of
+
+    kept = known.kept(context, selection)
+    if not kept:
+        raise UsageError(
+            _("safetok knows no certificate yet."),
+            code="no_certificates",
+            hint=_("Plug the token in and run `safetok status` once; after that it is known without the token."),
+        )
+    if selection.cert:
+        return known.one_only(context, (one.certificate for one in kept), data="certificates")
+    groups: dict[tuple[str, str], list[Certificate]] = {}
+    for one in kept:
+        groups.setdefault((company_of(one.certificate), one.token_serial), []).append(one.certificate)
+    newest = (current(group) for group in groups.values())
+    return known.one_only(context, (one for one in newest if one is not None), data="certificates")
+
+
+def _files(
+    context: Context, new: Certificate, old: Certificate | None, sent: Sequence[bytes]
+) -> tuple[dict[str, bytes], bool]:
+    """Every file's name and content; `sent` are certificates the CA sent along, believed in nothing."""
+    from safetok.reports.fields import text_of
+    from safetok.reports.files import certificate_files, stem
+
+    chain, complete = _chain(context, new, sent)
+    files = certificate_files(new, chain)
+    if old is not None:
+        files |= certificate_files(old, _chain(context, old, sent)[0])
+    # With a byte order mark: Notepad and old office programs show the Vietnamese right.
+    files[f"{stem(new)}.txt"] = text_of(new, old).encode("utf-8-sig")
+    return files, complete
+
+
+def _chain(context: Context, leaf: Certificate, sent: Sequence[bytes]) -> tuple[tuple[Certificate, ...], bool]:
+    """The chain to an anchor of the certificate's CA, and whether it reaches one; else what is known of it."""
+    from safetok.store.settings import authority_of, load_pem
+    from safetok.trust.path import build_path, moment_of
+
+    known_cas: list[bytes] = list(sent)
+    try:
+        authority = authority_of(leaf, context.settings)
+        if authority is not None:
+            known_cas += [one.der for path in authority.issuers for one in load_pem(path)]
+            anchors = [one for path in authority.anchors for one in load_pem(path)]
+            at = moment_of(leaf, context.now())
+            return build_path(leaf, intermediates=known_cas, anchors=anchors, at=at), True
+    except (NotTrusted, UsageError):
+        pass
+    return _climbed(leaf, known_cas), False
+
+
+def _climbed(leaf: Certificate, known_cas: Sequence[bytes]) -> tuple[Certificate, ...]:
+    """The leaf and those known CAs that signed it, one by one."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from safetok.domain.certificates import parse
+    from safetok.trust.bundle import readable
+    from safetok.trust.path import issuer_of
+
+    chain, left = [leaf], readable(known_cas)
+    while (found := issuer_of(chain[-1].x509(), left)) is not None:
+        left.remove(found)
+        chain.append(parse(found.public_bytes(Encoding.DER)))
+    return tuple(chain)
+
+
+def _written(
+    context: Context,
+    folder: Path,
+    files: dict[str, bytes],
+    new: Certificate,
+    old: Certificate | None,
+    *,
+    complete: bool,
+    force: bool,
+) -> Exported:
+    from safetok.reports.fields import fields_of
+    from safetok.reports.files import write_all
+
+    paths = [folder / name for name in files] if context.dry_run else write_all(folder, files, replace=force)
+    return Exported(
+        folder=folder.absolute(),
+        files=tuple(path.absolute() for path in paths),
+        new=fields_of(new),
+        old=fields_of(old) if old else None,
+        complete=complete,
+    )
