@@ -82,15 +82,16 @@ def _read(der: bytes) -> tuple[dict[str, Any], Certificate]:
 
 
 def _signer_certificate(certificates: Any, sid: Any) -> Certificate:
+    # `Asn1Value.dump`: the bytes as they came (asn1crypto encodes anew what it takes for an indefinite length)
     for choice in certificates:
         found: asn1_x509.Certificate = choice.chosen
         if sid.name == "issuer_and_serial_number":
             if found.issuer.dump() == sid.chosen["issuer"].dump() and found.serial_number == (
                 sid.chosen["serial_number"].native
             ):
-                return parse(found.dump())
+                return parse(core.Asn1Value.dump(found))
         elif found.key_identifier == sid.chosen.native:
-            return parse(found.dump())
+            return parse(core.Asn1Value.dump(found))
     raise ValueError("the signer's certificate is not inside")
 
 

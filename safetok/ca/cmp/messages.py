@@ -164,7 +164,7 @@ def _read_header(header: Any) -> Header:
 
 
 def _name(general_name: Any) -> bytes:
-    return bytes(general_name.chosen.untag().dump()) if general_name.name == "directory_name" else b""
+    return bytes(general_name.chosen.untag().dump()) if general_name.name == "directoryName" else b""
 
 
 def _octets(value: Any) -> bytes:

@@ -123,18 +123,18 @@ def hash_for_confirmation(certificate_der: bytes) -> tuple[hashes.HashAlgorithm,
 
     It is the hash the certificate is signed with, and then hashAlg is absent. Where its signature names none (RFC 9481
     section 3.3: SHA-512 for Ed25519, SHAKE256 of 512 bits for Ed448), or one not known here (SHA-256), it is sent.
-    Raises ValueError when the bytes are no certificate.
+    The same for bytes that are no certificate: they too must be rejected by their hash.
     """
-    certificate = x509.load_der_x509_certificate(certificate_der)
-    oid = certificate.signature_algorithm_oid.dotted_string
+    try:
+        certificate = x509.load_der_x509_certificate(certificate_der)
+        oid = certificate.signature_algorithm_oid.dotted_string
+        named = None if oid in {_ED25519, _ED448} else certificate.signature_hash_algorithm
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        oid, named = "", None
     if oid == _ED25519:
         return hashes.SHA512(), AlgorithmIdentifier({"algorithm": "2.16.840.1.101.3.4.2.3"})
     if oid == _ED448:
         return hashes.SHAKE256(64), AlgorithmIdentifier({"algorithm": "2.16.840.1.101.3.4.2.12"})
-    try:
-        named = certificate.signature_hash_algorithm
-    except UnsupportedAlgorithm:
-        named = None
     if named is None:
         return hashes.SHA256(), AlgorithmIdentifier({"algorithm": "2.16.840.1.101.3.4.2.1"})
     return named, None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from asn1crypto import core, csr, x509
+from asn1crypto import core, x509
 
 from safetok.ca.cmp.endpoint import Endpoint
 from safetok.ca.cmp.messages import NONCE, build_header, read_message, subject_key_id
@@ -30,9 +30,12 @@ from safetok.ca.cmp.structures import (
     PVNO_3,
     CertConfirmContent,
     CertId,
+    CertificationRequest,
+    CertificationRequestInfo,
     CertReqMessages,
     CertRequest,
     ErrorMsgContent,
+    OpaqueSequence,
     PKIBody,
     PollReqContent,
     directory_name,
@@ -226,7 +229,7 @@ def _protected(
 def _cert_req_messages(
     kind: RequestKind, old: Certificate, spki: bytes, key: SigningKey, not_after: datetime | None
 ) -> CertReqMessages:
-    template: dict[str, Any] = {"subject": x509.Name.load(old.subject_der), "publicKey": opaque(spki)}
+    template: dict[str, Any] = {"subject": opaque(old.subject_der), "publicKey": opaque(spki)}
     if not_after is not None:
         template["validity"] = {"notAfter": _time(not_after)}
     request: dict[str, Any] = {"certReqId": first_cert_req_id(kind), "certTemplate": template}
@@ -241,22 +244,18 @@ def _cert_req_messages(
     return CertReqMessages([{"certReq": cert_request, "popo": {"signature": popo}}])
 
 
-def _pkcs10(old: Certificate, spki: bytes, key: SigningKey) -> csr.CertificationRequest:
-    info = csr.CertificationRequestInfo(
-        {
-            "version": "v1",
-            "subject": x509.Name.load(old.subject_der),
-            "subject_pk_info": csr.PublicKeyInfo.load(spki),
-            "attributes": csr.CRIAttributes([]),
-        }
+def _pkcs10(old: Certificate, spki: bytes, key: SigningKey) -> OpaqueSequence:
+    info = CertificationRequestInfo(
+        {"version": 0, "subject": opaque(old.subject_der), "subjectPKInfo": opaque(spki), "attributes": []}
     )
-    return csr.CertificationRequest(
+    request = CertificationRequest(
         {
-            "certification_request_info": info,
-            "signature_algorithm": csr.SignedDigestAlgorithm.load(algorithm_for(key).dump()),
+            "certificationRequestInfo": info,
+            "signatureAlgorithm": algorithm_for(key),
             "signature": core.OctetBitString(sign(key, info.dump())),
         }
     )
+    return opaque(request.dump())
 
 
 def _status_info(fail_info: str, text: str) -> dict[str, Any]:

@@ -1,15 +1,16 @@
 """The ASN.1 of CMP (RFC 9810) and of the certificate requests inside it (RFC 4211), for both sides of the wire.
 
-Certificates are opaque here: a CA may send keys and extensions that nobody here knows, and one of them must not make
-the message unreadable. Whoever needs one parses it with `cryptography` and skips what that cannot read. The same holds
-for algorithm parameters and for the values of generalInfo.
+Certificates, names and public keys are opaque here: a CA may send keys and extensions that nobody here knows, and one of
+them must not make the message unreadable; and a subject must come back byte for byte as it was issued. Whoever needs to
+look inside parses with `cryptography` and skips what that cannot read. The same holds for algorithm parameters and for
+the values of generalInfo.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar, cast
 
-from asn1crypto import core, csr, x509
+from asn1crypto import core, x509
 
 MAX_MESSAGE = 1 << 20  # bytes; a kup with a long chain is some 10 KB
 
@@ -67,6 +68,28 @@ FAIL_INFO = (
 class OpaqueSequence(core.Sequence):  # type: ignore[misc]
     """Any SEQUENCE, kept as the bytes that came: `.untag().dump()` gives them back, nothing inside is parsed."""
 
+    def dump(self, force: bool = False) -> bytes:  # noqa: ARG002  (the base class's signature)
+        """The bytes as they came, also when asked to encode anew: asn1crypto takes a length that ends in 0x80 (128, 384, …)
+        for an indefinite one, and would encode a SEQUENCE without fields as an empty one.
+        """
+        return bytes(core.Asn1Value.dump(self))
+
+
+class GeneralName(core.Choice):  # type: ignore[misc]
+    """RFC 5280 section 4.2.1.6; only directoryName is ever looked at."""
+
+    _alternatives: ClassVar = [
+        ("otherName", OpaqueSequence, {"implicit": 0}),
+        ("rfc822Name", core.IA5String, {"implicit": 1}),
+        ("dNSName", core.IA5String, {"implicit": 2}),
+        ("x400Address", OpaqueSequence, {"implicit": 3}),
+        ("directoryName", OpaqueSequence, {"explicit": 4}),
+        ("ediPartyName", OpaqueSequence, {"implicit": 5}),
+        ("uniformResourceIdentifier", core.IA5String, {"implicit": 6}),
+        ("iPAddress", core.OctetString, {"implicit": 7}),
+        ("registeredID", core.ObjectIdentifier, {"implicit": 8}),
+    ]
+
 
 class AlgorithmIdentifier(core.Sequence):  # type: ignore[misc]
     """An OID and its parameters, not interpreted (protection.py knows what they mean)."""
@@ -95,8 +118,8 @@ class CertProfile(core.SequenceOf):  # type: ignore[misc]
 class PKIHeader(core.Sequence):  # type: ignore[misc]
     _fields: ClassVar = [
         ("pvno", core.Integer),
-        ("sender", x509.GeneralName),
-        ("recipient", x509.GeneralName),
+        ("sender", GeneralName),
+        ("recipient", GeneralName),
         ("messageTime", core.GeneralizedTime, {"explicit": 0, "optional": True}),
         ("protectionAlg", AlgorithmIdentifier, {"explicit": 1, "optional": True}),
         ("senderKID", core.OctetString, {"explicit": 2, "optional": True}),
@@ -124,13 +147,13 @@ class CertTemplate(core.Sequence):  # type: ignore[misc]
         ("version", core.Integer, {"implicit": 0, "optional": True}),
         ("serialNumber", core.Integer, {"implicit": 1, "optional": True}),
         ("signingAlg", AlgorithmIdentifier, {"implicit": 2, "optional": True}),
-        ("issuer", x509.Name, {"explicit": 3, "optional": True}),
+        ("issuer", OpaqueSequence, {"explicit": 3, "optional": True}),
         ("validity", OptionalValidity, {"implicit": 4, "optional": True}),
-        ("subject", x509.Name, {"explicit": 5, "optional": True}),
+        ("subject", OpaqueSequence, {"explicit": 5, "optional": True}),
         ("publicKey", OpaqueSequence, {"implicit": 6, "optional": True}),
         ("issuerUID", core.OctetBitString, {"implicit": 7, "optional": True}),
         ("subjectUID", core.OctetBitString, {"implicit": 8, "optional": True}),
-        ("extensions", x509.Extensions, {"implicit": 9, "optional": True}),
+        ("extensions", OpaqueSequence, {"implicit": 9, "optional": True}),
     ]
 
 
@@ -145,7 +168,7 @@ class Controls(core.SequenceOf):  # type: ignore[misc]
 class CertId(core.Sequence):  # type: ignore[misc]
     """The value of the oldCertID control, RFC 4211 section 6.5."""
 
-    _fields: ClassVar = [("issuer", x509.GeneralName), ("serialNumber", core.Integer)]
+    _fields: ClassVar = [("issuer", GeneralName), ("serialNumber", core.Integer)]
 
 
 class CertRequest(core.Sequence):  # type: ignore[misc]
@@ -183,6 +206,29 @@ class CertReqMsg(core.Sequence):  # type: ignore[misc]
 
 class CertReqMessages(core.SequenceOf):  # type: ignore[misc]
     _child_spec = CertReqMsg
+
+
+class Attributes(core.SetOf):  # type: ignore[misc]
+    _child_spec = OpaqueSequence
+
+
+class CertificationRequestInfo(core.Sequence):  # type: ignore[misc]
+    """What a PKCS#10 request signs, RFC 2986 section 4.1."""
+
+    _fields: ClassVar = [
+        ("version", core.Integer),
+        ("subject", OpaqueSequence),
+        ("subjectPKInfo", OpaqueSequence),
+        ("attributes", Attributes, {"implicit": 0}),
+    ]
+
+
+class CertificationRequest(core.Sequence):  # type: ignore[misc]
+    _fields: ClassVar = [
+        ("certificationRequestInfo", CertificationRequestInfo),
+        ("signatureAlgorithm", AlgorithmIdentifier),
+        ("signature", core.OctetBitString),
+    ]
 
 
 # --- answers: RFC 9810 section 5.3 (explicit tags) ---
@@ -288,7 +334,7 @@ class PKIBody(core.Choice):  # type: ignore[misc]
         ("ip", CertRepMessage, {"explicit": 1}),
         ("cr", CertReqMessages, {"explicit": 2}),
         ("cp", CertRepMessage, {"explicit": 3}),
-        ("p10cr", csr.CertificationRequest, {"explicit": 4}),
+        ("p10cr", OpaqueSequence, {"explicit": 4}),
         ("popdecc", OpaqueSequence, {"explicit": 5}),
         ("popdecr", OpaqueSequence, {"explicit": 6}),
         ("kur", CertReqMessages, {"explicit": 7}),
@@ -323,13 +369,13 @@ class PKIMessage(core.Sequence):  # type: ignore[misc]
     ]
 
 
-def directory_name(name: bytes) -> x509.GeneralName:
+def directory_name(name: bytes) -> GeneralName:
     """The GeneralName for a DER `Name`, kept as it was encoded."""
-    return x509.GeneralName(name="directory_name", value=x509.Name.load(name))
+    return GeneralName(name="directoryName", value=opaque(name))
 
 
 def opaque(der: bytes) -> OpaqueSequence:
-    """A certificate or public key (both are SEQUENCEs) to put into a message as it is."""
+    """A certificate, name or public key (all are SEQUENCEs) to put into a message as it is."""
     return cast("OpaqueSequence", OpaqueSequence.load(der, strict=True))
 
 
