@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from safetok.cli.render import Cell, Screen
+    from safetok.workflows.adopt import Adopted
     from safetok.workflows.certs import CertificateView
     from safetok.workflows.context import Context
 
@@ -30,6 +31,13 @@ Which = Annotated[
         ),
     ),
 ]
+Cert = Annotated[str | None, typer.Option("--cert", metavar="SERIAL", help=later("The certificate, by its serial."))]
+TokenSerial = Annotated[
+    str | None,
+    typer.Option("--serial", metavar="TOKEN", help=later("The token, by its Token ID; it need not be plugged in.")),
+]
+Mst = Annotated[str | None, typer.Option("--mst", metavar="MST", help=later("The company, by its tax code."))]
+Yes = Annotated[bool, typer.Option("--yes", help=later("Take over without asking what needs no judgement."))]
 Decimal = Annotated[bool, typer.Option("--decimal", help=later("Print serials in decimal."))]
 
 
@@ -74,6 +82,43 @@ def show_(*, which: Which = None, decimal: Decimal = False) -> None:
         return Outcome(views, data={"certificates": [data(view) for view in views]}, errors=errors)
 
     run(["certs", "show"], work, lambda views: show(views, moment[0], decimal=decimal))
+
+
+@app.command(
+    "adopt",
+    help=later("Take over a certificate that came by other means (the vendor's program): opens its list of agencies."),
+)
+def adopt(*, cert: Cert = None, serial: TokenSerial = None, mst: Mst = None, yes: Yes = False) -> None:
+    """Ask about each new certificate, and open its registrations."""
+
+    def work(context: Context) -> Outcome[tuple[Adopted, ...]]:
+        from safetok.workflows import tokens
+        from safetok.workflows.adopt import adopt_all
+        from safetok.workflows.known import Selection
+
+        reading = tokens.look(context)  # what has just been plugged in counts; nothing needs to be
+        done = adopt_all(context, Selection(cert=cert, serial=serial, mst=mst), yes=yes)
+        errors = [tokens.driver_failed(failure) for failure in reading.failed]
+        return Outcome(done, data={"adopted": [one.data() for one in done]}, errors=errors)
+
+    run(["certs", "adopt"], work, show_adopted)
+
+
+def show_adopted(adopted: tuple[Adopted, ...]) -> None:
+    """What was taken over, and what comes next."""
+    from safetok.cli.render import screen
+
+    out = screen()
+    if not adopted:
+        out.line(_("No new certificate waits to be taken over."))
+    for one in adopted:
+        name = one.new.subject_name
+        if one.opened:
+            text = _("{name}: Serial {serial} is taken over. {n} agencies must learn it (mandatory).")
+            hint = f"safetok agencies list --cert {one.new.serial}"
+            out.notice(text.format(name=name, serial=one.new.serial, n=one.agencies_open), "good", hint=hint)
+        else:
+            out.notice(_("{name}: Serial {serial} is left alone.").format(name=name, serial=one.new.serial), "dim")
 
 
 def is_file(which: str) -> bool:

@@ -24,9 +24,13 @@ from safetok.workflows.tokens import pin_needs_care
 
 if TYPE_CHECKING:
     from safetok.domain.renewal import Renewal
+    from safetok.workflows.adopt import Appeared
     from safetok.workflows.certs import CertificateView
-    from safetok.workflows.status import Arrival, RegistrationView, Status
+    from safetok.workflows.status import RegistrationView, Status
     from safetok.workflows.tokens import TokenView
+
+
+LCS = "lcs-ca"  # whose notice of 20/03/2024 speaks of suspended certificates and invoices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +72,8 @@ def due(status: Status) -> tuple[Due, ...]:
     found = [one for renewal in status.unfinished for one in _renewal(renewal, status)]
     for token in status.tokens:
         found += _pin(token)
-    arrived = {arrival.new.sha256 for arrival in status.arrivals}
-    found += [_arrival(arrival) for arrival in status.arrivals]
+    arrived = {one.new.sha256 for one in status.appeared}
+    found += [_appeared(one) for one in status.appeared]
     for token in status.tokens:
         for view in token.certificates:
             if view.current and (token.info.serial, view.certificate.serial) not in unfinished:
@@ -149,18 +153,15 @@ def _pin(token: TokenView) -> Iterator[Due]:
         )
 
 
-def _arrival(arrival: Arrival) -> Due:
-    new, old = arrival.new, arrival.old
-    if old is not None:
-        text = _("A new certificate of {name} is there: Serial {old} -> {new}, valid until {day}.").format(
-            name=new.subject_name, old=old.serial, new=new.serial, day=show_date(new.not_after)
-        )
-    else:
-        text = _("A new certificate of {name} is there: Serial {new}, valid until {day}.").format(
-            name=new.subject_name, new=new.serial, day=show_date(new.not_after)
-        )
+def _appeared(appeared: Appeared) -> Due:
+    new, old = appeared.new, appeared.old
+    text = _("A new certificate of {name} is there: Serial {old} -> {new}, valid until {day}.")
     return Due(
-        code="new_certificate", text=text, command="safetok certs adopt", token=arrival.token_serial, cert=new.serial
+        code="new_certificate",
+        text=text.format(name=new.subject_name, old=old.serial, new=new.serial, day=show_date(new.not_after)),
+        command="safetok certs adopt",
+        token=appeared.token_serial,
+        cert=new.serial,
     )
 
 
@@ -225,9 +226,14 @@ def _not_good(view: CertificateView) -> Due:
     else:
         code = "certificate_suspended"
         text = _("The certificate of {name} is SUSPENDED since {day}. Do not sign with it.")
+    text = text.format(name=name, day=day)
+    if view.authority is not None and view.authority.name == LCS:
+        from safetok.knowledge import load
+
+        text = f"{text} {load.notices()['lcs_invoices'].text}"
     return Due(
         code=code,
-        text=text.format(name=name, day=day),
+        text=text,
         command=f"safetok contacts {view.authority.name}" if view.authority else "safetok contacts",
         exit_status=ExitStatus.REVOKED,
         token=view.token,

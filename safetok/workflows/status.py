@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from safetok.domain.agencies import Standing, standing
 from safetok.domain.revocation import RevocationAnswer
 from safetok.domain.times import show_instant
+from safetok.domain.validity import Validity
 from safetok.errors import NotChecked, SafetokError
 from safetok.locale import _
 from safetok.workflows import tokens as token_views
@@ -17,9 +18,9 @@ from safetok.workflows.due import Due, due
 
 if TYPE_CHECKING:
     from safetok.domain.agencies import Registration
-    from safetok.domain.certificates import Certificate
     from safetok.domain.renewal import Renewal
     from safetok.domain.tokens import DriverFailure, Reading
+    from safetok.workflows.adopt import Appeared
     from safetok.workflows.context import Context
     from safetok.workflows.tokens import TokenView
 
@@ -50,28 +51,6 @@ class RegistrationView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """A certificate that came by other means and waits to be adopted."""
-
-    new: Certificate
-    old: Certificate | None
-    token_serial: str
-    asked: bool
-    seen_at: datetime
-
-    def data(self) -> dict[str, Any]:
-        """What scripts read."""
-        return {
-            "cert": self.new.serial,
-            "replaces": self.old.serial if self.old else None,
-            "mst": self.new.mst,
-            "token": self.token_serial,
-            "asked": self.asked,
-            "seen_at": self.seen_at,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """Everything `status` shows, and what could not be looked at (`problems`). `names` are companies by certificate serial."""
 
@@ -79,7 +58,7 @@ class Status:
     reading: Reading
     tokens: tuple[TokenView, ...]
     registrations: tuple[RegistrationView, ...]
-    arrivals: tuple[Arrival, ...]
+    appeared: tuple[Appeared, ...]
     unfinished: tuple[Renewal, ...]
     names: Mapping[str, str]
     problems: tuple[SafetokError, ...]
@@ -100,7 +79,9 @@ class Status:
         for token in self.tokens:
             for view in token.certificates:
                 known = view.revocation
-                if view.current and known is not None and known.answer is RevocationAnswer.UNKNOWN:
+                if view.state is Validity.EXPIRED or not view.current or known is None:
+                    continue  # nobody answers for an expired one; one never asked about says so itself
+                if known.answer is RevocationAnswer.UNKNOWN:
                     text = _("The revocation of {serial} could not be checked ({why}); do not take it as good.")
                     found.append(
                         NotChecked(
@@ -119,7 +100,17 @@ class Status:
                 {"driver": failure.driver, "code": failure.code, "detail": failure.detail} for failure in self.failed
             ],
             "due": [one.data() for one in self.due],
-            "new_certificates": [arrival.data() for arrival in self.arrivals],
+            "new_certificates": [
+                {
+                    "cert": one.new.serial,
+                    "replaces": one.old.serial,
+                    "mst": one.new.mst,
+                    "token": one.token_serial,
+                    "asked": one.asked,
+                    "seen_at": one.seen_at,
+                }
+                for one in self.appeared
+            ],
             "renewals": [
                 {
                     "renewal_id": renewal.id,
@@ -154,6 +145,7 @@ def told(context: Context, reading: Reading, problems: list[SafetokError]) -> St
     """What the store and a reading say together."""
     from safetok.store.inventory import Inventory
     from safetok.store.journal import Journal
+    from safetok.workflows.adopt import appeared
 
     inventory = Inventory(context.database)
     unfinished = tuple(Journal(context.database).unfinished())
@@ -162,7 +154,7 @@ def told(context: Context, reading: Reading, problems: list[SafetokError]) -> St
         reading=reading,
         tokens=token_views.views(context, reading),
         registrations=registrations(context),
-        arrivals=_arrivals(context),
+        appeared=appeared(context),
         unfinished=unfinished,
         names={r.old_serial: inventory.parse(r.old_certificate).subject_name for r in unfinished if r.old_certificate},
         problems=tuple(problems),
@@ -196,26 +188,6 @@ def registrations(context: Context) -> tuple[RegistrationView, ...]:
         )
         for row in rows
     )
-
-
-def _arrivals(context: Context) -> tuple[Arrival, ...]:
-    from safetok.store.appearances import Appearances
-    from safetok.store.inventory import Inventory
-
-    inventory, found = Inventory(context.database), []
-    for appearance in Appearances(context.database).waiting():
-        new = inventory.certificate(appearance.sha256)
-        if new is not None:
-            found.append(
-                Arrival(
-                    new=new,
-                    old=inventory.certificate(appearance.replaces) if appearance.replaces else None,
-                    token_serial=appearance.token_serial,
-                    asked=appearance.asked,
-                    seen_at=appearance.seen_at,
-                )
-            )
-    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
