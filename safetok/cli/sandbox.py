@@ -63,8 +63,9 @@ def demo(*, keep: Keep = False) -> None:
     def work(_context: Context) -> Outcome[Played]:
         from safetok.sandbox.demo import play
 
-        out = screen(sys.stderr) if flags().json else screen()
-        played = play(out.title, out.line, keep=keep)
+        stream = sys.stderr if flags().json else sys.stdout
+        out = screen(stream)
+        played = play(out.title, out.line, stream, keep=keep)
         return Outcome(played, data=played)
 
     run(["sandbox", "demo"], work, show_played)

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from safetok.errors import Unexpected
 from safetok.locale import _, language
@@ -52,6 +52,7 @@ class Stage:
     folder: Path
     show_title: Callable[[str], None]
     show: Callable[[str], None]
+    stream: TextIO  # where the commands themselves write: on a terminal they look as they always do
     environment: dict[str, str]
     steps: list[Step] = field(default_factory=list)
 
@@ -62,8 +63,8 @@ class Stage:
         if pin:
             shown = f"{PIN_VARIABLE}=… {shown}"
         self.show(f"$ {shown}")
-        done = self._run(*words, more={PIN_VARIABLE: pin} if pin else {}, stdin=stdin)
-        self.show((done.stderr + done.stdout).rstrip())
+        self.stream.flush()
+        done = self._run(*words, more={PIN_VARIABLE: pin} if pin else {}, stdin=stdin, stream=self.stream)
         self.steps.append(Step(command=shown, exit_status=done.returncode))
         self.expect(done.returncode == 0, shown)
 
@@ -87,14 +88,15 @@ class Stage:
             )
 
     def _run(
-        self, *words: str, more: dict[str, str] | None = None, stdin: str = ""
+        self, *words: str, more: dict[str, str] | None = None, stdin: str = "", stream: TextIO | None = None
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "safetok", *words],
             env={**self.environment, **(more or {})},
             cwd=self.folder,
             input=stdin,
-            capture_output=True,
+            stdout=stream or subprocess.PIPE,
+            stderr=subprocess.STDOUT if stream else subprocess.PIPE,
             text=True,
             encoding="utf-8",
             timeout=SECONDS,
@@ -102,7 +104,9 @@ class Stage:
         )
 
 
-def play(show_title: Callable[[str], None], show: Callable[[str], None], *, keep: bool = False) -> Played:
+def play(
+    show_title: Callable[[str], None], show: Callable[[str], None], stream: TextIO, *, keep: bool = False
+) -> Played:
     """Play it in a temporary folder and clean up, whatever happens; with `keep` the sandbox stays up.
 
     Raises Unexpected (`demo_failed`) at the first step that does not end as it must, UsageError (`softhsm_missing`).
@@ -111,7 +115,7 @@ def play(show_title: Callable[[str], None], show: Callable[[str], None], *, keep
     folder = Path(tempfile.mkdtemp(prefix="safetok-demo-"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SAFETOK_")}
     environment |= {"SAFETOK_HOME": str(folder), "SAFETOK_LANG": language(), "PYTHONIOENCODING": "utf-8"}
-    stage = Stage(folder, show_title, show, environment)
+    stage = Stage(folder, show_title, show, stream, environment)
     whole = False
     try:
         issued = _scenes(stage)

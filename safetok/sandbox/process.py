@@ -63,14 +63,14 @@ def start(places: Places) -> None:
             code="sandbox_ca_not_started",
             hint=_("Another program may use its port: `safetok sandbox down`, then `safetok sandbox up`."),
         )
-    write_json(places.ca / "pid.json", {"pid": process.pid, "since": _since(process.pid)})
+    write_json(places.ca / "pid.json", {"pid": process.pid, "since": running_since(process.pid)})
     process.returncode = 0  # it outlives us: nobody waits for it, and that is no fault to warn of
 
 
 def running(places: Places) -> int | None:
     """The pid of this sandbox's CA; None when it does not run. A pid that is another program's by now is not it."""
     kept = read_json(places.ca / "pid.json")
-    if not kept or _since(kept["pid"]) != kept["since"] or kept["since"] is None:
+    if not kept or running_since(kept["pid"]) != kept["since"] or kept["since"] is None:
         return None
     return int(kept["pid"])
 
@@ -102,7 +102,7 @@ def _gone(places: Places, pid: int) -> bool:
     return True
 
 
-def _since(pid: int) -> str | None:
+def running_since(pid: int) -> str | None:
     """What tells this process from a later one of its number: its start time where /proc is. None: no such process."""
     proc = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():

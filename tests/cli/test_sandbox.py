@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+from conftest import Sandbox, start_sandbox
+from support_cli import Cli
+
+from safetok.sandbox.process import running_since
+
+EXPORTS = {"SAFETOK_HOME", "SAFETOK_MODULE", "SOFTHSM2_CONF"}
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Sandbox]:
+    """One sandbox for the tests that leave it as it was, or use up one story each."""
+    folder = Path(tempfile.mkdtemp(prefix="safetok-box-", dir="/dev/shm"))
+    yield start_sandbox(folder)
+    Cli({"SAFETOK_HOME": str(folder)})("sandbox", "down")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def folder_of(box: Sandbox) -> Path:
+    return Path(box.data["home"]).parent
+
+
+def pid_of(box: Sandbox) -> int:
+    return int(json.loads((folder_of(box) / "ca" / "pid.json").read_text())["pid"])
+
+
+def run(*command: str, env: dict[str, str], **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False, **more)
+
+
+def old_certificate(box: Sandbox, story: str, to: Path) -> Path:
+    """A story's certificate as pkcs11-tool reads it, as PEM."""
+    label, env = box.token(story)["label"], box.cli.environment()
+    der = to / f"{story}.der"
+    tool = ["pkcs11-tool", "--module", box.data["module"], "--token-label", label]
+    listed = run(*tool, "-O", "--type", "cert", env=env).stdout
+    cka_id = next(line.split()[-1] for line in listed.splitlines() if line.strip().startswith("ID:"))
+    run(*tool, "--read-object", "--type", "cert", "--id", cka_id, "-o", str(der), env=env)
+    run("openssl", "x509", "-inform", "der", "-in", str(der), "-out", str(der.with_suffix(".pem")), env=env)
+    return der.with_suffix(".pem")
+
+
+def test_up_again_finds_the_same_sandbox(box: Sandbox) -> None:
+    """`up` is idempotent, outside and under its own exports: the same tokens, the same CA process."""
+    pid = pid_of(box)
+    outside = Cli({"SAFETOK_HOME": str(folder_of(box).parent)})
+    assert outside.json("sandbox", "up").data == box.data
+    assert box.cli.json("sandbox", "up").data == box.data
+    assert pid_of(box) == pid
+    assert not (Path(box.data["home"]) / "sandbox").exists()
+
+
+def test_json_is_what_scripts_were_promised(box: Sandbox) -> None:
+    """The keys of the contract, a day or null for the contract end, and files that are there."""
+    assert set(box.data) == {"home", "module", "ca_url", "anchor", "tokens"}
+    assert all(Path(box.data[name]).exists() for name in ("home", "module", "anchor"))
+    for token in box.data["tokens"]:
+        assert set(token) == {"serial", "label", "kind", "pin", "contract_end", "story"}
+    assert box.token("end-unknown")["contract_end"] is None
+    assert [box.token(story)["kind"] for story in ("v1-owed", "v2-owed", "suspended")] == ["V1", "V2", "UNKNOWN"]
+
+
+def test_env_prints_nothing_but_exports_a_shell_takes(box: Sandbox) -> None:
+    """`eval "$(safetok sandbox up --env)"` works in sh, also with a quote in the path."""
+    printed = box.cli("sandbox", "up", "--env").out
+    assert {line.removeprefix("export ").partition("=")[0] for line in printed.splitlines()} == EXPORTS
+    shell = run("sh", "-c", f'{printed}\nprintf %s "$SAFETOK_HOME"', env=dict(os.environ))
+    assert shell.stdout == box.data["home"]
+    from safetok.cli.sandbox import export_lines
+
+    odd = "it's a 'folder'; rm -rf $HOME"
+    shell = run("sh", "-c", f'{export_lines({"X": odd})[0]}\nprintf %s "$X"', env=dict(os.environ))
+    assert shell.stdout == odd
+
+
+def test_the_safetok_commands_see_the_tokens_with_their_kinds(box: Sandbox) -> None:
+    """`tokens --json` lists every story's token, its kind by the rule on the label."""
+    seen = {token["serial"]: token["kind"] for token in box.cli.json("tokens").data["tokens"]}
+    assert seen == {token["serial"]: token["kind"] for token in box.data["tokens"]}
+
+
+def test_the_new_certificate_of_the_topped_up_token_is_noticed(box: Sandbox) -> None:
+    """The sandbox lived an honest life: the token was seen with the old certificate before the new one came."""
+    certificates = {token["serial"]: token["certificates"] for token in box.cli.json("status").data["tokens"]}
+    both = certificates[box.token("already-topped-up")["serial"]]
+    assert len(both) == 2
+    assert sum(certificate["current"] for certificate in both) == 1
+
+
+def test_openssl_renews_with_the_key_on_the_token(box: Sandbox, tmp_path: Path) -> None:
+    """`openssl cmp` with a SoftHSM key gets a certificate that `openssl verify` accepts; the ledger has it confirmed."""
+    token, ca = box.token("v1-owed"), folder_of(box) / "ca"
+    env = {**box.cli.environment(), "PKCS11_MODULE_PATH": box.data["module"]}
+    old, new = old_certificate(box, "v1-owed", tmp_path), tmp_path / "new.pem"
+    key = f"pkcs11:serial={token['serial']};type=private;pin-value={token['pin']}"
+    server = box.data["ca_url"].removeprefix("http://")
+    done = run(
+        "openssl", "cmp", "-cmd", "kur", "-server", server, "-path", ".well-known/cmp", "-oldcert", str(old), "-cert",
+        str(old), "-engine", "pkcs11", "-keyform", "engine", "-key", key, "-trusted", box.data["anchor"], "-untrusted",
+        str(ca / "safe-ca-2024.pem"), "-certout", str(new), env=env,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    verified = run(
+        "openssl",
+        "verify",
+        "-CAfile",
+        box.data["anchor"],
+        "-untrusted",
+        str(ca / "safe-ca-2024.pem"),
+        str(new),
+        env=env,
+    )
+    assert verified.stdout.strip().endswith("OK"), verified.stderr
+    serial = run("openssl", "x509", "-in", str(new), "-noout", "-serial", env=env).stdout.strip().partition("=")[2]
+    assert [row["state"] for row in box.ledger() if row["serial"] == serial] == ["confirmed"]
+    assert json.loads((Path(box.data["home"]) / "ledger.json").read_text())["issued"] == box.ledger()
+
+
+@pytest.mark.parametrize("digest", ["-sha1", "-sha256"])
+@pytest.mark.parametrize(
+    ("story", "issuer", "said"),
+    [
+        ("v2-owed", "safe-ca-2020", "good"),
+        ("revoked", "safe-ca-2020", "revoked"),
+        ("suspended", "lcs-ca-g1", "certificateHold"),
+    ],
+)
+def test_openssl_reads_the_ocsp_answers(
+    box: Sandbox, tmp_path: Path, story: str, issuer: str, said: str, digest: str
+) -> None:
+    """`openssl ocsp` verifies the answer, with its nonce, and reads the standing out of it."""
+    done = run(
+        "openssl", "ocsp", digest, "-issuer", str(folder_of(box) / "ca" / f"{issuer}.pem"), "-cert",
+        str(old_certificate(box, story, tmp_path)), "-url", f"{box.data['ca_url']}/ocsp", "-CAfile", box.data["anchor"],
+        env=box.cli.environment(),
+    )  # fmt: skip
+    assert "Response verify OK" in done.stderr
+    assert "no nonce" not in done.stderr
+    assert said in done.stdout
+
+
+def test_the_ca_comes_back_as_it_was_after_it_was_killed() -> None:
+    """Killed without warning: `up` starts it on the same port, and the ledger is what it was."""
+    folder = Path(tempfile.mkdtemp(prefix="safetok-kill-", dir="/dev/shm"))
+    box = start_sandbox(folder)
+    assert box.renew("ec-owed").status == 0
+    before = box.ledger()
+    pid = pid_of(box)
+    os.kill(pid, signal.SIGKILL)
+    assert box.cli.json("sandbox", "up").data == box.data
+    assert pid_of(box) != pid
+    assert box.ledger() == before
+    assert box.cli("sandbox", "down").status == 0
+    assert not folder_of(box).exists()
+    shutil.rmtree(folder)
+
+
+def test_down_takes_away_what_up_made_and_nothing_else() -> None:
+    """The CA ends, the folder goes, a stranger's file beside it stays; a second `down` has nothing to do."""
+    folder = Path(tempfile.mkdtemp(prefix="safetok-down-", dir="/dev/shm"))
+    box = start_sandbox(folder)
+    (folder / "mine.txt").write_text("mine")
+    (folder_of(box) / "notes.txt").write_text("mine too")
+    pid = pid_of(box)
+    assert box.cli("sandbox", "down").status == 0
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) == [
+        "mine.txt",
+        "sandbox/notes.txt",
+    ]
+    with pytest.raises(URLError):
+        box.ledger()
+    assert running_since(pid) is None
+    assert Cli({"SAFETOK_HOME": str(folder)})("sandbox", "down").status == 0
+    refused = Cli({"SAFETOK_HOME": str(folder)}).json("sandbox", "up")
+    assert (refused.status, refused.codes) == (2, ["folder_in_use"])
+    assert (folder / "sandbox" / "notes.txt").exists()
+    shutil.rmtree(folder)
+
+
+def test_down_never_signals_a_process_it_did_not_start() -> None:
+    """Another program that has the CA's number by now is left alone."""
+    folder = Path(tempfile.mkdtemp(prefix="safetok-pid-", dir="/dev/shm"))
+    box = start_sandbox(folder)
+    kept = folder_of(box) / "ca" / "pid.json"
+    ours = json.loads(kept.read_text())
+    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as stranger:
+        os.kill(ours["pid"], signal.SIGKILL)
+        kept.write_text(json.dumps({**ours, "pid": stranger.pid}))
+        assert box.cli("sandbox", "down").status == 0
+        assert stranger.poll() is None
+        stranger.communicate()
+    shutil.rmtree(folder)
+
+
+def test_an_up_that_was_cut_short_is_made_again_whole() -> None:
+    """What a killed `up` left behind is recognised as half and replaced."""
+    folder = Path(tempfile.mkdtemp(prefix="safetok-half-", dir="/dev/shm"))
+    half = folder / "sandbox" / "ca"
+    half.mkdir(parents=True)
+    (folder / "sandbox" / "sandbox.json").write_text('{"complete": false}')
+    (half / "root.key").write_text("half a key")
+    box = start_sandbox(folder)
+    assert len(box.data["tokens"]) == 13
+    assert box.ledger() == []
+    assert box.cli("sandbox", "down").status == 0
+    shutil.rmtree(folder)
+
+
+def test_the_shutdown_path_needs_the_secret(box: Sandbox) -> None:
+    """Without the secret from the folder nobody stops the CA."""
+    import urllib.error
+    import urllib.request
+
+    for body in (b"", b"0" * 64):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{box.data['ca_url']}/shutdown", data=body, timeout=10)
+        assert refused.value.code == 403
+        refused.value.close()
+    assert isinstance(box.ledger(), list)
