@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from safetok.cli.globals import flags
 from safetok.cli.renew import (
     DryRun,
     Floor,
@@ -21,10 +24,12 @@ from safetok.cli.renew import (
     start_of,
 )
 from safetok.cli.run import Outcome, run
+from safetok.errors import ExitStatus, SafetokError, first_that_holds
 from safetok.locale import _, later
 
 if TYPE_CHECKING:
     from safetok.cli.commands import Commands
+    from safetok.cli.render import Tone
     from safetok.domain.certificates import Certificate
     from safetok.domain.revocation import Revocation
     from safetok.workflows.context import Context
@@ -81,7 +86,7 @@ def install(
 def check(*, which: Which = None) -> None:
     """OCSP and revocation lists, asked now and remembered for `status`."""
 
-    def work(context: Context) -> Outcome[list[tuple[Certificate, Revocation]]]:
+    def work(context: Context) -> Outcome[Checked]:
         from safetok.cli.certs import is_file
         from safetok.workflows import certs, tokens
         from safetok.workflows.check import check_each
@@ -112,20 +117,33 @@ def check(*, which: Which = None) -> None:
                 for certificate, answer in answers
             ]
         }
-        return Outcome(answers, data=data, errors=errors)
+        found = Checked(answers=answers, errors=errors)
+        # A person reads each error beside its certificate: only a program is told in `errors`.
+        told = errors if flags().json else []
+        return Outcome(found, data=data, errors=told, exit_status=first_that_holds({e.exit_status for e in errors}))
 
     run(["certs", "check"], work, show_check)
 
 
-def show_check(answers: list[tuple[Certificate, Revocation]]) -> None:
-    """The good ones, a line each; the others follow as errors."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What each certificate's CA says, and an error for each that is not good."""
+
+    answers: Sequence[tuple[Certificate, Revocation]]
+    errors: Sequence[SafetokError]
+
+
+def show_check(checked: Checked) -> None:
+    """Each certificate with what was said of it."""
     from safetok.cli.render import screen
-    from safetok.domain.revocation import RevocationAnswer
 
     out = screen()
-    for certificate, answer in answers:
-        line = f"{certificate.subject_name} · {certificate.serial}"
-        if answer.answer is RevocationAnswer.GOOD:
-            out.notice(_("{certificate}: not revoked, says its CA.").format(certificate=line), "good")
+    by_serial = {error.data["serial"]: error for error in checked.errors}
+    for certificate, _answer in checked.answers:
+        name = f"{certificate.subject_name} · {certificate.serial}"
+        error = by_serial.get(certificate.serial)
+        if error is None:
+            out.notice(_("{certificate}: not revoked, says its CA.").format(certificate=name), "good")
         else:
-            out.line(line, "strong")
+            tone: Tone = "warn" if error.exit_status is ExitStatus.NOT_CHECKED else "bad"
+            out.notice(f"{name}: {error.message}", tone, hint=error.hint)

@@ -100,7 +100,7 @@ def not_checked(answer: Revocation) -> NotChecked:
     """What is said when nothing is known: never that the certificate is good."""
     return NotChecked(
         _("The revocation state could not be checked ({why}); do not take the certificate for valid.").format(
-            why=answer.reason
+            why=answer.reason.rstrip(".")
         ),
         code="revocation_not_checked",
     )
