@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -181,7 +181,7 @@ def show_reminder(listing: Listing) -> None:
             if found:
                 out.title(_(title).format(count=len(found)))
                 _table(out, found)
-        _advice(out, views)
+    _advice(out, listing.views)
 
 
 def show_recorded(recorded: Recorded) -> None:
@@ -292,19 +292,17 @@ def _table(out: Screen, views: Iterable[RegistrationView]) -> None:
     )
 
 
-def _advice(out: Screen, views: list[RegistrationView]) -> None:
-    due = [view for view in views if view.standing == "due_check"]
-    still_open = any(view.standing in {"open", "rejected"} for view in views)
-    if not due and not still_open:
-        return
-    out.line()
-    for view in due:
+def _advice(out: Screen, views: Sequence[RegistrationView]) -> None:
+    """The next command, once, whatever number of companies it is for."""
+    over = dict.fromkeys(view.registration.agency for view in views if view.standing == "due_check")
+    to_update = any(view.standing in {"open", "rejected"} for view in views)
+    if over or to_update:
+        out.line()
+    for agency in over:
         out.line(
-            _("The 24h00 are over. Check, then record `agencies accepted {agency}` or `reject`.").format(
-                agency=view.registration.agency
-            )
+            _("The 24h00 are over. Check, then record `agencies accepted {agency}` or `reject`.").format(agency=agency)
         )
-    if still_open:
+    if to_update:
         out.line(_("Updated on one of them? Record it: safetok agencies done NAME"), "dim")
 
 

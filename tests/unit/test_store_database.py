@@ -59,7 +59,7 @@ def _leave(path: Path, *, closing: bool) -> None:
         "db = Database(Path(sys.argv[1])); Journal(db).create(renewal())\n"
         f"{'db.close()' if closing else 'os._exit(0)'}\n"
     )
-    subprocess.run([sys.executable, "-c", code, str(path), str(Path(__file__).parent)], check=True)
+    subprocess.run([sys.executable, "-c", code, str(path), str(Path(__file__).parents[1])], check=True)
 
 
 @pytest.mark.parametrize("left", ["closed", "killed", "killed_without_index", "open"])
@@ -88,7 +88,7 @@ def _stay(path: Path) -> subprocess.Popen[bytes]:
         "with Database(Path(sys.argv[1])) as db:\n"
         "    Journal(db).create(renewal(2)); print('written', flush=True); sys.stdin.readline()\n"
     )
-    command = [sys.executable, "-c", code, str(path), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", code, str(path), str(Path(__file__).parents[1])]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"written\n"
@@ -172,7 +172,7 @@ def test_two_at_once_wait_for_each_other(tmp_path: Path) -> None:
         "with Database(Path(sys.argv[1])) as db:\n"
         "    for n in range(5): Journal(db).create(renewal(int(sys.argv[3]) * 10 + n))\n"
     )
-    command = [sys.executable, "-c", code, str(path), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", code, str(path), str(Path(__file__).parents[1])]
     running = [subprocess.Popen([*command, str(number)]) for number in range(1, 5)]
     assert [one.wait() for one in running] == [0, 0, 0, 0]
     with Database(path) as db:
