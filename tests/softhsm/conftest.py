@@ -1,0 +1,42 @@
+"""What the tests of real tokens share: every driver there is for this test, opened as the program opens it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support_tokens import SoftHsm
+
+from safetok.domain.times import system_clock
+from safetok.tokens.drivers import find_drivers
+from safetok.tokens.tokens import Tokens
+
+
+@pytest.fixture
+def locks(softhsm: SoftHsm) -> Path:
+    """The folder of lock files."""
+    return softhsm.folder.parent / "locks"
+
+
+@pytest.fixture
+def open_tokens(softhsm: SoftHsm, locks: Path) -> Iterator[Callable[..., Tokens]]:
+    """`open_tokens(**arguments)`: a Tokens over SoftHSM, closed at the end of the test."""
+    opened: list[Tokens] = []
+
+    def made(**given: object) -> Tokens:
+        drivers = find_drivers(module=None, configured=(), known=(), environ=os.environ)
+        arguments = {"drivers": drivers, "locks": locks, "clock": system_clock} | given
+        opened.append(Tokens(**arguments))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield made
+    for tokens in opened:
+        tokens.close()
+
+
+@pytest.fixture
+def tokens(open_tokens: Callable[..., Tokens]) -> Tokens:
+    """Tokens as a command has them."""
+    return open_tokens()

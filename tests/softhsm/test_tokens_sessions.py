@@ -1,0 +1,376 @@
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs7
+from support_tokens import MadeToken, SoftHsm, run, spki_of, usual_id
+
+from safetok.domain.tokens import KeyPresence, PinState
+from safetok.errors import (
+    DriverFailed,
+    NoToken,
+    NotTrusted,
+    PersonNeeded,
+    PinWrong,
+    SafetokError,
+    TokenHeld,
+    UsageError,
+)
+from safetok.tokens.tokens import Session, Tokens
+
+Make = Callable[..., MadeToken]
+Certify = Callable[..., x509.Certificate]
+
+
+@pytest.fixture
+def made(
+    make_token: Make, make_certificate: Certify, rsa_key: rsa.RSAPrivateKey, ec_key: ec.EllipticCurvePrivateKey
+) -> MadeToken:
+    """A token with an RSA and an EC key and a certificate for each."""
+    return make_token(
+        "Made", keys=[rsa_key, ec_key], certificates=[make_certificate(rsa_key), make_certificate(ec_key)]
+    )
+
+
+@pytest.fixture
+def session(tokens: Tokens, made: MadeToken) -> Iterator[Session]:
+    """A session on it, logged in."""
+    with tokens.session(made.serial) as opened:
+        opened.login(made.pin)
+        yield opened
+
+
+def objects(softhsm: SoftHsm, made: MadeToken) -> str:
+    """What another program lists on the token, logged in."""
+    return run(
+        "pkcs11-tool", "--module", softhsm.module, "--token-label", made.label, "--login", "--pin", made.pin, "-O"
+    )
+
+
+# --- the life of a session -----------------------------------------------------------------------------------------
+
+
+def test_a_session_is_not_logged_in_until_asked(tokens: Tokens, made: MadeToken) -> None:
+    """Opening a session costs no try and shows no private key; the login shows them."""
+    with tokens.session(made.serial) as session:
+        assert not session.logged_in
+        assert not any(key.private for key in (*session.keys(),))
+        session.login(made.pin)
+        assert session.logged_in
+        assert all(key.private and key.public for key in (*session.keys(),))
+        session.logout()
+        assert not any(key.private for key in (*session.keys(),))
+
+
+def test_a_wrong_pin_is_said_and_shown_by_the_token(tokens: Tokens, made: MadeToken) -> None:
+    """The token's refusal is PinWrong, its own flags are read afresh, and the session can still log in with the right one."""
+    with tokens.session(made.serial) as session:
+        with pytest.raises(PinWrong) as raised:
+            session.login("000000")
+        assert raised.value.token == made.serial
+        assert session.info.pin_state is PinState.COUNT_LOW
+        session.login(made.pin)
+        assert session.info.pin_state is PinState.OK
+
+
+def test_a_login_truly_tries_the_pin_though_one_is_in_force(session: Session) -> None:
+    """A second login on a session that is logged in checks the PIN again instead of taking the first one's word."""
+    with pytest.raises(PinWrong):
+        session.login("000000")
+
+
+def test_a_token_that_is_not_in_is_no_token(tokens: Tokens, made: MadeToken) -> None:
+    """A serial that nobody shows ends with NoToken; the blank one too."""
+    for serial in ("ffffffffffffffff", ""):
+        with pytest.raises(NoToken):
+            tokens.session(serial)
+
+
+def test_a_readable_only_token_is_never_opened(tokens: Tokens, made: MadeToken, locks: Path) -> None:
+    """No session, no lock, no login where a serial names two tokens."""
+    reading = tokens.read()
+    (token,) = reading.tokens
+    doubled = dataclasses.replace(token, info=dataclasses.replace(token.info, readable_only=True))
+    tokens._last = dataclasses.replace(reading, tokens=(doubled, doubled))
+    with pytest.raises(PersonNeeded) as raised:
+        tokens.session(made.serial)
+    assert raised.value.code == "doubled_serial"
+    assert not locks.exists()
+
+
+def test_a_token_that_came_after_the_reading_is_found(tokens: Tokens, make_token: Make) -> None:
+    """A session sees a token that was plugged in since, though its driver shows new ones only after a fresh start."""
+    tokens.read()
+    late = make_token("late")
+    with tokens.session(late.serial) as session:
+        assert session.info.label == "late"
+
+
+def test_a_dry_run_has_no_login(open_tokens: Callable[..., Tokens], made: MadeToken, locks: Path) -> None:
+    """Whoever tries to log in during a dry run meets an error before any PIN goes out; no lock is taken."""
+    with open_tokens(dry_run=True).session(made.serial) as session:
+        with pytest.raises(SafetokError) as raised:
+            session.login(made.pin)
+        assert raised.value.code == "dry_run"
+        assert session.certificates()
+    assert not locks.exists()
+
+
+def test_two_runs_never_hold_one_token(open_tokens: Callable[..., Tokens], made: MadeToken, make_token: Make) -> None:
+    """The second run is told who holds the token before any login; other tokens are free; the end of the first frees it."""
+    other = make_token("Other")
+    first, second = open_tokens(), open_tokens()
+    with first.session(made.serial):
+        with pytest.raises(TokenHeld) as raised:
+            second.session(made.serial)
+        assert raised.value.data == {"pid": os.getpid()}
+        with pytest.raises(TokenHeld):
+            first.session(made.serial)
+        with second.session(other.serial):
+            pass
+    with second.session(made.serial) as session:
+        session.login(made.pin)
+
+
+def test_sessions_of_one_run_are_apart(tokens: Tokens, made: MadeToken, make_token: Make) -> None:
+    """Two tokens open at once do not disturb each other, and a reading between them does not log them out."""
+    other = make_token("Other", pin="11223344")
+    with tokens.session(made.serial) as one, tokens.session(other.serial) as two:
+        one.login(made.pin)
+        two.login(other.pin)
+        assert len(tokens.read().tokens) == 2
+        assert all(key.private for key in (*one.keys(),))
+        with pytest.raises(PinWrong):
+            two.login(made.pin)
+        assert all(key.private for key in (*one.keys(),))
+
+
+def test_nothing_works_after_the_end(tokens: Tokens, made: MadeToken, rsa_key: rsa.RSAPrivateKey) -> None:
+    """A key object that outlives its session signs nothing."""
+    with tokens.session(made.serial) as session:
+        session.login(made.pin)
+        key = session.private_key(spki_of(rsa_key))
+        assert isinstance(key, rsa.RSAPrivateKey)
+    with pytest.raises(DriverFailed):
+        key.sign(b"x", padding.PKCS1v15(), hashes.SHA256())
+    session.close()
+
+
+def test_a_worker_that_dies_within_a_session_is_a_failed_driver(
+    session: Session, tokens: Tokens, made: MadeToken
+) -> None:
+    """The session ends with `crashed`; the lock is free for the next one at once."""
+    os.kill(session._worker.pid, 9)
+    with pytest.raises(DriverFailed) as raised:
+        session.keys()
+    assert raised.value.code == "crashed"
+    session.close()
+    with tokens.session(made.serial) as again:
+        again.login(made.pin)
+
+
+def test_the_pin_can_be_changed(tokens: Tokens, made: MadeToken) -> None:
+    """C_SetPIN takes the old one and the new one; a wrong old one is PinWrong and changes nothing."""
+    with tokens.session(made.serial) as session:
+        with pytest.raises(PinWrong):
+            session.change_pin("000000", "99887766")
+        session.change_pin(made.pin, "99887766")
+        session.login("99887766")
+
+
+# --- signing -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("algorithm", [hashes.SHA256(), hashes.SHA384(), hashes.SHA512(), hashes.SHA224()])
+def test_an_rsa_key_signs_what_a_verifier_accepts(
+    session: Session, rsa_key: rsa.RSAPrivateKey, algorithm: hashes.HashAlgorithm
+) -> None:
+    """PKCS#1 v1.5 and PSS (each salt length), plain and over a digest made before."""
+    key, public = session.private_key(spki_of(rsa_key)), rsa_key.public_key()
+    assert isinstance(key, rsa.RSAPrivateKey)
+    digest = hashes.Hash(algorithm)
+    digest.update(b"data")
+    before = digest.finalize()
+    salts = (padding.PSS.DIGEST_LENGTH, padding.PSS.MAX_LENGTH, 20)
+    schemes = [padding.PKCS1v15(), *(padding.PSS(padding.MGF1(algorithm), salt) for salt in salts)]
+    for scheme in schemes:
+        public.verify(key.sign(b"data", scheme, algorithm), b"data", scheme, algorithm)
+        public.verify(key.sign(before, scheme, utils.Prehashed(algorithm)), b"data", scheme, algorithm)
+
+
+@pytest.mark.parametrize("algorithm", [hashes.SHA256(), hashes.SHA384(), hashes.SHA512()])
+def test_an_ec_key_signs_what_a_verifier_accepts(
+    session: Session, ec_key: ec.EllipticCurvePrivateKey, algorithm: hashes.HashAlgorithm
+) -> None:
+    """ECDSA as DER, also where the digest is longer than the curve's order."""
+    key, public = session.private_key(spki_of(ec_key)), ec_key.public_key()
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    public.verify(key.sign(b"data", ec.ECDSA(algorithm)), b"data", ec.ECDSA(algorithm))
+
+
+def test_a_long_message_is_signed_whole(session: Session, rsa_key: rsa.RSAPrivateKey) -> None:
+    """A message beyond every buffer's size goes through the pipe and the token unharmed."""
+    data = os.urandom(1 << 20)
+    key = session.private_key(spki_of(rsa_key))
+    assert isinstance(key, rsa.RSAPrivateKey)
+    rsa_key.public_key().verify(
+        key.sign(data, padding.PKCS1v15(), hashes.SHA256()), data, padding.PKCS1v15(), hashes.SHA256()
+    )
+
+
+def test_cryptographys_own_builders_work_with_a_token_key(
+    session: Session, rsa_key: rsa.RSAPrivateKey, ec_key: ec.EllipticCurvePrivateKey, make_certificate: Certify
+) -> None:
+    """A CSR, a certificate and a CMS SignedData are built by `cryptography` with keys that stay on the token."""
+    for plain in (rsa_key, ec_key):
+        key = session.private_key(spki_of(plain))
+        request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+        assert request.is_signature_valid
+        certificate = make_certificate(key)
+        certificate.verify_directly_issued_by(certificate)
+        signed = pkcs7.PKCS7SignatureBuilder().set_data(b"{}").add_signer(certificate, key, hashes.SHA256())
+        assert signed.sign(Encoding.DER, [])
+
+
+def test_a_token_key_never_leaves(
+    session: Session, rsa_key: rsa.RSAPrivateKey, ec_key: ec.EllipticCurvePrivateKey
+) -> None:
+    """Whatever asks for the private numbers, in whatever form, is refused; a copy is the same key."""
+    import copy
+    import pickle
+
+    for plain in (rsa_key, ec_key):
+        key = session.private_key(spki_of(plain))
+        assert copy.copy(key) is key
+        assert copy.deepcopy(key) is key
+        for attempt in (
+            key.private_numbers,
+            lambda key=key: key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
+            lambda key=key: pickle.dumps(key),
+        ):
+            with pytest.raises(NotTrusted) as raised:
+                attempt()
+            assert raised.value.code == "key_stays"
+
+
+def test_a_token_without_the_hashing_mechanism_signs_the_digest_info(
+    softhsm: SoftHsm, tokens: Tokens, made: MadeToken, rsa_key: rsa.RSAPrivateKey
+) -> None:
+    """Where CKM_SHA256_RSA_PKCS is missing, CKM_RSA_PKCS over the DigestInfo gives the same signature."""
+    softhsm.configuration.write_text(
+        softhsm.configuration.read_text() + "slots.mechanisms = CKM_RSA_PKCS,CKM_RSA_PKCS_KEY_PAIR_GEN\n"
+    )
+    with tokens.session(made.serial) as session:
+        session.login(made.pin)
+        key = session.private_key(spki_of(rsa_key))
+        assert isinstance(key, rsa.RSAPrivateKey)
+        signature = key.sign(b"data", padding.PKCS1v15(), hashes.SHA256())
+    assert signature == rsa_key.sign(b"data", padding.PKCS1v15(), hashes.SHA256())
+
+
+def test_a_key_that_is_not_there_is_missing(session: Session, other_rsa_key: rsa.RSAPrivateKey) -> None:
+    """Asking for the key of a stranger's certificate is `key_missing`."""
+    with pytest.raises(NotTrusted) as raised:
+        session.private_key(spki_of(other_rsa_key))
+    assert raised.value.code == "key_missing"
+
+
+def test_a_key_that_wants_the_pin_each_time_signs(tokens: Tokens, softhsm: SoftHsm, make_token: Make) -> None:
+    """CKA_ALWAYS_AUTHENTICATE: each signature logs in anew, and the guard hears of each."""
+    made = make_token("Always")
+    tool = ("pkcs11-tool", "--module", softhsm.module, "--token-label", "Always", "--login", "--pin", made.pin)
+    run(*tool, "--keypairgen", "--key-type", "rsa:2048", "--id", "07", "--label", "asks", "--always-auth")
+    with tokens.session(made.serial) as session:
+        session.login(made.pin)
+        counted: list[int] = []
+
+        def counting(sign: Callable[[], bytes]) -> bytes:
+            counted.append(1)
+            return sign()
+
+        session.reauthenticate = counting
+        (key,) = session.keys()
+        assert key.spki is not None
+        private = session.private_key(key.spki)
+        assert isinstance(private, rsa.RSAPrivateKey)
+        for scheme in (padding.PKCS1v15(), padding.PSS(padding.MGF1(hashes.SHA256()), 32)):
+            private.public_key().verify(private.sign(b"x", scheme, hashes.SHA256()), b"x", scheme, hashes.SHA256())
+        assert counted == [1, 1]
+
+
+# --- keys and certificates -------------------------------------------------------------------------------------------
+
+
+def test_a_new_key_is_made_on_the_token_and_can_never_leave_it(
+    session: Session, softhsm: SoftHsm, made: MadeToken, rsa_key: rsa.RSAPrivateKey, ec_key: ec.EllipticCurvePrivateKey
+) -> None:
+    """Of the old key's type and size, under the planned ID and label, and another program sees that it is protected."""
+    for number, old in enumerate((rsa_key, ec_key)):
+        spki = session.generate(spki_of(old), cka_id=bytes([number]) * 20, label=f"safetok {number}")
+        new = session.private_key(spki)
+        assert new.public_key().key_size == old.key_size
+        assert (type(new.public_key()), spki) != (type(old.public_key()), spki_of(old))
+    listed = objects(softhsm, made)
+    assert listed.count("Access:     sensitive, always sensitive, never extractable, local") == 2
+    assert listed.count("safetok 0") == listed.count("safetok 1") == 2
+
+
+def test_only_the_named_keys_are_destroyed(
+    session: Session, rsa_key: rsa.RSAPrivateKey, ec_key: ec.EllipticCurvePrivateKey
+) -> None:
+    """The pair with this CKA_ID goes, both halves; the others stay; a second time there is nothing to destroy."""
+    before = session.keys()
+    session.generate(spki_of(ec_key), cka_id=b"n" * 20, label="safetok n")
+    assert session.destroy_keys(b"n" * 20, label="somebody's") == 0
+    assert session.destroy_keys(b"n" * 20, label="safetok n") == 2
+    assert session.destroy_keys(b"n" * 20) == 0
+    assert set(session.keys()) == set(before)
+    with pytest.raises(UsageError):
+        session.destroy_keys(b"")
+
+
+def test_a_certificate_is_written_beside_the_old_one_and_reads_back(
+    session: Session, softhsm: SoftHsm, made: MadeToken, rsa_key: rsa.RSAPrivateKey, make_certificate: Certify
+) -> None:
+    """Byte for byte, paired with its key, the old one untouched, and another program lists it with its subject and serial."""
+    old = {stored.certificate.der for stored in session.certificates()}
+    new = make_certificate(rsa_key, name="MỚI", serial=0x80AABBCC)
+    der = new.public_bytes(Encoding.DER)
+    assert session.find_certificate(der) is None
+    session.write_certificate(der, cka_id=usual_id(rsa_key), label="safetok 1")
+    stored = session.find_certificate(der)
+    assert stored is not None
+    assert (stored.certificate.der, stored.key, stored.label) == (der, KeyPresence.PRESENT, "safetok 1")
+    assert {one.certificate.der for one in session.certificates()} == old | {der}
+    listed = objects(softhsm, made)
+    assert "CN=M" in listed
+    assert "80AABBCC" in listed
+
+
+def test_only_our_certificate_is_destroyed(
+    session: Session, rsa_key: rsa.RSAPrivateKey, make_certificate: Certify
+) -> None:
+    """Bytes and label must both be the ones given: the same bytes under another label stay, and so does everything else."""
+    before = {(one.certificate.sha256, one.label) for one in session.certificates()}
+    der = make_certificate(rsa_key, name="ours").public_bytes(Encoding.DER)
+    session.write_certificate(der, cka_id=b"1", label="theirs")
+    session.write_certificate(der, cka_id=b"1", label="safetok 1")
+    assert session.destroy_certificate(der, "safetok 1")
+    assert not session.destroy_certificate(der, "safetok 1")
+    assert session.destroy_certificate(der, "theirs")
+    assert {(one.certificate.sha256, one.label) for one in session.certificates()} == before
+
+
+def test_a_write_without_a_login_is_refused_and_named(
+    tokens: Tokens, made: MadeToken, rsa_key: rsa.RSAPrivateKey, make_certificate: Certify
+) -> None:
+    """What the token does not allow is `write_failed`, with its own word for it."""
+    der = make_certificate(rsa_key).public_bytes(Encoding.DER)
+    with tokens.session(made.serial, read_write=False) as session, pytest.raises(NotTrusted) as raised:
+        session.write_certificate(der, cka_id=b"1", label="x")
+    assert raised.value.code == "write_protected"
