@@ -65,6 +65,8 @@ def install(
         new, place = _find_place(context, found, reading, serial)
         request = RenewRequest(pin=pin)
         if place.renewal is not None and place.renewal.state in _PAST_WAITING:
+            if place.renewal.certificate != new.der:
+                raise _running(place.renewal)
             if context.dry_run:
                 return _result(place, new, "WOULD_INSTALL", _would())
             return resume_one(context, place.renewal, request, tokens)
@@ -98,7 +100,9 @@ def _find_place(
             if renewal.route == "csr" and renewal.spki == one.spki:
                 return one, Place(token_serial=renewal.token_serial, old=_parsed(renewal), renewal=renewal)
     places = [
-        (one, Place(token_serial=token, old=old, renewal=None)) for one in own for token, old in _by_key(reading, one)
+        (one, Place(token_serial=token, old=old, renewal=None))
+        for one in own
+        for token, old in _by_key(context, reading, one)
     ]
     if serial is not None:
         places = [(one, place) for one, place in places if place.token_serial == serial.strip()]
@@ -119,22 +123,31 @@ def _find_place(
     one, place = max(places, key=lambda pair: pair[0].not_after)
     running = next((r for r in waiting if r.token_serial == place.token_serial), None)
     if running is not None:
-        raise PersonNeeded(
-            _("A renewal of this token is unfinished ({id}).").format(id=running.id),
-            code="renewal_running",
-            hint=_("First finish it: safetok renew --resume"),
-            token=place.token_serial,
-        )
+        raise _running(running)
     return one, place
 
 
-def _by_key(reading: Reading, new: Certificate) -> list[tuple[str, Certificate]]:
-    """Each token with a certificate of the same key, and the latest of those that `new` may follow."""
+def _running(renewal: Renewal) -> PersonNeeded:
+    return PersonNeeded(
+        _("A renewal of this token is unfinished ({id}).").format(id=renewal.id),
+        code="renewal_running",
+        hint=_("First finish it: safetok renew --resume"),
+        token=renewal.token_serial,
+    )
+
+
+def _by_key(context: Context, reading: Reading, new: Certificate) -> list[tuple[str, Certificate]]:
+    """Each token plugged in that holds, or once held, a certificate of the same key, and the latest that `new` may follow."""
+    from safetok.store.inventory import Inventory
+
+    inventory = Inventory(context.database)
     found: list[tuple[str, Certificate]] = []
     for token in reading.tokens:
         if token.info.readable_only:
             continue
-        same = [s.certificate for s in token.certificates if s.certificate.spki == new.spki and not s.certificate.is_ca]
+        seen = [s.certificate for s in token.certificates]
+        seen += [kept.certificate for kept in inventory.certificates(token.info.serial)]
+        same = [one for one in seen if one.spki == new.spki and not one.is_ca]
         before = [one for one in same if one.sha256 != new.sha256] or same
         if before:
             own = [one for one in before if company_of(one) == company_of(new)] or before

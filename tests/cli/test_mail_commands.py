@@ -63,7 +63,7 @@ def test_a_certificate_by_mail_from_the_command_line(sandbox: Sandbox, tmp_path:
 
 
 def test_revocation_is_asked_for_shown_and_heeded(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Unknown until `status --refresh`; then `certs check` and `renew --csr` end with 13 for suspended and revoked, 18 for expired."""
+    """Unknown until `status --refresh`; `certs check` and `renew --csr` end with 13 for suspended and revoked."""
     cli = sandbox.cli
     before = cli.json("status")
     assert {c["revocation"]["answer"] for t in before.data["tokens"] for c in t["certificates"]} == {"unknown"}

@@ -16,6 +16,7 @@ from safetok.domain.agencies import RegistrationState
 from safetok.domain.certificates import Certificate
 from safetok.domain.renewal import Hold, State
 from safetok.errors import CaWait, CertificateRevoked, NoToken, NotTrusted, PersonNeeded, SafetokError, UsageError
+from safetok.store.inventory import Inventory
 from safetok.store.journal import Journal
 from safetok.store.registrations import Registrations
 from safetok.workflows.context import Context
@@ -194,6 +195,41 @@ def test_the_key_decides_the_token(tmp_path: Path, token: MadeToken, make_token:
     assert isinstance(stranger, NoToken)
     assert stranger.code == "key_not_in"
     assert put(context, token, pem(tmp_path / "a.pem", answer())).token == token.serial
+    context.close()
+
+
+def test_an_old_certificate_that_the_vendor_s_program_removed_is_still_known(
+    tmp_path: Path, softhsm: SoftHsm, token: MadeToken
+) -> None:
+    """Seen once, the old certificate tells whose the key is, also after it has gone from the token."""
+    context = surroundings(tmp_path, Web())
+    with context.tokens() as tokens:
+        Inventory(context.database).record(tokens.read(), NOW)
+    run(
+        *("pkcs11-tool", "--module", softhsm.module, "--token-label", token.label, "--login", "--pin", token.pin),
+        *("--delete-object", "--type", "cert", "--label", "certificate"),
+    )
+    done = put(context, token, pem(tmp_path / "new.pem", new := answer()))
+    assert (done.state, done.old_serial, done.new_serial) == ("DONE", OLD.serial, new.serial)
+    context.close()
+
+
+def test_another_file_does_not_slip_into_an_install_under_way(
+    tmp_path: Path, token: MadeToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one verified certificate waits to be written, a second one for the same key must wait (11)."""
+    from safetok.workflows.renew import mail
+
+    context = surroundings(tmp_path, Web())
+
+    def stop(_run: object) -> None:
+        raise PersonNeeded("later", code="later")
+
+    with monkeypatch.context() as patch:
+        patch.setitem(mail.STEPS, State.VERIFIED, stop)
+        assert refused(context, token, pem(tmp_path / "one.pem", first := answer())).code == "later"
+    assert refused(context, token, pem(tmp_path / "two.pem", answer())).code == "renewal_running"
+    assert put(context, token, tmp_path / "one.pem").new_serial == first.serial
     context.close()
 
 

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509 import ocsp
 from support_trust import AIA_URL, CRL_URL, DAY, NOW, OCSP_URL, Web, ca, ca_true, issue, key, places
-from test_trust_crl import HOLD, crl, entry
+from test_trust_crl import HOLD, crl, entry, scope
 from test_trust_ocsp import refusal, responder
 
 from safetok.domain.certificates import Certificate
@@ -60,6 +60,38 @@ def test_the_list_decides_where_ocsp_gives_no_answer(page: object) -> None:
     assert checked({OCSP_URL: page, CRL_URL: crl()})[0].answer is GOOD
     assert checked({OCSP_URL: page, CRL_URL: crl(entry())})[0].answer is REVOKED
     assert checked({OCSP_URL: page, CRL_URL: crl(entry(HOLD))})[0].answer is SUSPENDED
+
+
+DOUBTFUL_ANSWERS = (
+    None,
+    404,
+    refusal(),
+    lambda _: b"nonsense",
+    responder(of=LEAF, signer=ca("SAFE-CA", who="thief"), signer_key=key("thief")),
+    responder(of=LEAF, begins=NOW - 2 * DAY, ends=NOW - DAY),
+    responder(of=LEAF, begins=NOW + DAY),
+    responder(of=LEAF, nonce=lambda _: b"another" * 4),
+    responder(of=issue("B", "SAFE-CA", key("b"), key("SAFE-CA"))),
+    responder(of=LEAF, status=ocsp.OCSPCertStatus.UNKNOWN),
+)
+DOUBTFUL_LISTS = (
+    None,
+    404,
+    b"nonsense",
+    crl(signer=key("thief")),
+    crl(ends=NOW - DAY, begins=NOW - 2 * DAY),
+    crl(issuer="OTHER-CA", signer=key("OTHER-CA")),
+    crl(extensions=(scope(indirect_crl=True),)),
+)
+
+
+@pytest.mark.parametrize("ocsp_page", DOUBTFUL_ANSWERS)
+@pytest.mark.parametrize("crl_page", DOUBTFUL_LISTS)
+def test_doubt_beside_doubt_is_never_good(ocsp_page: object, crl_page: object) -> None:
+    """Every doubtful answer with every doubtful list: unknown, with a reason a person can read."""
+    answer, _web = checked({OCSP_URL: ocsp_page, CRL_URL: crl_page})
+    assert answer.answer is UNKNOWN
+    assert answer.reason
 
 
 def test_no_answer_anywhere_is_unknown_with_its_reason() -> None:
