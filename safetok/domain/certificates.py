@@ -62,6 +62,7 @@ class Certificate:
 def parse(der: bytes) -> Certificate:
     """Read a DER certificate (RFC 5280). Raises UsageError (`bad_certificate`) when it is none."""
     import hashlib
+    import warnings
 
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
@@ -74,7 +75,10 @@ def parse(der: bytes) -> Certificate:
         spki = cert.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        subject, issuer = cert.subject, cert.issuer
+        with warnings.catch_warnings():
+            # X.520 says 64 bytes for a name; Vietnamese companies' are often longer, and CAs issue them.
+            warnings.simplefilter("ignore", UserWarning)
+            subject, issuer = cert.subject, cert.issuer
         subject_text, issuer_text = subject.rfc4514_string(), issuer.rfc4514_string()
         not_before, not_after = cert.not_valid_before_utc, cert.not_valid_after_utc
         serial = format(cert.serial_number, "X")

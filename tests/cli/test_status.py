@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support_cli import Cli
+from support_issued import issued
+
+V1_LINK = "https://www.safecert.com.vn/en_US/knowsystem/cks-huong-dan-thu-tuc-cap-lai-thiet-bi-luu-tru-khoa-bi-mat-18"
+SERIAL = "54010108096D8A02E2F22CE98BD7168E"
+
+
+@pytest.fixture
+def cli(softhsm: Any, tmp_path: Path) -> Cli:
+    """The command line with SoftHSM as its only driver and a home of its own."""
+    return Cli(
+        {
+            "SAFETOK_HOME": str(tmp_path / "home"),
+            "SAFETOK_MODULE": softhsm.module,
+            "SOFTHSM2_CONF": os.environ["SOFTHSM2_CONF"],
+        }
+    )
+
+
+def test_no_token_is_3_also_alone(cli: Cli) -> None:
+    """`status` and `safetok` alone both say that no token is in, with status 3; alone it is one sentence and one command."""
+    said = cli("status")
+    assert said.status == 3
+    assert "Chưa thấy USB Token" in said.err
+    alone = cli()
+    assert alone.status == 3
+    assert alone.out.splitlines() == ["Chưa thấy USB Token.", "Làm tiếp: safetok tokens --wait 60"]
+
+
+def test_the_data_scripts_are_promised(cli: Cli, make_token: Callable[..., Any], rsa_key: Any) -> None:
+    """Every key of the contract is there, with its type, for one token and one certificate."""
+    token = make_token("SAFE-CA", certificates=[issued(rsa_key)], keys=[rsa_key])
+    said = cli.json("status")
+    assert said.status == 0
+    assert said.envelope["command"] == ["status"]
+    (shown,) = said.data["tokens"]
+    assert shown["serial"] == token.serial
+    assert {"label", "kind", "kind_reason", "drivers", "pin_state"} <= set(shown)
+    (cert,) = shown["certificates"]
+    assert cert["serial"] == SERIAL
+    assert (cert["mst"], cert["current"], cert["state"], cert["key"]) == ("0106324653", True, "expiring", "present")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", cert["not_after"])
+    assert cert["days_left"] in {19, 20}
+    assert cert["revocation"] == {"answer": "unknown", "reason": "chưa hỏi", "checked_at": None, "since": None}
+    assert cert["campaign"]["answer"] == "unknown"
+    assert cert["campaign"]["reasons"]
+    assert said.data["registrations"] == said.data["timers"] == said.data["drivers_failed"] == []
+
+
+def test_no_network_and_no_login(cli: Cli, make_token: Callable[..., Any], rsa_key: Any) -> None:
+    """A look connects nowhere and changes nothing in the token folder."""
+    token = make_token(certificates=[issued(rsa_key)], keys=[rsa_key])
+    before = {f.name: f.read_bytes() for f in token.folder.iterdir() if f.suffix == ".object"}
+    trace = Path(os.environ["SOFTHSM2_CONF"]).parent / "trace"
+    code = (
+        "import sys; connected = []; sys.addaudithook(lambda e, a: connected.append(a) if e == 'socket.connect' else None)\n"
+        "from safetok.cli.app import main\n"
+        f"status = main(['status']); open({str(trace)!r}, 'w').write(repr(connected)); sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=cli.environment(), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert trace.read_text() == "[]"
+    assert {f.name: f.read_bytes() for f in token.folder.iterdir() if f.suffix == ".object"} == before
+
+
+def test_what_is_not_needed_is_not_loaded(cli: Cli, make_token: Callable[..., Any], rsa_key: Any) -> None:
+    """Once a certificate is known, `status` in a pipe loads neither cryptography nor rich nor a network library."""
+    make_token(certificates=[issued(rsa_key)], keys=[rsa_key])
+    assert cli("status").status == 0
+    code = (
+        "import sys\nfrom safetok.cli.app import main\nmain(['status'])\n"
+        "heavy = ('cryptography', 'rich', 'urllib3', 'msgspec', 'stdnum', 'asn1crypto', 'keyring', 'pkcs11')\n"
+        "print([name for name in heavy if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=cli.environment(), capture_output=True, text=True, check=False
+    )
+    assert done.stderr.strip() == "[]"
+
+
+def test_people_read_the_company_first(cli: Cli, make_token: Callable[..., Any], rsa_key: Any) -> None:
+    """The first line is the company with its MST; Token ID, serial, days left and the programme follow in Vietnamese."""
+    token = make_token(certificates=[issued(rsa_key, days_left=400)], keys=[rsa_key])
+    cli("tokens", "set-kind", token.serial, "v1")
+    out = cli("status").out
+    assert out.splitlines()[0] == "CÔNG TY TNHH THỬ NGHIỆM · MST 0106324653"
+    for expected in (token.serial, SERIAL, "hiện hành", "chưa kết luận được", "có trên token", "V1 (màu xám)"):
+        assert expected in out
+    assert f"{V1_LINK} " in out
+    assert "Không có việc gì đến hạn" in out
+
+
+def test_expiring_is_due_only_with_check(cli: Cli, make_token: Callable[..., Any], rsa_key: Any) -> None:
+    """Something due is 0 for a person and 14 for a scheduler, with its reason in errors."""
+    make_token(certificates=[issued(rsa_key)], keys=[rsa_key])
+    assert cli("status").status == 0
+    said = cli.json("status", "--check")
+    assert said.status == 14
+    assert said.codes == ["contract_end_unknown"]
+    assert said.envelope["status"] == "partial"
+
+
+def test_nothing_due_is_0_with_check(cli: Cli, make_token: Callable[..., Any], rsa_key: Any) -> None:
+    """A certificate with a year left asks for nothing."""
+    make_token(certificates=[issued(rsa_key, days_left=400)], keys=[rsa_key])
+    said = cli.json("status", "--check")
+    assert (said.status, said.codes) == (0, [])
+
+
+def test_alone_is_one_state_and_one_command(cli: Cli, make_token: Callable[..., Any], rsa_key: Any) -> None:
+    """`safetok` names the most pressing thing and one command that exists."""
+    make_token(certificates=[issued(rsa_key)], keys=[rsa_key])
+    said = cli.json()
+    assert said.status == 0
+    assert said.data["state"] == "contract_end_unknown"
+    assert said.data["command"].startswith("safetok renew")
+    assert len(cli().out.splitlines()) == 2
+
+
+def test_a_token_without_a_certificate_is_no_alarm(cli: Cli, make_token: Callable[..., Any]) -> None:
+    """A token fresh from LCS is told as normal, and nobody is led to type a PIN."""
+    make_token()
+    said = cli("status")
+    assert said.status == 0
+    assert "Không nhập mã PIN" in said.out
+
+
+def test_a_failed_driver_does_not_hide_the_tokens(cli: Cli, make_token: Callable[..., Any], tmp_path: Path) -> None:
+    """One driver that cannot be loaded is named with 17; the token of the other one is shown."""
+    token = make_token()
+    broken = tmp_path / "broken.so"
+    broken.write_bytes(b"\x7fELF")
+    home = Path(cli.env["SAFETOK_HOME"])
+    home.mkdir(mode=0o700)
+    (home / "settings.toml").write_text(
+        f'[drivers]\nmodules = ["{cli.env["SAFETOK_MODULE"]}", "{broken}"]\n', encoding="utf-8"
+    )
+    said = cli.json("status", env={"SAFETOK_MODULE": ""})
+    assert said.status == 17
+    assert token.serial in [t["serial"] for t in said.data["tokens"]]
+    assert str(broken) in [f["driver"] for f in said.data["drivers_failed"]]
+
+
+def test_many_tokens_are_a_table(cli: Cli, make_token: Callable[..., Any], rsa_key: Any) -> None:
+    """More than three tokens are one line each, with serials uncut in a pipe, whatever COLUMNS says."""
+    for number in range(5):
+        make_token(f"T{number}", certificates=[issued(rsa_key, name=f"CÔNG TY {number}", mst=f"010632465{number}")])
+    out = cli("status", env={"COLUMNS": "40"}).out.splitlines()
+    assert len([line for line in out if SERIAL in line]) == 5
+
+
+def test_both_languages(cli: Cli, make_token: Callable[..., Any], rsa_key: Any) -> None:
+    """`--lang en` is English throughout, also in what JSON carries for people."""
+    make_token(certificates=[issued(rsa_key)], keys=[rsa_key])
+    said = cli("status", "--lang", "en")
+    assert "Revocation" in said.out
+    assert "Thu hồi" not in said.out
+    reasons = cli.json("status", "--lang", "en").data["tokens"][0]["certificates"][0]["campaign"]["reasons"]
+    assert reasons[0] == "a certificate of SAFE-CA"
+
+
+def test_a_console_without_vietnamese_still_reads(cli: Cli, make_token: Callable[..., Any], rsa_key: Any) -> None:
+    """Where the console knows only ASCII, the marks fall away and nothing breaks."""
+    make_token(certificates=[issued(rsa_key)], keys=[rsa_key])
+    said = cli("status", env={"LC_ALL": "C", "PYTHONUTF8": "0"})
+    assert said.status == 0
+    assert said.out.isascii()
+    assert "CONG TY TNHH THU NGHIEM" in said.out
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One sandbox that `--refresh` has asked about everything."""
+    import tempfile
+
+    from conftest import start_sandbox
+
+    folder = Path(tempfile.mkdtemp(prefix="safetok-status-", dir="/dev/shm"))
+    found = start_sandbox(folder)
+    assert found.cli("status", "--refresh").status in {0, 18}
+    yield found
+    found.cli("sandbox", "down")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def certificate_of(box: Any, story: str) -> dict[str, Any]:
+    """The current certificate of a story, as `status --json` shows it."""
+    serial = box.token(story)["serial"]
+    tokens = box.cli.json("status").data["tokens"]
+    token = next(t for t in tokens if t["serial"] == serial)
+    return next(c for c in token["certificates"] if c["current"])
+
+
+@pytest.mark.parametrize(
+    ("story", "state", "answer", "offer"),
+    [
+        ("v1-owed", "expiring", "good", True),
+        ("not-owed", "valid", "good", False),
+        ("expired-owed", "expired", "unknown", True),
+        ("revoked", "revoked", "revoked", False),
+        ("suspended", "suspended", "suspended", False),
+        ("already-topped-up", "valid", "good", False),
+    ],
+)
+def test_what_was_heard_is_remembered(box: Any, story: str, state: str, answer: str, offer: bool) -> None:
+    """After one `--refresh`, a look without network knows offers and revocation, with when they were asked for."""
+    cert = certificate_of(box, story)
+    assert (cert["state"], cert["revocation"]["answer"]) == (state, answer)
+    assert cert["revocation"]["checked_at"]
+    assert cert["offer"]["exists"] is offer
+
+
+@pytest.mark.parametrize(
+    ("story", "answer"),
+    [("not-owed", "no"), ("already-topped-up", "done"), ("end-unknown", "unknown"), ("suspended", "no")],
+)
+def test_the_programme_on_the_stories(box: Any, story: str, answer: str) -> None:
+    """Each story's verdict is the one its dates give."""
+    assert certificate_of(box, story)["campaign"]["answer"] == answer
+
+
+def test_revoked_comes_first_of_several_reasons(box: Any) -> None:
+    """With everything at once `--check` ends with 13, and every reason is in errors."""
+    said = box.cli.json("status", "--check")
+    assert said.status == 13
+    assert {"certificate_revoked", "certificate_suspended", "offer"} <= set(said.codes)
+
+
+def test_the_kinds_of_the_sandbox(box: Any) -> None:
+    """Rules of the settings tell V1 from V2, and what they do not match stays UNKNOWN."""
+    kinds = {t["serial"]: t["kind"] for t in box.cli.json("tokens").data["tokens"]}
+    assert {story: kinds[box.token(story)["serial"]] for story in ("v1-owed", "v2-owed", "suspended")} == {
+        "v1-owed": "V1",
+        "v2-owed": "V2",
+        "suspended": "UNKNOWN",
+    }
