@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ RENEWED = ("v1-owed", "v2-owed", "ec-owed", "expired-owed", "beyond-ca-end")
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory):
+def box() -> Iterator[Sandbox]:
     """One sandbox for every story: none of them may touch another's token."""
     import shutil
     import tempfile

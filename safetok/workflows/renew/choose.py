@@ -128,4 +128,5 @@ def _not_activated(token: TokenReading) -> PersonNeeded:
         code="not_activated",
         hint=_("If it has just come from LCS: not being activated is normal. Do not type a PIN."),
         token=token.info.serial,
+        data={"token": token.info.serial, "old_serial": None, "contract_end": None},
     )

@@ -131,10 +131,9 @@ def confirm_contract_end(
     Returns the day and whose it is (`offer` or `user`). Raises PersonNeeded (11): `contract_end_differs`,
     `confirmation_required` (its data carries the contract end), `contract_end_unknown`; Declined on an empty line.
     """
-    stated = eligible.contract_end
-    if offered is not None and stated is not None and offered != stated:
-        raise _differs(eligible, stated, offered)
-    expected = offered or stated
+    if offered is not None and request.contract_end is not None and offered != request.contract_end:
+        raise _differs(eligible, request.contract_end, offered)
+    expected = offered or eligible.contract_end
     if request.confirm_contract_end is not None:
         if expected is None:
             raise _unknown(eligible)

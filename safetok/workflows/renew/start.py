@@ -10,7 +10,7 @@ from safetok.domain.authorities import Authority
 from safetok.domain.campaign import CampaignAnswer
 from safetok.domain.renewal import Hold, Renewal, State
 from safetok.domain.tokens import KeyPresence
-from safetok.errors import CaUnreachable, NotTrusted, PersonNeeded
+from safetok.errors import CaUnreachable, NotTrusted, PersonNeeded, SafetokError
 from safetok.locale import _
 from safetok.workflows.context import free_space
 from safetok.workflows.pins import log_in
@@ -36,31 +36,41 @@ def renew(context: Context, request: RenewRequest) -> RenewResult:
     Raises every error of the contract with scripts; see `engine.carry_on` and the steps of `assess` and `consent`.
     """
     from safetok.store.inventory import Inventory
-    from safetok.store.journal import Journal
 
     with context.tokens() as tokens:
         reading = tokens.read()
         inventory = Inventory(context.database)
         if not context.dry_run:
             inventory.record(reading, context.now())
-        journal = Journal(context.database)
         chosen = choose(context, reading, serial=request.serial, cert=request.cert, mst=request.mst)
-        unfinished = journal.unfinished(chosen.token.info.serial)
-        if unfinished and request.new_request:
-            give_up_lost(context, unfinished[0])
-        elif unfinished and not context.dry_run:
-            context.prompter.say(
-                _("A renewal of this token is unfinished: carrying on with it ({id}, {state}).").format(
-                    id=unfinished[0].id, state=unfinished[0].state.value
-                )
+        try:
+            return _renew_chosen(context, tokens, chosen, request)
+        except SafetokError as error:
+            error.token = error.token or chosen.token.info.serial
+            error.data = {**_known_so_far(chosen, request).data(), **error.data}
+            raise
+
+
+def _renew_chosen(context: Context, tokens: Tokens, chosen: Chosen, request: RenewRequest) -> RenewResult:
+    from safetok.store.journal import Journal
+
+    journal = Journal(context.database)
+    unfinished = journal.unfinished(chosen.token.info.serial)
+    if unfinished and request.new_request:
+        give_up_lost(context, unfinished[0])
+    elif unfinished and not context.dry_run:
+        context.prompter.say(
+            _("A renewal of this token is unfinished: carrying on with it ({id}, {state}).").format(
+                id=unfinished[0].id, state=unfinished[0].state.value
             )
-            return resume_one(context, unfinished[0], request, tokens)
-        if (adopted := _adoption(context, chosen, request)) is not None:
-            return adopted
-        eligible = assess(context, chosen, request)
-        if isinstance(eligible, NothingDue):
-            return _nothing_due(eligible)
-        return _begin(context, tokens, journal, eligible, request)
+        )
+        return resume_one(context, unfinished[0], request, tokens)
+    if (adopted := _adoption(context, chosen, request)) is not None:
+        return adopted
+    eligible = assess(context, chosen, request)
+    if isinstance(eligible, NothingDue):
+        return _nothing_due(eligible)
+    return _begin(context, tokens, journal, eligible, request)
 
 
 def _begin(
@@ -274,6 +284,17 @@ def _adoption(context: Context, chosen: Chosen, request: RenewRequest) -> RenewR
         not_after=certificate.not_after,
         agencies_open=count,
         reasons=() if opened else (_("It has been topped up already. Take it over with: safetok certs adopt"),),
+    )
+
+
+def _known_so_far(chosen: Chosen, request: RenewRequest) -> RenewResult:
+    """What an error before the first journal row can tell: whose token and certificate it is about."""
+    return RenewResult(
+        token=chosen.token.info.serial,
+        state=State.PLANNED.value,
+        name=chosen.certificate.subject_name,
+        old_serial=chosen.certificate.serial,
+        contract_end=request.contract_end,
     )
 
 
