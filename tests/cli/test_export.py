@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import pkcs7
+from cryptography.x509 import load_pem_x509_certificates
+from support_inside import Inside
+from support_store import reading
+from support_trust import ca, ca_false, issue, key, name, usage
+
+from safetok.domain.certificates import Certificate
+from safetok.reports.files import pem
+from safetok.store.database import Database
+from safetok.store.inventory import Inventory
+from safetok.store.paths import home
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+ROOT = ca("root")
+ISSUER = ca("SAFE-CA giả lập 2024", "root")
+
+
+def _leaf(company: str = "CÔNG TY TNHH HOÀNG MAI", mst: str = "0106324653", *, days: int = 0) -> Certificate:
+    return issue(
+        name(company, f"MST:{mst}"),
+        "SAFE-CA giả lập 2024",
+        key(company),
+        key("SAFE-CA giả lập 2024"),
+        [ca_false(), usage("digital_signature", "content_commitment")],
+        begins=NOW - timedelta(days=300 - days),
+        ends=NOW + timedelta(days=20 + days),
+    )
+
+
+OLD, NEW = _leaf(), _leaf(days=290)
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Inside:
+    """A home that has seen the old and then the new certificate, whose CA's certificates are configured; no token is in."""
+    env = {"SAFETOK_HOME": str(tmp_path / "home"), "SAFETOK_MODULE": str(tmp_path / "no-driver.so")}
+    place = home(env)
+    with Database(place.database) as db:
+        Inventory(db).record(reading("T1", OLD), NOW - timedelta(days=20))
+        Inventory(db).record(reading("T1", NEW), NOW - timedelta(days=9))
+    for file, certificate in (("root.pem", ROOT), ("issuer.pem", ISSUER)):
+        (place.state / file).write_bytes(pem(certificate.der))
+    place.settings.write_text('[authorities.safe-ca]\nissuers = ["issuer.pem"]\nanchors = ["root.pem"]\n')
+    return Inside(env)
+
+
+def _openssl(*words: object) -> str:
+    done = subprocess.run(["openssl", *map(str, words)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_new_and_old_are_written_without_the_token(cli: Inside, tmp_path: Path) -> None:
+    """Each certificate in four forms under its MST and serial, also the one the vendor's program removed, and a page of text."""
+    said = cli.json("export", "--out", str(tmp_path / "out"))
+    assert said.status == 0, said.out
+    stems = [f"0106324653_{one.serial}" for one in (NEW, OLD)]
+    expected = [f"{stem}{end}" for stem in stems for end in (".pem", ".cer", "_chain.pem", ".p7b")]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*expected, f"{stems[0]}.txt"}
+    assert (tmp_path / "out" / f"{stems[1]}.cer").read_bytes() == OLD.der
+    assert {Path(file) for file in said.data["files"]} == set((tmp_path / "out").iterdir())
+    assert (said.data["new"]["serial"], said.data["old"]["serial"]) == (NEW.serial, OLD.serial)
+
+
+def test_other_tools_read_and_verify_every_form(cli: Inside, tmp_path: Path) -> None:
+    """openssl verifies the leaf by the exported chain; PEM, DER and PKCS#7 hold the same certificates."""
+    cli("export", "--out", str(tmp_path))
+    stem = tmp_path / f"0106324653_{NEW.serial}"
+    root = tmp_path / "trusted.pem"
+    root.write_bytes(pem(ROOT.der))
+    chain, leaf = Path(f"{stem}_chain.pem"), Path(f"{stem}.pem")
+    assert _openssl("verify", "-CAfile", root, "-untrusted", chain, leaf).endswith("OK\n")
+    assert _openssl("x509", "-inform", "DER", "-in", f"{stem}.cer", "-noout", "-serial") == f"serial={NEW.serial}\n"
+    whole = load_pem_x509_certificates(chain.read_bytes())
+    assert [one.subject.rfc4514_string()[:4] for one in whole] == [
+        one.x509().subject.rfc4514_string()[:4] for one in (NEW, ISSUER, ROOT)
+    ]
+    assert set(pkcs7.load_der_pkcs7_certificates(Path(f"{stem}.p7b").read_bytes())) == set(whole)
+
+
+def test_the_fields_are_ready_to_copy(cli: Inside, tmp_path: Path) -> None:
+    """MST, subject, serial in hex, issuer, from and to in Vietnamese time, in the text file and on the screen."""
+    shown = cli("export", "--out", str(tmp_path)).out
+    text = (tmp_path / f"0106324653_{NEW.serial}.txt").read_bytes()
+    assert text.startswith(b"\xef\xbb\xbf")
+    lines = text.decode("utf-8-sig").splitlines()
+    for wanted in (
+        "Mã số thuế (MST): 0106324653",
+        f"Số Serial CTS: {NEW.serial}",
+        f"Số Serial CTS: {OLD.serial}",
+        "Nơi cấp: SAFE-CA giả lập 2024",
+        f"Hiệu lực đến: {(NEW.not_after + timedelta(hours=7)):%d/%m/%Y %H:%M:%S}",
+    ):
+        assert wanted in lines
+    assert NEW.serial in shown
+    assert "CÔNG TY TNHH HOÀNG MAI" in shown
+
+
+def test_nothing_different_is_overwritten_silently(cli: Inside, tmp_path: Path) -> None:
+    """A second export changes nothing; a file with other content stops it before anything is written, --force replaces it."""
+    out = tmp_path / "out"
+    cli("export", "--out", str(out))
+    target = out / f"0106324653_{NEW.serial}.cer"
+    stamp = target.stat().st_mtime_ns
+    assert cli.json("export", "--out", str(out)).status == 0
+    assert target.stat().st_mtime_ns == stamp
+    target.write_bytes(b"mine")
+    missing = out / f"0106324653_{NEW.serial}.pem"
+    missing.unlink()
+    said = cli.json("export", "--out", str(out))
+    assert (said.status, said.codes) == (2, ["file_exists"])
+    assert str(target) in said.envelope["errors"][0]["message"]
+    assert target.read_bytes() == b"mine"
+    assert not missing.exists()
+    assert cli.json("export", "--out", str(out), "--force").status == 0
+    assert target.read_bytes() == NEW.der
+
+
+def test_a_link_in_the_folder_is_not_followed(cli: Inside, tmp_path: Path) -> None:
+    """What a link under one of the names points at is never written to."""
+    out, precious = tmp_path / "out", tmp_path / "precious"
+    out.mkdir()
+    precious.write_text("keep")
+    (out / f"0106324653_{NEW.serial}.cer").symlink_to(precious)
+    assert cli.json("export", "--out", str(out)).codes == ["file_exists"]
+    assert cli.json("export", "--out", str(out), "--force").status == 0
+    assert precious.read_text() == "keep"
+
+
+def test_hostile_names_stay_text_and_make_no_paths(cli: Inside, tmp_path: Path) -> None:
+    """Path separators, control and direction characters in a certificate reach neither file names nor the page as such."""
+    hostile = _leaf("A\u202eB\n=cmd|' /C calc'!A0", "../../etc/passwd", days=290)
+    with Database(home(cli.env).database) as db:
+        Inventory(db).record(reading("T9", hostile), NOW)
+    out = tmp_path / "a" / "out"
+    said = cli.json("export", "--out", str(out), "--cert", hostile.serial)
+    assert said.status == 0, said.out
+    assert {path.name.split("_")[0] for path in out.iterdir()} == {"etcpasswd"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "home"]
+    text = next(out.glob("*.txt")).read_text("utf-8-sig")
+    assert not {"\u202e", "\x1b"} & set(text)
+    assert all(": " in line or line.isupper() or not line for line in text.splitlines())
+
+
+def test_several_companies_and_no_choice_end_with_4(cli: Inside, tmp_path: Path) -> None:
+    """The choices are in the data; naming one by MST or token is enough."""
+    other = _leaf("CÔNG TY KHÁC", "0312345678")
+    with Database(home(cli.env).database) as db:
+        Inventory(db).record(reading("T2", other), NOW)
+    said = cli.json("export", "--out", str(tmp_path / "out"))
+    assert (said.status, said.codes) == (4, ["several_companies"])
+    assert {one["mst"] for one in said.data["certificates"]} == {"0106324653", "0312345678"}
+    assert not (tmp_path / "out").exists()
+    for words in (("--mst", "0312345678"), ("--serial", "T2"), ("--cert", other.serial)):
+        assert cli.json("export", "--out", str(tmp_path / "out"), *words).data["new"]["serial"] == other.serial
+
+
+def test_without_the_cas_certificates_the_leaf_is_still_exported(cli: Inside, tmp_path: Path) -> None:
+    """An unknown CA is said on stderr and in the data; the certificate's own files are whole."""
+    home(cli.env).settings.unlink()
+    said = cli.json("export", "--out", str(tmp_path / "out"))
+    assert (said.status, said.data["chain_complete"]) == (0, False)
+    assert "CA" in said.err
+    chain = (tmp_path / "out" / f"0106324653_{NEW.serial}_chain.pem").read_bytes()
+    assert len(load_pem_x509_certificates(chain)) == 1
+
+
+def test_a_machine_that_knows_no_certificate_says_so(tmp_path: Path) -> None:
+    """Nothing to export ends with 2 and what to do, and makes no folder."""
+    fresh = Inside({"SAFETOK_HOME": str(tmp_path / "home"), "SAFETOK_MODULE": str(tmp_path / "no-driver.so")})
+    said = fresh.json("export", "--out", str(tmp_path / "out"))
+    assert (said.status, said.codes) == (2, ["no_certificates"])
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,150 @@
+"""Adoption: what came by other means is taken over as after a renewal; what only seems to replace another is asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from support_store import NOW, certificate, reading
+
+from safetok.errors import PersonNeeded, UsageError
+from safetok.store.inventory import Inventory
+from safetok.store.paths import home
+from safetok.store.registrations import Registrations
+from safetok.store.settings import load
+from safetok.workflows import adopt
+from safetok.workflows.context import Context
+from safetok.workflows.export import predecessor
+from safetok.workflows.known import Selection
+
+OLD, NEW = certificate(1), certificate(2, days=390)
+EVERYTHING = Selection()
+
+
+@dataclass
+class Person:
+    """Answers every question the same, and remembers what was asked; nobody without an answer."""
+
+    answer: bool | None = None
+    asked: list[tuple[str, bool]] = field(default_factory=list)
+
+    @property
+    def interactive(self) -> bool:
+        return self.answer is not None
+
+    def confirm(self, question: str, *, default: bool = False) -> bool:
+        self.asked.append((question, default))
+        assert self.answer is not None
+        return self.answer
+
+
+@pytest.fixture
+def person() -> Person:
+    return Person()
+
+
+@pytest.fixture
+def context(tmp_path: Path, person: Person) -> Iterator[Context]:
+    settings = load(home({"SAFETOK_HOME": str(tmp_path / "home")}), {})
+    made = Context(settings=settings, prompter=person, clock=lambda: NOW, random=bytes)  # type: ignore[arg-type]
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def inventory(context: Context) -> Inventory:
+    return Inventory(context.database)
+
+
+def _renewed_elsewhere(inventory: Inventory) -> None:
+    inventory.record(reading("T1", OLD), NOW - timedelta(days=30))
+    inventory.record(reading("T1", NEW), NOW)
+
+
+def test_adoption_opens_the_registrations_as_a_renewal_does(context: Context, inventory: Inventory) -> None:
+    """The new certificate has its seven rows, the old one's step back, and it is not named again."""
+    inventory.record(reading("T1", OLD), NOW - timedelta(days=30))
+    adopt.adopt_all(context, Selection(serial="T1"))
+    inventory.record(reading("T1", NEW), NOW)
+    (done,) = adopt.adopt_all(context, EVERYTHING, yes=True)
+    assert (done.opened, done.agencies_open, done.old) == (True, 7, OLD)
+    assert {row.certificate for row in Registrations(context.database).list()} == {NEW.serial}
+    assert adopt.appeared(context) == ()
+    assert adopt.adopt_all(context, EVERYTHING, yes=True) == ()
+
+
+def test_the_old_certificate_stays_exportable(context: Context, inventory: Inventory) -> None:
+    """Although the vendor's program removed it, it is known, and known as the one before."""
+    _renewed_elsewhere(inventory)
+    adopt.adopt_all(context, EVERYTHING, yes=True)
+    assert inventory.certificate(OLD.sha256) == OLD
+    assert predecessor(context, NEW) == OLD
+
+
+def test_nobody_there_is_no_yes(context: Context, inventory: Inventory) -> None:
+    """Without --yes a script is told what a person must answer (11), and nothing is opened."""
+    _renewed_elsewhere(inventory)
+    with pytest.raises(PersonNeeded) as needed:
+        adopt.adopt_all(context, EVERYTHING)
+    assert needed.value.code == "adoption_unconfirmed"
+    assert needed.value.data["new_serial"] == NEW.serial
+    assert Registrations(context.database).list() == []
+
+
+def test_a_token_that_replaces_another_is_never_assumed(context: Context, inventory: Inventory, person: Person) -> None:
+    """A bare --yes does not answer for it; naming the certificate does, or a person asked with no as the default."""
+    inventory.record(reading("T1", OLD), NOW - timedelta(days=30))
+    inventory.record(reading("T2", NEW), NOW)
+    with pytest.raises(PersonNeeded):
+        adopt.adopt_all(context, EVERYTHING, yes=True)
+    person.answer = False
+    assert adopt.adopt_all(context, EVERYTHING)[0].opened is False
+    assert person.asked[0][1] is False
+    assert "T1" in person.asked[0][0]
+    assert adopt.appeared(context) == ()  # denied: not brought up again
+    assert predecessor(context, NEW) is None
+    (done,) = adopt.adopt_all(context, Selection(cert=NEW.serial), yes=True)
+    assert done.opened
+
+
+def test_a_person_is_asked_with_yes_as_the_default_for_the_same_token(
+    context: Context, inventory: Inventory, person: Person
+) -> None:
+    """On the same token the change is plain: Enter takes it over."""
+    _renewed_elsewhere(inventory)
+    person.answer = True
+    assert adopt.adopt_all(context, EVERYTHING)[0].opened
+    ((question, default),) = person.asked
+    assert default
+    assert OLD.serial in question
+    assert NEW.serial in question
+
+
+def test_a_certificate_seen_from_the_start_can_be_taken_over_by_name(context: Context, inventory: Inventory) -> None:
+    """Somebody who starts with safetok after the top-up names the token; its older certificate is the one followed."""
+    long_ago = certificate(5, days=-900), certificate(6, days=-300)
+    inventory.record(reading("T1", *long_ago), NOW)
+    assert adopt.appeared(context) == ()
+    (done,) = adopt.adopt_all(context, Selection(serial="T1"))
+    assert (done.new, done.old, done.agencies_open) == (long_ago[1], long_ago[0], 7)
+
+
+def test_a_colleagues_certificate_is_not_the_one_followed(context: Context, inventory: Inventory) -> None:
+    """Another token of the same company keeps its own list when a certificate is taken over by name."""
+    inventory.record(reading("T1", OLD), NOW)
+    adopt.adopt_all(context, Selection(serial="T1"))
+    inventory.record(reading("T2", certificate(7, days=-5)), NOW)
+    inventory.record(reading("T3", certificate(8, mst="0312345678")), NOW)
+    (done,) = adopt.adopt_all(context, Selection(serial="T2"))
+    assert done.old is None
+    assert len(Registrations(context.database).list(mst="0106324653")) == 14
+
+
+def test_unknown_names_are_said(context: Context) -> None:
+    """A company, token or certificate never seen ends with a usage error."""
+    for selection in (Selection(mst="1"), Selection(serial="x"), Selection(cert="AB")):
+        with pytest.raises(UsageError):
+            adopt.adopt_all(context, selection)
