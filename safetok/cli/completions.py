@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetok.cli import help as help_texts
 from safetok.cli.commands import Group, root
 from safetok.cli.globals import begin
-from safetok.cli.help import placeholder
-from safetok.locale import _
 
 FILES = ("FILE", "DIR")
 
@@ -76,7 +75,7 @@ def _nodes(command: Any, context: Any, path: tuple[str, ...]) -> list[Node]:
     alone = dict(shown).get(command.alone or "")
     own = Node(
         path,
-        tuple((name, _line(_(child.help or ""))) for name, child in shown),
+        tuple((name, _line(help_texts.said(child.help))) for name, child in shown),
         _options(alone or command),
         (),
     )
@@ -96,7 +95,7 @@ def _arguments(command: Any) -> tuple[Option, ...]:
 
 
 def _option(names: tuple[str, ...], parameter: Any) -> Option:
-    text = _line(_(parameter.help or ""))
+    text = _line(help_texts.said(parameter.help))
     if names and (parameter.is_flag or parameter.count):
         return Option(names, text)
     value = str(parameter.metavar or parameter.name.upper())
@@ -131,11 +130,6 @@ def valued(nodes: Sequence[Node]) -> dict[str, Option]:
         elif len(kinds) > 1:
             found |= {f"{node.key},{name}": option for node, option in having if option.value is not None}
     return found
-
-
-def said(value: str) -> str:
-    """A placeholder as help shows it."""
-    return placeholder(value)
 
 
 def _line(text: str) -> str:

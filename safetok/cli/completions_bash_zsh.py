@@ -158,10 +158,10 @@ def _zsh_option(option: Option) -> str:
 
 
 def _zsh_action(option: Option) -> str:
-    from safetok.cli.completions import said
+    from safetok.cli.help import placeholder
 
     value = option.value or ""
-    told = _zsh_quoted(said(value))
+    told = _zsh_quoted(placeholder(value))
     if value == "DIR":
         return f"{told}:_files -/"
     if option.wants_file:

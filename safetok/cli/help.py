@@ -46,9 +46,9 @@ def root_help(_context: object = None) -> str:
 def group_help(context: Any) -> str:
     """What `--help` prints for a group of commands."""
     group = context.command
-    commands = [(name, _first(_(command.help or ""))) for name, command in group.commands.items() if not command.hidden]
+    commands = [(name, _first(said(command.help))) for name, command in group.commands.items() if not command.hidden]
     return _page(
-        _(group.help or ""),
+        said(group.help),
         usage=f"{context.command_path} {placeholder('COMMAND')} [{placeholder('OPTIONS')}]",
         note=_("`{group}` alone is `{group} {command}`.").format(group=context.command_path, command=group.alone)
         if group.alone
@@ -68,14 +68,19 @@ def command_help(context: Any) -> str:
     options = [p for p in command.own if p.param_type_name == "option"]
     words = [_argument(parameter) for parameter in arguments]
     return _page(
-        _(command.help or ""),
+        said(command.help),
         usage=" ".join([context.command_path, *words, f"[{placeholder('OPTIONS')}]"]),
         sections=[
-            (_("Arguments"), [(placeholder(p.metavar or p.name.upper()), _(p.help or "")) for p in arguments]),
+            (_("Arguments"), [(placeholder(p.metavar or p.name.upper()), said(p.help)) for p in arguments]),
             (_("Options"), _options(options)),
         ],
         end=_everywhere(),
     )
+
+
+def said(text: str | None) -> str:
+    """A help text as it was declared (`later`), in the user's language; nothing for none."""
+    return _(text) if text else ""
 
 
 def placeholder(word: str) -> str:
@@ -95,7 +100,7 @@ def _options(parameters: Iterable[Any]) -> list[Row]:
         if parameter.hidden or parameter.param_type_name != "option":
             continue
         names = ", ".join([*parameter.opts, *parameter.secondary_opts])
-        rows.append((f"{names} {_value(parameter)}".rstrip(), _(parameter.help or "")))
+        rows.append((f"{names} {_value(parameter)}".rstrip(), said(parameter.help)))
     return rows
 
 

@@ -200,10 +200,31 @@ class Screen:
         self.console.print(table)
 
     def _cards(self, heads: Sequence[Column], rows: list[list[Toned]]) -> None:
-        for number, row in enumerate(rows):
-            if number:
-                self._print("")
-            self._pairs([(self._fit(head.title), cell) for head, cell in zip(heads, row, strict=True) if cell.text])
+        """Each row under its first cell: the others with their names, as many a line as fit, none broken that fits a line."""
+        for row in rows:
+            self._print(visible(row[0].text), row[0].tone or "strong")
+            lines: list[list[tuple[str, Toned]]] = [[]]
+            room = self.width
+            for head, cell in list(zip(heads, row, strict=True))[1:]:
+                taken = _width(self._fit(f"  {head.title}: {visible(cell.text)}"))
+                if not cell.text:
+                    continue
+                if lines[-1] and taken > room:
+                    lines.append([])
+                    room = self.width
+                lines[-1].append((head.title, cell))
+                room -= taken
+            for line in lines:
+                self._card_line(line)
+
+    def _card_line(self, line: list[tuple[str, Toned]]) -> None:
+        from rich.text import Text
+
+        told = Text()
+        for name, cell in line:
+            value = "\n    ".join(wrapped(self._fit(visible(cell.text)), self.width - _width(name) - 4))
+            told.append("  ").append(self._fit(f"{name}: "), "dim").append(value, _STYLES[cell.tone])
+        self.console.print(told, soft_wrap=True)
 
 
 def _toned(cell: Cell) -> Toned:

@@ -73,12 +73,20 @@ def test_a_table_is_never_cut_and_never_too_wide(width: int) -> None:
 
 
 def test_a_narrow_console_gets_cards() -> None:
-    """Where the columns do not fit, each row becomes names and values, and empty values are left out."""
+    """Where the columns do not fit, each row is a card: its first cell, then the others named, as many a line as fit."""
     screen, console = drawn(width=60)
     screen.table(HEADS, ROWS)
-    told = console.text()
-    assert f"Số Serial CTS: {SERIAL}" in told
-    assert told.count("Trạng thái") == 1
+    lines = console.text().splitlines()
+    assert lines[0] == "0100109106"
+    assert lines[-4:] == [
+        "0312345678-001",
+        "  Tên đơn vị: CÔNG TY A",
+        f"  Số Serial CTS: {SERIAL[::-1]}",
+        "  Còn lại: 312",
+    ]
+    assert "  Còn lại: 20  Trạng thái: sắp hết hạn" in lines
+    assert f"  Số Serial CTS: {SERIAL}" in lines
+    assert console.text().count("Trạng thái") == 1
 
 
 def test_a_wide_console_gets_a_table() -> None:

@@ -1,0 +1,464 @@
+"""What each command's envelope holds, as types: schemas/*.json are written from them, and tests hold the commands to them.
+
+usage: python -m safetok.cli.documents FOLDER
+
+A field may be added in a later version, none is renamed or taken away; so the schemas allow fields they do not name.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from safetok.cli.envelope import FORMAT
+from safetok.domain.agencies import Standing
+from safetok.domain.campaign import CampaignAnswer
+from safetok.domain.mst import MstVerdict
+from safetok.domain.renewal import Hold, State
+from safetok.domain.revocation import RevocationAnswer
+from safetok.domain.tokens import KeyPresence, Kind, PinState
+from safetok.domain.validity import Validity
+from safetok.errors import ExitStatus
+
+Instant = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339, UTC")]
+Serial = Annotated[
+    str, msgspec.Meta(pattern="^([0-9A-F]{2})+$", description="upper-case hex, as the agencies print it")
+]
+
+
+class Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Every field is there; what is not known is null."""
+
+
+class Error(Document):
+    """One reason; `code` never changes once published, `message` and `hint` are in the user's language."""
+
+    code: str
+    message: str
+    hint: str
+    token: str | None
+
+
+class Version(Document):
+    version: str
+
+
+class Revocation(Document):
+    answer: RevocationAnswer
+    reason: str
+    checked_at: Instant | None
+    since: Instant | None
+
+
+class Condition(Document):
+    name: str
+    holds: bool | None
+    text: str
+
+
+class Campaign(Document):
+    answer: CampaignAnswer
+    reasons: list[str]
+    conditions: list[Condition]
+
+
+class Offer(Document):
+    exists: bool
+    checked_at: Instant | None
+
+
+class Certificate(Document):
+    serial: Serial
+    serial_decimal: str
+    subject: str
+    name: str
+    mst: str | None
+    personal_id: str | None
+    issuer: str
+    authority: str | None
+    not_before: Instant
+    not_after: Instant
+    days_left: int
+    state: Validity
+    current: bool
+    key: KeyPresence | None
+    key_by_id_only: bool
+    key_type: str
+    sha256: str
+    contract_end: date | None
+    revocation: Revocation
+    campaign: Campaign
+    offer: Offer | None
+
+
+class Token(Document):
+    serial: str
+    label: str
+    company: str
+    mst: str | None
+    kind: Kind
+    kind_reason: str
+    note: str
+    manufacturer: str
+    model: str
+    firmware: str
+    hardware: str
+    drivers: list[str]
+    pin_state: PinState
+    pin_tries_spent: int
+    pin_pad: bool
+    write_protected: bool
+    readable_only: bool
+    unreadable: int
+    certificates: list[Certificate]
+
+
+class DriverFailed(Document):
+    driver: str
+    code: str
+    detail: str
+
+
+class Timer(Document):
+    agency: str
+    mst: str | None
+    cert: Serial
+    updated_at: Instant | None
+    until: Instant | None
+
+
+class Registration(Timer):
+    state: Standing
+    title: str
+    name: str
+    reason: str
+
+
+class Due(Document):
+    code: str
+    message: str
+    command: str
+    token: str | None
+    cert: Serial | None
+
+
+class NewCertificate(Document):
+    cert: Serial
+    replaces: Serial
+    mst: str | None
+    token: str
+    asked: bool
+    seen_at: Instant
+
+
+class Unfinished(Document):
+    renewal_id: str
+    token: str
+    old_serial: Serial
+    mst: str | None
+    state: State
+    hold: Hold | None
+    check_after: Instant | None
+    updated_at: Instant
+
+
+class Status(Document):
+    """`safetok status`."""
+
+    tokens: list[Token]
+    registrations: list[Registration]
+    timers: list[Timer]
+    drivers_failed: list[DriverFailed]
+    due: list[Due]
+    new_certificates: list[NewCertificate]
+    renewals: list[Unfinished]
+
+
+class Next(Document):
+    """`safetok` alone."""
+
+    state: str
+    message: str
+    command: str
+    more: int
+
+
+class Tokens(Document):
+    """`safetok tokens list`."""
+
+    tokens: list[Token]
+    drivers: list[str]
+    drivers_failed: list[DriverFailed]
+
+
+class KindSet(Document):
+    serial: str
+    kind: Kind
+
+
+class NoteKept(Document):
+    serial: str
+    note: str
+
+
+class CertificateOnToken(Certificate):
+    token: str | None
+    mst_check: MstVerdict | None
+
+
+class Certificates(Document):
+    """`safetok certs list`, `safetok certs show`."""
+
+    certificates: list[CertificateOnToken]
+
+
+class CheckedCertificate(Document):
+    serial: Serial
+    name: str
+    mst: str | None
+    answer: RevocationAnswer
+    reason: str
+    since: Instant | None
+    checked_at: Instant
+    source: str
+
+
+class Checked(Document):
+    """`safetok certs check`."""
+
+    certificates: list[CheckedCertificate]
+
+
+class Adoption(Document):
+    token: str
+    mst: str | None
+    old_serial: Serial | None
+    new_serial: Serial
+    not_after: Instant
+    adopted: bool
+    agencies_open: int
+
+
+class Adopted(Document):
+    """`safetok certs adopt`."""
+
+    adopted: list[Adoption]
+
+
+class Renewal(Document):
+    """How one renewal stands; `state` is a state of the renewal, or NOTHING_DUE, ADOPTED, WOULD_RENEW."""
+
+    token: str
+    old_serial: Serial | None
+    new_serial: Serial | None
+    not_after: Instant | None
+    contract_end: date | None
+    shortfall_days: int | None
+    state: str
+    renewal_id: str | None
+    kit: str | None
+    reasons: list[str]
+
+
+class Renewals(Document):
+    """`safetok renew --list`, and `--resume` with none or several."""
+
+    renewals: list[dict[str, Any]]
+
+
+class Resumed(Renewal):
+    """`safetok renew --resume` with one."""
+
+    renewals: list[dict[str, Any]]
+
+
+class Fields(Document):
+    """What every agency asks for, ready to copy."""
+
+    mst: str | None
+    name: str
+    subject: str
+    serial: Serial
+    serial_decimal: str
+    issuer: str
+    issuer_name: str
+    not_before: Instant
+    not_after: Instant
+
+
+class Exported(Document):
+    """`safetok export`."""
+
+    folder: str
+    files: list[str]
+    new: Fields
+    old: Fields | None
+    chain_complete: bool
+
+
+class Agencies(Document):
+    """`safetok agencies list`, `safetok agencies remind`."""
+
+    registrations: list[Registration]
+    timers: list[Timer]
+
+
+class Recorded(Document):
+    """What a person recorded at an agency."""
+
+    registrations: list[Registration]
+    warnings: list[str]
+
+
+class ContactLines(Document):
+    lines: list[str]
+    hotline: str
+    unlock: str
+    source: str
+
+
+class Contact(Document):
+    name: str
+    title: str
+    contacts: ContactLines
+
+
+class Contacts(Document):
+    """`safetok contacts`."""
+
+    authorities: list[Contact]
+
+
+class SandboxToken(Document):
+    serial: str
+    label: str
+    kind: Kind
+    pin: str
+    contract_end: date | None
+    story: str
+
+
+class Sandbox(Document):
+    """`safetok sandbox up`."""
+
+    home: str
+    module: str
+    ca_url: str
+    anchor: str
+    tokens: list[SandboxToken]
+
+
+class Removed(Document):
+    """`safetok sandbox down`."""
+
+    removed: str | None
+
+
+class Step(Document):
+    command: str
+    exit_status: int
+
+
+class Demo(Document):
+    """`safetok sandbox demo`."""
+
+    steps: list[Step]
+    issued: list[dict[str, Any]]
+    folder: str | None
+    environment: dict[str, str] | None
+
+
+# By command, as the envelope names it; several where a command answers in several ways.
+DATA: dict[str, tuple[type[Document], ...]] = {
+    "": (Next,),
+    "version": (Version,),
+    "status": (Status,),
+    "tokens list": (Tokens,),
+    "tokens set-kind": (KindSet,),
+    "tokens note": (NoteKept,),
+    "certs list": (Certificates,),
+    "certs show": (Certificates,),
+    "certs check": (Checked,),
+    "certs adopt": (Adopted,),
+    "certs install": (Renewal,),
+    "renew": (Renewal, Renewals, Resumed),
+    "export": (Exported,),
+    "agencies list": (Agencies,),
+    "agencies remind": (Agencies,),
+    **dict.fromkeys(
+        ("agencies done", "agencies accepted", "agencies reject", "agencies skip", "agencies add", "agencies undo"),
+        (Recorded,),
+    ),
+    "contacts": (Contacts,),
+    "sandbox up": (Sandbox,),
+    "sandbox down": (Removed,),
+    "sandbox demo": (Demo,),
+}
+
+
+class Envelope(Document):
+    """What every command prints with --json."""
+
+    safetok: Literal[1]
+    command: list[str]
+    status: Literal["success", "partial", "error"]
+    exit_code: int
+    data: dict[str, Any]
+    errors: list[Error]
+
+
+def check(document: dict[str, Any]) -> None:
+    """Raise ValueError, saying where, when an envelope is not what its type says; an error's `data` may hold anything."""
+    envelope = msgspec.convert(document, Envelope)
+    ExitStatus(envelope.exit_code)
+    if envelope.status == "error":
+        return
+    complaints = []
+    for kind in DATA[" ".join(envelope.command)]:
+        try:
+            msgspec.convert(document["data"], kind)
+        except msgspec.ValidationError as error:
+            complaints.append(f"{kind.__name__}: {error}")
+        else:
+            return
+    raise ValueError(f"{envelope.command}: " + "; ".join(complaints))
+
+
+def schemas() -> dict[str, bytes]:
+    """The files of schemas/: one a command (JSON Schema 2020-12), named as the command with dashes."""
+    return {
+        f"{command.replace(' ', '-') or 'safetok'}.json": _schema(command, kinds) for command, kinds in DATA.items()
+    }
+
+
+def _schema(command: str, kinds: tuple[type[Document], ...]) -> bytes:
+    (envelope, *data), parts = msgspec.json.schema_components([Envelope, *kinds])
+    for part in parts.values():
+        part.pop("additionalProperties", None)
+    document = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"safetok {command} --json".replace("  ", " "),
+        "$ref": envelope["$ref"],
+        "if": {"properties": {"status": {"const": "error"}}},
+        "else": {"properties": {"data": data[0] if len(data) == 1 else {"anyOf": data}}},
+        "$defs": parts,
+    }
+    assert parts["Envelope"]["properties"]["safetok"] == {"enum": [FORMAT]}
+    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def main() -> None:
+    """Write the schemas into the folder named."""
+    folder = Path(sys.argv[1])
+    folder.mkdir(exist_ok=True)
+    for name, content in schemas().items():
+        (folder / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()
