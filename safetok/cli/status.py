@@ -210,7 +210,7 @@ def _table(out: Screen, found: Status) -> None:
                     *([kind] if middling else []),
                     *([view.certificate.serial if view else ""] if wide else []),
                     words.until(view) if view else "",
-                    left if middling or (view and not view.bad) else state,
+                    state if view and view.bad and not middling else left,
                     *([state] if middling else []),
                 ]
             )

@@ -72,6 +72,7 @@ def look(context: Context) -> Reading:
 def wait(context: Context, seconds: float) -> Reading:
     """As `look`, but an empty answer is given only after `seconds`: the first token that appears ends the wait."""
     until = context.now() + timedelta(seconds=seconds)
+    context.prompter.say(_("Waiting for a USB token, up to {n} seconds…").format(n=f"{seconds:g}"))
     with context.tokens() as tokens:
         reading = None
         for reading in tokens.insertions(until=until):
