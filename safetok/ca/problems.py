@@ -15,6 +15,7 @@ from safetok.net import Response
 
 PREFIX = "urn:safetok:problem:"
 LONGEST_TEXT = 500  # characters of a document's text that are shown
+MOST_PAPERS = 50
 _BUSY = {429, 503}
 _SERVER_ERROR = 500
 
@@ -95,7 +96,8 @@ def _contract_over(problem: Problem, title: str, contact: str) -> SafetokError:
 
 
 def _dossier_missing(problem: Problem, title: str, contact: str) -> SafetokError:
-    missing = [_text(item) for item in problem.more.get("missing") or () if isinstance(item, str)]
+    named = problem.more.get("missing")
+    missing = [_text(item) for item in named[:MOST_PAPERS] if isinstance(item, str)] if isinstance(named, list) else []
     if missing:
         message = _("The dossier (on paper) is not complete. Missing: {papers}").format(papers="; ".join(missing))
     else:
