@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -10,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from asn1crypto import core
-from asn1crypto import csr as asn1_csr
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -34,6 +36,8 @@ from safetok.sandbox.books import Books, Entry, write_register
 from safetok.sandbox.issuing import CmpService, Policy
 from safetok.sandbox.offers import OfferService
 from safetok.sandbox.pki import Pki
+from safetok.sandbox.places import Places, write_json
+from safetok.sandbox.server import Authority, Server
 from safetok.sandbox.status import StatusService
 from safetok.sandbox.stories import Story, owed_end, stories
 
@@ -162,14 +166,17 @@ class Client:
         nonce: bytes | None = None,
         signer: Key | None = None,
         general: list[Any] | None = None,
-        time: datetime | None = None,
+        pvno: int = 2,
+        sender: x509.Name | None = None,
+        kid: bytes = b"",
     ) -> bytes:
+        own_kid = x509.SubjectKeyIdentifier.from_public_key(key(self.story).public_key()).digest
         header: dict[str, Any] = {
-            "pvno": 2,
-            "sender": directory_name(self.old.subject.public_bytes()),
+            "pvno": pvno,
+            "sender": directory_name((sender or self.old.subject).public_bytes()),
             "recipient": directory_name(self.old.issuer.public_bytes()),
-            "messageTime": core.GeneralizedTime(time or self.time),
-            "senderKID": x509.SubjectKeyIdentifier.from_public_key(key(self.story).public_key()).digest,
+            "messageTime": core.GeneralizedTime(self.time),
+            "senderKID": kid or own_kid,
             "transactionID": self.transaction,
             "senderNonce": secrets.token_bytes(16) if nonce is None else nonce,
         }
@@ -216,8 +223,7 @@ class Client:
 
     def p10cr(self, **header: Any) -> bytes:
         csr = x509.CertificateSigningRequestBuilder().subject_name(self.old.subject).sign(self.wanted, hashes.SHA256())
-        body = asn1_csr.CertificationRequest.load(csr.public_bytes(serialization.Encoding.DER))
-        return self.message(PKIBody("p10cr", body), **header)
+        return self.message(PKIBody("p10cr", opaque(csr.public_bytes(serialization.Encoding.DER))), **header)
 
     def cert_conf(
         self, answer: bytes, *, accept: bool = True, digest: bytes | None = None, recip: bytes | None = None
@@ -258,3 +264,22 @@ def refused(answer: bytes) -> set[str]:
     """The failInfo of an error body; the body must be one."""
     assert body_of(answer) == "error", body_of(answer)
     return set(PKIMessage.load(answer)["body"].chosen["pKIStatusInfo"]["failInfo"].native)
+
+
+@contextmanager
+def serving(folder: Path, *names: str) -> Iterator[str]:
+    """The whole CA over HTTP on a free port of 127.0.0.1, knowing these stories; its URL."""
+    places = Places(folder)
+    for made in (places.ca, places.home):
+        made.mkdir()
+    pki_module.save(pki(), places.ca)
+    write_register(places.ca, tuple(entry(name) for name in names))
+    write_json(places.ca / "ca.json", {"port": 0, "secret": "0" * 64, "confirm_wait": 3600, "answer_after": 0})
+    with Server(Authority(places)) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()

@@ -148,7 +148,7 @@ def _make(holder: Holder, places: Places, module: Path) -> str:
 def _look(bench: Bench, places: Places, module: Path) -> None:
     """What a company did with safetok before it went to the vendor's window: look at its token once."""
     environment = {**bench.environment(), "SAFETOK_HOME": str(places.home), "SAFETOK_MODULE": str(module)}
-    softhsm.run([sys.executable, "-m", "safetok", "tokens", "list", "--json"], environment)
+    softhsm.run([sys.executable, "-P", "-m", "safetok", "tokens", "list", "--json"], environment)
 
 
 def _write_settings(places: Places, module: Path) -> None:

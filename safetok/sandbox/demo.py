@@ -91,7 +91,7 @@ class Stage:
         self, *words: str, more: dict[str, str] | None = None, stdin: str = "", stream: TextIO | None = None
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "safetok", *words],
+            [sys.executable, "-P", "-m", "safetok", *words],
             env={**self.environment, **(more or {})},
             cwd=self.folder,
             input=stdin,

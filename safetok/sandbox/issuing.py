@@ -12,16 +12,17 @@ from asn1crypto import core
 from cryptography import x509
 
 from safetok.ca.cmp.protection import certificate_hash, hash_for_confirmation, verify_message
-from safetok.ca.cmp.structures import CA_CERTS, IMPLICIT_CONFIRM, PKIBody
+from safetok.ca.cmp.structures import CA_CERTS, IMPLICIT_CONFIRM, PVNO_2, PVNO_3, PKIBody
 from safetok.domain.times import end_of_day
 from safetok.sandbox import messages, profile
 from safetok.sandbox.books import Books, Entry, Transaction
 from safetok.sandbox.messages import MALFORMED, OPENINGS, Received, Refusal, Sent
 from safetok.sandbox.pki import LCS, SAFE_NEW, Issuer, Pki
-from safetok.sandbox.requests import Wish, read_wish
+from safetok.sandbox.requests import Wish, read_wish, same_name
 
 FRESH = timedelta(minutes=5)  # how far an opening message's time may be from the CA's
 NONCE_BYTES = 16
+VERSIONS = (PVNO_2, PVNO_3)
 WAIT_TEXT = "Yêu cầu đang được xét duyệt."
 
 
@@ -92,6 +93,10 @@ class CmpService:
         entry = self.books.entries.get(profile.serial_text(signer))
         if entry is None or entry.der != received.extra[0]:
             raise Refusal("signerNotTrusted", "Chứng thư số của người ký không do CA này cấp.")
+        if received.pvno not in VERSIONS:
+            raise Refusal("unsupportedVersion", "CA chỉ hỗ trợ CMP phiên bản 2 và 3.")
+        if not same_name(received.sender, signer.subject):
+            raise Refusal("badMessageCheck", "sender không phải tên của người ký.")
         identifier = signer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
         if received.sender_kid and received.sender_kid != identifier:
             raise Refusal("badMessageCheck", "senderKID không phải khóa của người ký.")

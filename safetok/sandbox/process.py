@@ -45,7 +45,7 @@ def start(places: Places) -> None:
     log = places.ca / "ca.log"
     with log.open("ab") as said:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "safetok.sandbox.server", str(places.folder)],
+            [sys.executable, "-P", "-m", "safetok.sandbox.server", str(places.folder)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=said,

@@ -86,6 +86,13 @@ def _proven(message: Any, key: SubscriberPublicKey) -> None:
         raise Refusal("badPOP", "Chữ ký chứng minh quyền sở hữu khóa không đúng.")
 
 
+def same_name(general: Any, name: x509.Name) -> bool:
+    """Whether a GeneralName is this directory name."""
+    if general.name != "directoryName":
+        return False
+    return bool(_name(general.chosen.untag().dump()) == _name(name.public_bytes()))
+
+
 def _names_old(controls: Any, old: x509.Certificate) -> None:
     if isinstance(controls, core.Void):
         return
@@ -93,8 +100,7 @@ def _names_old(controls: Any, old: x509.Certificate) -> None:
         if control["type"].dotted != OLD_CERT_ID:
             continue
         named = control["value"].parse(CertId)
-        same_issuer = _name(named["issuer"].chosen.untag().dump()) == _name(old.issuer.public_bytes())
-        if not same_issuer or int(named["serialNumber"].native) != old.serial_number:
+        if not same_name(named["issuer"], old.issuer) or int(named["serialNumber"].native) != old.serial_number:
             raise Refusal("badCertId", "oldCertID không phải chứng thư số đã ký yêu cầu.")
 
 

@@ -1,7 +1,7 @@
 """The sandbox CA over HTTP on 127.0.0.1: which path is whose, and the way it is stopped.
 
 Nagle is off and head and body leave in one write: without that each answer costs 40 ms. Nothing is written for a GET, so a
-dry run finds every file as it was. Run as `python -I -m safetok.sandbox.server FOLDER`; it says `ready` once it listens.
+dry run finds every file as it was. Run as `python -P -m safetok.sandbox.server FOLDER`; it says `ready` once it listens.
 """
 
 from __future__ import annotations

@@ -223,7 +223,7 @@ def test_who_is_not_entitled_is_refused(ca: Ca, story: str, fail: str) -> None:
 
 
 def test_every_bent_request_is_refused_with_its_own_failinfo(ca: Ca) -> None:
-    """Each rule alone: protection, proof of possession, subject, key, oldCertID, nonce, transaction, dates."""
+    """Each rule alone: version, sender, protection, proof of possession, subject, key, oldCertID, nonce, transaction, dates."""
     client, stranger = Client("v1-owed"), key("v2-owed")
     bent = {
         "badMessageCheck": client.kur(signer=stranger),
@@ -233,12 +233,15 @@ def test_every_bent_request_is_refused_with_its_own_failinfo(ca: Ca) -> None:
         "badSenderNonce": client.kur(nonce=secrets.token_bytes(8)),
         "badRequest": Client("v1-owed", transaction=secrets.token_bytes(8)).kur(),
         "signerNotTrusted": Client("end-unknown").kur(),
+        "unsupportedVersion": client.kur(pvno=1),
     }
     assert {name: refused(ca.say(message)) for name, message in bent.items()} == {name: {name} for name in bent}
     weak = rsa.generate_private_key(65537, 1024)  # noqa: S505  (that it is refused is what is tested)
     assert refused(ca.say(Client("v1-owed", new_key=weak).kur())) == {"badCertTemplate"}
     assert refused(ca.say(Client("v1-owed", new_key=key("ec-owed")).kur())) == {"badCertTemplate"}
     assert refused(ca.say(client.kur(not_after=NOW - DAY))) == {"badCertTemplate"}
+    assert refused(ca.say(client.kur(sender=certificate("v2-owed").subject))) == {"badMessageCheck"}
+    assert refused(ca.say(client.kur(kid=bytes(20)))) == {"badMessageCheck"}
     assert ca.books.ledger()["issued"] == []
 
 
