@@ -18,7 +18,6 @@ class PinPolicy:
 
     min_length: int | None = None
     max_length: int | None = None
-    ascii_only: bool = False
     tries: int = 3  # assumed where nothing is known
 
 

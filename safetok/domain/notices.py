@@ -16,9 +16,12 @@ class Notice:
     source: str = ""
 
 
-def before_renewal(notices: Mapping[str, Notice], *, v1: bool) -> tuple[str, ...]:
-    """The heading and the notice's notes before a renewal, the third one for a V1 only, then: sign everything first."""
+def before_renewal(notices: Mapping[str, Notice], *, v1: bool, safe_ca: bool) -> tuple[str, ...]:
+    """The heading and the notice's notes before a renewal: the third one for a V1 only, SAFEcert's own advice for its customers."""
     notes = [notices["before_update"].text, notices["serial_changes"].text, notices["wait_24h"].text]
     if v1:
         notes.append(f"(3) {notices['v1'].text}")
-    return (*notes, notices["sign_first"].text)
+    notes.append(notices["sign_first"].text)
+    if safe_ca:
+        notes += [notices["bidding"].text, notices["one_place"].text]
+    return tuple(notes)

@@ -188,11 +188,10 @@ def _url(table: Table, name: str, default: str) -> str:
 
 
 def _pin_policy(table: Table, base: PinPolicy) -> PinPolicy:
-    table.only(("min_length", "max_length", "ascii_only", "tries"))
+    table.only(("min_length", "max_length", "tries"))
     return PinPolicy(
         min_length=table.whole("min_length", base.min_length, least=1),
         max_length=table.whole("max_length", base.max_length, least=1),
-        ascii_only=table.yes("ascii_only", base.ascii_only),
         tries=table.whole("tries", base.tries, least=1) or base.tries,
     )
 

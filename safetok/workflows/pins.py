@@ -116,7 +116,7 @@ def log_in(context: Context, session: Session, source: PinSource, *, name: str, 
 
 
 def _once_more(context: Context, error: PinWrong) -> bool:
-    context.prompter.warn(error.message)
+    context.prompter.warn(f"{error.message} {error.hint}")
     return context.prompter.confirm(_("Type it again?"), default=False)
 
 
@@ -125,7 +125,7 @@ def _check_profile(context: Context, pin: str, policy: PinPolicy, source: PinSou
     if source.as_is or not pin:
         return
     low, high = policy.min_length or 0, policy.max_length or sys.maxsize
-    if policy.ascii_only and not pin.isascii():
+    if not pin.isascii():  # the Vietnamese keyboard is on: no CA's PIN has marks
         said = _("The PIN just typed has Vietnamese marks. Nothing was sent to the token, no try is spent.")
     elif not low <= len(pin) <= high:
         said = _(

@@ -136,14 +136,15 @@ def test_every_driver_has_its_source() -> None:
 
 def test_the_three_notes_before_a_renewal() -> None:
     """The notes come in the notice's order, the V1 one only for a V1 with its whole link, then: sign everything first."""
-    v2 = before_renewal(load.notices(), v1=False)
-    v1 = before_renewal(load.notices(), v1=True)
+    v2 = before_renewal(load.notices(), v1=False, safe_ca=True)
+    v1 = before_renewal(load.notices(), v1=True, safe_ca=True)
     assert len(v2) + 1 == len(v1)
     assert v1[1].startswith("(1) Số Serial CTS sẽ thay đổi")
     assert "24h00" in v1[2]
     assert NOTICE_V1_LINK + " " in v1[3]
     assert "V1 vẫn cấp bù được" in v1[3]
-    assert "Ký hết hóa đơn" in v1[-1]
+    assert "Ký hết hóa đơn" in v1[4]
+    assert "MỘT nơi" in v1[-1]
 
 
 @pytest.mark.parametrize(

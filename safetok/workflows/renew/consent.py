@@ -44,7 +44,9 @@ def show_notes(context: Context, eligible: Eligible, request: RenewRequest) -> N
                 name=eligible.name
             )
         )
-    for line in before_renewal(load.notices(), v1=token_kind(context, eligible) is Kind.V1):
+    for line in before_renewal(
+        load.notices(), v1=token_kind(context, eligible) is Kind.V1, safe_ca=eligible.authority.name == "safe-ca"
+    ):
         say(line)
     if eligible.certificate.not_after < context.now():
         say(
@@ -53,7 +55,6 @@ def show_notes(context: Context, eligible: Eligible, request: RenewRequest) -> N
                 "Until it is done, do not sign with this certificate."
             ).format(day=show_date(eligible.certificate.not_after), ca=eligible.authority.title)
         )
-    say(_("The CA's own Token Manager may be showing this offer too: do it in ONE place only."))
     if request.yes:
         return
     if not context.prompter.interactive:
