@@ -75,6 +75,9 @@ def test_revocation_is_asked_for_shown_and_heeded(sandbox: Sandbox, tmp_path: Pa
     current = [c for t in after.data["tokens"] for c in t["certificates"] if c["current"]]
     assert all(c["revocation"]["checked_at"] for c in current)
 
+    owed = next(t for t in after.data["tokens"] if t["serial"] == sandbox.token("v2-owed")["serial"])
+    assert owed["certificates"][0]["offer"]["exists"] is True
+
     ends = {"suspended": 13, "revoked": 13, "v2-owed": 0, "expired-owed": 18}
     for story, status in ends.items():
         serial = sandbox.token(story)["serial"]
