@@ -1,4 +1,4 @@
-"""What a run did, line by line: to `--log-file`, and to stderr with `-v`; never a PIN, never a traceback's values."""
+"""Where the lines of safetok.log go: to `--log-file`, and to stderr with `-v`."""
 
 from __future__ import annotations
 
@@ -6,21 +6,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from safetok.cli.globals import flags
+from safetok.cli.text import visible
 from safetok.errors import UsageError
 from safetok.locale import _, why
+from safetok.log import discreet
 
 if TYPE_CHECKING:
     import logging
     from pathlib import Path
-
-_secrets: set[str] = set()
-_QUIETEST = 2  # shorter than this cannot be a PIN worth hiding
-
-
-def secret(text: str) -> None:
-    """Keep `text` out of every line that is logged from now on."""
-    if len(text) >= _QUIETEST:
-        _secrets.add(text)
 
 
 def begin() -> None:
@@ -42,14 +35,6 @@ def begin() -> None:
         _add(logger, _private_file(given.log_file), "%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
-def note(text: str, *, detail: bool = False, error: BaseException | None = None) -> None:
-    """One line, a `detail` only for -vv and the file; with `error`, its traceback for the developers (source lines, no values)."""
-    if "logging" in sys.modules:  # nobody asked for a log otherwise
-        import logging
-
-        logging.getLogger("safetok").log(logging.DEBUG if detail else logging.INFO, text, exc_info=error)
-
-
 def _end() -> None:
     """Let go of an earlier run's file, in a process that runs several."""
     if "logging" in sys.modules:
@@ -69,10 +54,7 @@ def _add(logger: logging.Logger, handler: logging.Handler, form: str) -> None:
         converter = staticmethod(time.gmtime)
 
         def format(self, record: logging.LogRecord) -> str:
-            line = super().format(record)
-            for text in _secrets:
-                line = line.replace(text, "***")
-            return line
+            return visible(discreet(super().format(record)), lines=True)
 
     handler.setFormatter(Discreet(form))
     logger.addHandler(handler)

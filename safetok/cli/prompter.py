@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TextIO
 
-from safetok.cli.log import secret
 from safetok.cli.text import fitted, is_terminal, visible
 from safetok.errors import Interrupted, PersonNeeded, SafetokError
 from safetok.locale import _, language
+from safetok.log import secret
 
 _YES = {"c", "co", "y", "yes"}
 _TERMINAL = "CONOUT$" if sys.platform == "win32" else "/dev/tty"

@@ -40,11 +40,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from safetok.cli import log
 from safetok.cli.globals import flags
+from safetok.cli.log import begin as begin_log
 from safetok.cli.text import is_terminal, speaks_unicode
 from safetok.errors import ExitStatus, Interrupted, SafetokError, Unexpected, first_that_holds
 from safetok.locale import _
+from safetok.log import note
 
 if TYPE_CHECKING:
     from safetok.workflows.context import Context
@@ -79,8 +80,8 @@ def run(
     """Run `work` and print what it came to. Raises typer.Exit with its exit status, or what `work` raised."""
     flags().command = command
     flags().dry_run = dry_run
-    log.begin()
-    log.note(" ".join(["safetok", *command]))
+    begin_log()
+    note(" ".join(["safetok", *command]))
     with surroundings(dry_run=dry_run) as context:
         outcome = work(context)
     finish(outcome, human)
@@ -161,7 +162,7 @@ def guarded(argv: Sequence[str]) -> int:  # noqa: PLR0911  (one line for each wa
 
 def failed(error: SafetokError) -> int:
     """Print the error that ended the run; returns its exit status."""
-    log.note(f"{int(error.exit_status)} {error.code}: {error.message}", detail=True)
+    note(f"{int(error.exit_status)} {error.code}: {error.message}", detail=True)
     with quiet_pipe():
         if flags().json:
             _print_envelope(error.data, error.exit_status, "error", [error])
@@ -229,8 +230,8 @@ def _named(error: Any) -> list[str]:
 
 
 def _unforeseen(error: Exception) -> Unexpected:
-    log.begin()
-    log.note("unforeseen", detail=True, error=error)
+    begin_log()
+    note("unforeseen", detail=True, error=error)
     return Unexpected(
         _("Something safetok did not foresee happened ({kind}). What it had written down is kept.").format(
             kind=type(error).__name__

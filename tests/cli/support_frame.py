@@ -74,7 +74,11 @@ def crash() -> None:
     """Meet what nobody foresaw."""
 
     def work(_context: object) -> Outcome[str]:
-        raise ZeroDivisionError
+        from safetok.log import note, secret
+
+        secret("12345678")
+        note("gõ 12345678\ngiả\x1b[31m")
+        raise ZeroDivisionError("PIN 12345678")
 
     run(["trial", "crash"], work, screen().line)
 

@@ -150,6 +150,16 @@ def test_what_nobody_foresaw_is_one_sentence(program: Program, tmp_path: Path) -
     assert log.stat().st_mode & 0o077 == 0
 
 
+def test_a_log_holds_no_secret_and_no_control_character(program: Program, tmp_path: Path) -> None:
+    """A PIN stays out of every line, also of a traceback's, and a line break or escape in a text makes no line of its own."""
+    log = tmp_path / "log"
+    _status, _out, err = program("trial", "crash", "-vv", "--log-file", str(log))
+    for told in (log.read_text("utf-8"), err):
+        assert "12345678" not in told
+        assert r"gõ ***\ngiả\x1b[31m" in told
+        assert "PIN ***" in told
+
+
 def test_an_interruption_is_130(program: Program) -> None:
     """Ctrl-C ends 130, in JSON with an envelope."""
     assert program("trial", "stop")[0] == 130
