@@ -41,7 +41,7 @@ from safetok.sandbox.server import Authority, Server
 from safetok.sandbox.status import StatusService
 from safetok.sandbox.stories import Story, owed_end, stories
 
-NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
+NOW = datetime.now(UTC).replace(microsecond=0)  # stories are told relative to it, and openssl has no other clock
 BASE = "http://127.0.0.1:1"
 SECOND = timedelta(seconds=1)
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey

@@ -17,7 +17,6 @@ STORIES = ("v1-owed", "v2-owed", "ec-owed", "expired-owed", "beyond-ca-end", "no
 
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
-    # the real clock against dates made for a fixed day: only what does not depend on it is asserted
     with serving(tmp_path, *STORIES) as found:
         yield found
 

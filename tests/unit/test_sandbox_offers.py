@@ -13,6 +13,7 @@ from support_sandbox import BASE, NOW, SECOND, Ca, Client, certificate, key, sta
 from safetok.ca import proof
 from safetok.ca.offers import cert_id
 from safetok.domain.certificates import parse
+from safetok.domain.times import rfc3339
 from safetok.sandbox import profile
 from safetok.sandbox.offers import Reply
 from safetok.sandbox.stories import new_end
@@ -35,7 +36,7 @@ def proven(story: str, *, signer: str = "", **bent: str) -> bytes:
         "purpose": "offer",
         "certID": cert_id(domain(story)),
         "nonce": secrets.token_hex(16),
-        "time": "2026-11-20T03:00:00Z",
+        "time": rfc3339(NOW),
         "statement": proof.STATEMENT,
         **bent,
     }
@@ -120,12 +121,12 @@ def test_an_offer_is_gone_while_its_renewal_runs(ca: Ca) -> None:
         {"aud": f"{BASE}/v1/dossiers"},
         {"purpose": "dossier"},
         {"statement": "I accept"},
-        {"time": "2026-11-20T02:54:59Z"},
-        {"time": "2026-11-20T03:05:01Z"},
-        {"time": "2026-11-20"},
+        {"time": rfc3339(NOW - timedelta(minutes=5, seconds=1))},
+        {"time": rfc3339(NOW + timedelta(minutes=5, seconds=1))},
+        {"time": "today"},
         {"certID": ""},
     ],
-    ids=str,
+    ids=["path", "other path", "purpose", "statement", "old", "future", "no time", "nobody"],
 )
 def test_a_proof_for_something_else_or_another_time_is_refused(ca: Ca, bent: dict[str, str]) -> None:
     """The audience, the purpose, the statement and the five minutes are each checked."""
@@ -153,5 +154,5 @@ def test_the_dossier_is_told_to_its_own_token(ca: Ca) -> None:
     """State and what is missing."""
     der = proven("dossier-missing", aud=f"{BASE}/v1/dossiers", purpose="dossier")
     assert body(ca.offers.dossier(der, NOW)) == {"state": "missing", "missing": ["Hồ sơ (BẢN GIẤY)"]}
-    der = proven("v1-owed", aud=f"{BASE}/v1/dossiers", purpose="dossier", time="2026-11-20T03:01:00Z")
+    der = proven("v1-owed", aud=f"{BASE}/v1/dossiers", purpose="dossier", time=rfc3339(NOW + timedelta(minutes=1)))
     assert body(ca.offers.dossier(der, NOW + timedelta(minutes=1))) == {"state": "complete"}
