@@ -20,6 +20,7 @@ def main() -> None:
 
 
 def _main(argv: list[str]) -> int:
+    _open_what_is_closed()
     if argv == ["--version"]:
         from safetok import __version__
 
@@ -33,6 +34,16 @@ def _main(argv: list[str]) -> int:
     from safetok.cli.app import main as run
 
     return run(argv)
+
+
+def _open_what_is_closed() -> None:
+    """A caller may have closed a standard stream: nothing opened later may take its place and be written to by mistake."""
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
+        import os
+
+        sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: PTH123  (pathlib is not loaded for this)
+        sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
+        sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
 
 
 def reads_tokens(argv: list[str]) -> bool:

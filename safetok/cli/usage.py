@@ -46,6 +46,8 @@ def _bad_value(error: Any) -> str:
     if choices := getattr(kind, "choices", ()):
         names = ", ".join(str(getattr(choice, "value", choice)) for choice in choices)
         return _("{name} is one of: {choices}.").format(name=name, choices=names)
+    if (least := getattr(kind, "min", None)) is not None:
+        return _("{name} takes a number, {least} or more.").format(name=name, least=least)
     if getattr(kind, "name", "") in {"int", "integer", "integer range", "float", "float range"}:
         return _("{name} takes a number.").format(name=name)
     if hasattr(kind, "file_okay"):

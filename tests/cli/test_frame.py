@@ -177,6 +177,7 @@ WRONG = [
     ["trial", "list", "--wait"],
     ["trial", "list", "--wait", "soon"],
     ["trial", "list", "--json=yes"],
+    ["tokens", "--wait", "-1"],
     ["contacts", "nobody"],
     ["contacts", "a", "b"],
     ["trial", "list", "--timeout", "nan"],
@@ -372,6 +373,20 @@ def test_the_language_is_flag_then_environment_then_settings(
     assert "Lệnh" in program("--help")[1]
     assert "Commands" in program("--help", "--lang=en")[1]
     assert "Commands" in program("--lang", "en", "agencies", "--help")[1]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_do_no_harm(closed: str, tmp_path: Path) -> None:
+    """With any standard stream closed a command ends as it would, without a traceback."""
+    done = subprocess.run(
+        ["bash", "-c", f"'{sys.executable}' -m safetok contacts --json {closed}"],
+        env={**os.environ, "SAFETOK_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_dry_run_writes_no_log(program: Program, tmp_path: Path) -> None:
