@@ -41,9 +41,9 @@ def _open_what_is_closed() -> None:
     if sys.stdin is None or sys.stdout is None or sys.stderr is None:
         import os
 
-        sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: PTH123  (pathlib is not loaded for this)
-        sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
-        sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
+        sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115  (open for the whole run, and pathlib is not loaded)
+        sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+        sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
 
 
 def reads_tokens(argv: list[str]) -> bool:
