@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from safetok.domain.campaign import Campaign
     from safetok.domain.kinds import KindRule
     from safetok.domain.notices import Notice
-    from safetok.knowledge.facts import AgencyGuide, Bits, Holiday, KnownDriver, Step, System
+    from safetok.knowledge.facts import Bits, KnownDriver, System
+    from safetok.knowledge.guides import AgencyGuide, Holiday, Step
 
 FOLDER = Path(__file__).parent
 
@@ -72,7 +73,7 @@ def agency_steps(name: str) -> tuple[Step, ...]:
 
 @cache
 def _guides(code: Language) -> dict[str, AgencyGuide]:
-    from safetok.knowledge.facts import AgencyGuide, FormColumn, Step
+    from safetok.knowledge.guides import AgencyGuide, FormColumn, Step
 
     return {
         row["name"]: AgencyGuide(
@@ -216,7 +217,7 @@ def holidays() -> dict[date, Holiday]:
 def _holidays(code: Language) -> dict[date, Holiday]:
     from datetime import date, timedelta
 
-    from safetok.knowledge.facts import Holiday
+    from safetok.knowledge.guides import Holiday
 
     table = _table("holidays")
     tet, found = table["tet"], {}

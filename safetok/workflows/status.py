@@ -145,7 +145,6 @@ def told(context: Context, reading: Reading, problems: list[SafetokError]) -> St
     """What the store and a reading say together."""
     from safetok.store.inventory import Inventory
     from safetok.store.journal import Journal
-    from safetok.workflows.adopt import appeared
 
     inventory = Inventory(context.database)
     unfinished = tuple(Journal(context.database).unfinished())
@@ -154,12 +153,22 @@ def told(context: Context, reading: Reading, problems: list[SafetokError]) -> St
         reading=reading,
         tokens=token_views.views(context, reading),
         registrations=registrations(context),
-        appeared=appeared(context),
+        appeared=_appeared(context),
         unfinished=unfinished,
         names={r.old_serial: inventory.parse(r.old_certificate).subject_name for r in unfinished if r.old_certificate},
         problems=tuple(problems),
     )
     return replace(found, due=due(found))
+
+
+def _appeared(context: Context) -> tuple[Appeared, ...]:
+    from safetok.store.appearances import Appearances
+
+    if not Appearances(context.database).waiting():
+        return ()
+    from safetok.workflows.adopt import appeared
+
+    return appeared(context)
 
 
 def registrations(context: Context) -> tuple[RegistrationView, ...]:

@@ -1,0 +1,45 @@
+"""The shapes of what knowledge states beyond domain's own: an agency's steps and forms, holidays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step a person takes at an agency, and where it was read."""
+
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormColumn:
+    """One column of the row a declaration wants for each certificate; `maximum` counts characters, 0 where none is stated."""
+
+    column: str
+    meaning: str = ""
+    maximum: int = 0
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgencyGuide:
+    """What a person does at one agency, in the language in force."""
+
+    name: str
+    steps: tuple[Step, ...]
+    parts: tuple[str, ...] = ()  # services that are updated one by one
+    needs: tuple[str, ...] = ()
+    effective: str = ""
+    form: tuple[FormColumn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holiday:
+    """One day off. Not `certain`: a day that may be off, by a decision made each year."""
+
+    day: date
+    name: str
+    certain: bool = True

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from test_campaign import certificate
+from test_kinds import info
+
+from safetok.domain.agencies import Registration, RegistrationState, standing
+from safetok.domain.campaign import CampaignAnswer, CampaignVerdict
+from safetok.domain.offers import PublicOffer
+from safetok.domain.renewal import Hold, Renewal, State
+from safetok.domain.revocation import Revocation, RevocationAnswer
+from safetok.domain.tokens import KeyPresence, Kind, PinState, Reading
+from safetok.domain.validity import days_left, validity
+from safetok.errors import ExitStatus
+from safetok.knowledge import load
+from safetok.locale import set_language
+from safetok.workflows.certs import CertificateView
+from safetok.workflows.due import due
+from safetok.workflows.status import RegistrationView, Status, next_step
+from safetok.workflows.tokens import TokenView
+
+NOW = datetime(2026, 11, 23, 9, 5, tzinfo=UTC)
+TOKEN = "54071505112727"
+
+
+@pytest.fixture(autouse=True)
+def vietnamese() -> Iterator[None]:
+    set_language("vi")
+    yield
+    set_language(None)
+
+
+def view(
+    answer: CampaignAnswer = CampaignAnswer.NO, *, until: date = date(2026, 12, 13), **more: Any
+) -> CertificateView:
+    cert = certificate(until=until)
+    known = {
+        "certificate": cert,
+        "token": TOKEN,
+        "current": True,
+        "state": validity(cert, NOW, more.get("revocation")),
+        "days_left": days_left(cert, NOW),
+        "key": KeyPresence.PRESENT,
+        "key_by_id_only": False,
+        "authority": load.authorities()["safe-ca"],
+        "campaign": CampaignVerdict(answer=answer, reasons=()),
+        "contract_end": None,
+        "revocation": None,
+        "offer": None,
+        "offer_checked_at": None,
+    }
+    return CertificateView(**{**known, **more})
+
+
+def status(
+    *views: CertificateView,
+    registrations: tuple[RegistrationView, ...] = (),
+    unfinished: tuple[Renewal, ...] = (),
+    pin: PinState = PinState.OK,
+) -> Status:
+    token = TokenView(
+        info=dataclasses.replace(info(), pin_state=pin),
+        kind=Kind.UNKNOWN,
+        kind_reason="",
+        note="",
+        tries=0,
+        certificates=views,
+        unreadable=0,
+    )
+    found = Status(
+        now=NOW,
+        reading=Reading(tokens=()),
+        tokens=(token,) if views else (),
+        registrations=registrations,
+        appeared=(),
+        unfinished=unfinished,
+        names={},
+        problems=(),
+    )
+    return dataclasses.replace(found, due=due(found))
+
+
+def registration(agency: str, state: RegistrationState, *, hours_ago: float | None = None) -> RegistrationView:
+    updated = NOW - timedelta(hours=hours_ago) if hours_ago is not None else None
+    row = Registration(
+        agency=agency,
+        mst="0106324653",
+        certificate="54010108BB",
+        certificate_sha256="b",
+        state=state,
+        opened_at=NOW,
+        updated_at=updated,
+        until=updated + timedelta(hours=24) if updated else None,
+    )
+    return RegistrationView(registration=row, title=agency.upper(), name="A", standing=standing(row, NOW))
+
+
+@pytest.mark.parametrize(
+    ("one", "code"),
+    [
+        (view(until=date(2027, 12, 31)), None),
+        (view(), "expiring"),
+        (view(until=date(2026, 11, 22)), "expired"),
+        (view(CampaignAnswer.YES, contract_end=date(2027, 12, 31)), "owed"),
+        (view(CampaignAnswer.YES, until=date(2027, 6, 1), contract_end=date(2027, 12, 31)), "owed"),
+        (view(CampaignAnswer.UNKNOWN), "contract_end_unknown"),
+        (view(CampaignAnswer.UNKNOWN, until=date(2027, 12, 31)), None),
+        (view(CampaignAnswer.OVER, contract_end=date(2026, 10, 1)), "contract_over"),
+        (view(CampaignAnswer.DONE, until=date(2027, 12, 31)), None),
+        (view(offer=PublicOffer(exists=True), offer_checked_at=NOW, until=date(2027, 12, 31)), "offer"),
+        (view(CampaignAnswer.YES, offer=PublicOffer(exists=False), offer_checked_at=NOW), "expiring"),
+        (view(current=False), None),
+    ],
+)
+def test_what_is_due_for_a_certificate(one: CertificateView, code: str | None) -> None:
+    """A certificate has at most one thing to do, and none while it is in order or old."""
+    assert [found.code for found in status(one).due] == ([code] if code else [])
+
+
+def test_an_endpoint_that_was_not_asked_is_to_be_asked() -> None:
+    """Where the CA can be asked for an offer and was not, that comes before reading contracts."""
+    authority = dataclasses.replace(
+        load.authorities()["safe-ca"], url="https://ca.example/cmp", offers_url="https://ca.example"
+    )
+    (one,) = status(view(CampaignAnswer.UNKNOWN, authority=authority)).due
+    assert (one.code, one.command) == ("ask_the_ca", "safetok renew")
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [(RevocationAnswer.REVOKED, "certificate_revoked"), (RevocationAnswer.SUSPENDED, "certificate_suspended")],
+)
+def test_a_revoked_certificate_is_not_topped_up(answer: RevocationAnswer, code: str) -> None:
+    """An offer for a revoked or suspended certificate is not spoken of; --check ends with 13."""
+    known = Revocation(answer=answer, checked_at=NOW, since=NOW)
+    (one,) = status(view(revocation=known, offer=PublicOffer(exists=True), offer_checked_at=NOW)).due
+    assert (one.code, one.exit_status, one.error().exit_status) == (code, ExitStatus.REVOKED, ExitStatus.REVOKED)
+    assert "renew" not in one.command
+
+
+@pytest.mark.parametrize(("pin", "code"), [(PinState.LOCKED, "pin_locked"), (PinState.FINAL_TRY, "pin_final_try")])
+def test_a_pin_in_danger_is_told(pin: PinState, code: str) -> None:
+    """A locked PIN, or one wrong try from it, is due with 6; a locked one says how to unlock, with the Token ID."""
+    (one,) = status(view(until=date(2027, 12, 31)), pin=pin).due
+    assert (one.code, one.exit_status) == (code, ExitStatus.PIN_LOCKED)
+    assert TOKEN in one.text
+    if code == "pin_locked":
+        assert "kinhdoanh@safecert.com.vn" in one.text
+
+
+@pytest.mark.parametrize("pin", [PinState.OK, PinState.COUNT_LOW, PinState.TO_BE_CHANGED, PinState.NOT_SET])
+def test_a_pin_not_in_danger_is_not_due(pin: PinState) -> None:
+    """One earlier wrong try is shown, not raised as something to do."""
+    assert status(view(until=date(2027, 12, 31)), pin=pin).due == ()
+
+
+def test_timers_run_become_due_and_never_accept_themselves() -> None:
+    """Before 24 hours nothing is due; at 24 hours a person is to check; nothing is accepted by time alone."""
+    running = registration("vnaccs", RegistrationState.UPDATED, hours_ago=23.99)
+    over = registration("v5", RegistrationState.UPDATED, hours_ago=24)
+    assert status(registrations=(running,)).due == ()
+    found = status(registrations=(running, over))
+    (one,) = found.due
+    assert (one.code, one.exit_status) == ("due_check", ExitStatus.DUE)
+    assert "accepted v5" in one.command
+    assert [view.registration.agency for view in found.timers] == ["vnaccs"]
+
+
+def test_open_agencies_are_one_thing_to_do_for_each_certificate() -> None:
+    """Seven open agencies are one reminder with their number; a rejection stands by itself; both are 15."""
+    rows = tuple(registration(name, RegistrationState.OPEN) for name in ("tvan", "etax"))
+    found = status(registrations=(*rows, registration("ivan", RegistrationState.REJECTED)))
+    assert [(one.code, one.exit_status) for one in found.due] == [
+        ("rejected", ExitStatus.REGISTRATIONS_OPEN),
+        ("registrations_open", ExitStatus.REGISTRATIONS_OPEN),
+    ]
+    assert "2 cơ quan" in found.due[1].text
+
+
+def test_accepted_and_unused_ask_for_nothing() -> None:
+    """What is settled is not brought up again."""
+    rows = (registration("tvan", RegistrationState.ACCEPTED), registration("etax", RegistrationState.UNUSED))
+    assert status(registrations=rows).due == ()
+
+
+def renewal(**more: Any) -> Renewal:
+    known = {
+        "id": "r1",
+        "token_serial": TOKEN,
+        "authority": "safe-ca",
+        "state": State.REQUESTED,
+        "created_at": NOW,
+        "updated_at": NOW,
+        "old_certificate": b"",
+        "old_serial": "54010108AA",
+    }
+    return Renewal(**{**known, **more})
+
+
+def test_an_unfinished_renewal_comes_first_and_alone() -> None:
+    """A certificate whose renewal is under way is not offered a second one."""
+    found = status(view(CampaignAnswer.YES, contract_end=date(2027, 12, 31)), unfinished=(renewal(),))
+    assert [(one.code, one.command) for one in found.due] == [("renewal_unfinished", "safetok renew --resume")]
+
+
+@pytest.mark.parametrize(("minutes", "count"), [(-1, 1), (0, 1), (1, 0)])
+def test_a_renewal_the_ca_postponed_is_due_at_its_time(minutes: int, count: int) -> None:
+    """Until the moment the CA named, there is nothing to do about it."""
+    after = NOW + timedelta(minutes=minutes)
+    found = status(unfinished=(renewal(state=State.PENDING, hold=Hold.PENDING, check_after=after),))
+    assert len(found.due) == count
+
+
+def test_the_next_step_is_the_most_pressing_one() -> None:
+    """`safetok` alone speaks of the first thing due and counts the others."""
+    rows = (registration("tvan", RegistrationState.OPEN),)
+    step = next_step(status(view(CampaignAnswer.YES, contract_end=date(2027, 12, 31)), registrations=rows))
+    assert (step.state, step.command, step.more) == ("owed", "safetok renew", 1)
+
+
+def test_the_next_step_of_a_running_timer_is_to_wait() -> None:
+    """With nothing due and a timer running, it says until when."""
+    step = next_step(
+        status(
+            view(until=date(2027, 12, 31)), registrations=(registration("v5", RegistrationState.UPDATED, hours_ago=1),)
+        )
+    )
+    assert (step.state, step.command) == ("waiting", "safetok agencies remind")
+    assert "15:05 T3 24/11/2026" in step.text
+
+
+def test_nothing_due_says_how_long() -> None:
+    """In order, it says so with the days left."""
+    step = next_step(status(view(until=date(2027, 12, 31))))
+    assert step.state == "nothing_due"
+    assert "403" in step.text
