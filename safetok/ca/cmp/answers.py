@@ -129,12 +129,12 @@ def _check_belongs(
         raise NoAnswer(_("The CA answered in a version of the protocol that safetok does not know."), code="pvno")
     if not message.protected:
         raise NoAnswer(_unsigned(message), code="unprotected")
-    if not any(verify_message(message.raw, key) for key in endpoint.admits(message.extra, old, at)):
-        raise NoAnswer(_("The answer is not signed by the CA, nor by anyone it has appointed."), code="protection")
     if header.transaction_id != transaction_id or not transaction_id:
         raise NoAnswer(_("The answer belongs to another transaction."), code="transaction_id")
     if header.recip_nonce not in nonces or not header.recip_nonce:
         raise NoAnswer(_("The answer does not repeat what was sent with the question."), code="recip_nonce")
+    if not any(verify_message(message.raw, key) for key in endpoint.admits(message.extra, old, at)):
+        raise NoAnswer(_("The answer is not signed by the CA, nor by anyone it has appointed."), code="protection")
 
 
 def _unsigned(message: Message) -> str:

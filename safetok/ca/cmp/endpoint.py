@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -79,14 +80,18 @@ def endpoint_of(authority: Authority, issuers: tuple[Certificate, ...], signer: 
 def _readable(extra: Sequence[bytes]) -> list[x509.Certificate]:
     """Those of extraCerts that can be read, with a key that can be used; the others are nobody's business here."""
     found = []
-    for der in extra:
-        try:
-            certificate = x509.load_der_x509_certificate(der)
-            certificate.public_key()
-            certificate.extensions  # noqa: B018  (parsed here once, so that nothing below can fail on it)
-        except (ValueError, TypeError, UnsupportedAlgorithm, x509.UnsupportedGeneralNameType, x509.DuplicateExtension):
-            continue
-        found.append(certificate)
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # what `cryptography` finds odd in a stranger's certificate is nothing for a user
+        for der in extra:
+            try:
+                certificate = x509.load_der_x509_certificate(der)
+                certificate.public_key()
+                certificate.extensions  # noqa: B018  (parsed here once, so that nothing below can fail on it)
+            except Exception:  # noqa: BLE001, S112  (hostile bytes bring many kinds of error, all mean "not readable")
+                continue
+            found.append(certificate)
     return found
 
 
