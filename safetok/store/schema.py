@@ -50,7 +50,7 @@ _FIRST = (
         superseded INTEGER NOT NULL DEFAULT 0, UNIQUE (certificate_sha256, agency))""",
     "CREATE INDEX registrations_serial ON registrations (certificate)",
     "CREATE INDEX registrations_mst ON registrations (mst)",
-    "CREATE INDEX registrations_to_do ON registrations (state) WHERE superseded = 0 AND state IN ('open', 'updated', 'rejected')",
+    "CREATE INDEX registrations_current ON registrations (number) WHERE superseded = 0",
     """CREATE TABLE registration_events (
         number INTEGER PRIMARY KEY, registration INTEGER NOT NULL REFERENCES registrations (number), at TEXT NOT NULL,
         what TEXT NOT NULL, before TEXT NOT NULL, undone INTEGER NOT NULL DEFAULT 0)""",

@@ -87,7 +87,8 @@ def _read(path: Path) -> Table | None:
         return None
     except OSError as error:
         raise UsageError(
-            _("The file {file} cannot be read: {why}.").format(file=path, why=_(error.strerror or str(error))), code="bad_settings"
+            _("The file {file} cannot be read: {why}.").format(file=path, why=_(error.strerror or str(error))),
+            code="bad_settings",
         ) from error
     import tomllib
 
