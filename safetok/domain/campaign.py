@@ -111,7 +111,10 @@ def judge(
         if holds
     )
     conditions = [ours, _issued(campaign, issued), after]
-    return _verdict(answer, campaign, [*conditions, more] if more else conditions)
+    if more is None:
+        return _verdict(answer, campaign, conditions)
+    decisive = answer in {CampaignAnswer.DONE, CampaignAnswer.OVER}
+    return _verdict(answer, campaign, [more, *conditions] if decisive else [*conditions, more])
 
 
 def _later(certificate: Certificate, others: tuple[Certificate, ...], owed_until: date | None) -> Certificate | None:
@@ -123,7 +126,7 @@ def _later(certificate: Certificate, others: tuple[Certificate, ...], owed_until
 
 
 def _verdict(answer: CampaignAnswer, campaign: Campaign, conditions: list[Condition]) -> CampaignVerdict:
-    """A verdict; where a condition of the notice fails, that sentence comes first."""
+    """A verdict; where a condition of the notice fails, that sentence comes first, as does what makes it done or over."""
     if answer is CampaignAnswer.NO:
         conditions = sorted(conditions, key=lambda condition: condition.holds is not False)
     return CampaignVerdict(

@@ -75,6 +75,8 @@ def due(status: Status) -> tuple[Due, ...]:
     arrived = {one.new.sha256 for one in status.appeared}
     found += [_appeared(one) for one in status.appeared]
     for token in status.tokens:
+        if token.info.readable_only:  # it cannot be chosen by a serial, so there is no command to name
+            continue
         for view in token.certificates:
             if view.current and (token.info.serial, view.certificate.serial) not in unfinished:
                 found += _certificate(view, several=several, arrived=view.certificate.sha256 in arrived)

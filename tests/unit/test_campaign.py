@@ -126,7 +126,7 @@ def test_over_names_the_contract_end_even_beyond_the_ca(campaign: Campaign) -> N
     """The day that an ended contract is said to have ended is its own, never the CA's."""
     found = verdict(campaign, certificate(), date(2030, 6, 30), today=date(2030, 7, 1))
     assert found.answer is CampaignAnswer.OVER
-    assert "30/06/2030" in found.reasons[-1]
+    assert "30/06/2030" in found.reasons[0]
 
 
 def test_unknown_without_a_contract_end(campaign: Campaign) -> None:
@@ -159,7 +159,7 @@ def test_the_top_up_is_done_and_so_is_what_it_replaced(campaign: Campaign) -> No
     assert verdict(campaign, new, None, others=(old,)).answer is CampaignAnswer.DONE
     replaced = verdict(campaign, old, None, others=(new,))
     assert replaced.answer is CampaignAnswer.DONE
-    assert "54010108BB" in replaced.reasons[-1]
+    assert "54010108BB" in replaced.reasons[0]
 
 
 def test_a_later_certificate_that_falls_short_settles_nothing(campaign: Campaign) -> None:
