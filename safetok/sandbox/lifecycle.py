@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from safetok.domain.times import parse_rfc3339, rfc3339, show_date
 from safetok.errors import TokenHeld, UsageError
 from safetok.locale import _
 from safetok.sandbox import process
@@ -18,6 +19,7 @@ from safetok.sandbox.build import Token, build
 from safetok.sandbox.pki import ROOT
 from safetok.sandbox.places import Places, find, read_json, write_json
 from safetok.sandbox.softhsm import module as softhsm_module
+from safetok.sandbox.stories import owed_end
 from safetok.store.paths import private_folder
 
 
@@ -43,19 +45,36 @@ class Sandbox:
 def up(now: datetime, say: Callable[[str], None], environ: Mapping[str, str] = os.environ) -> Sandbox:
     """The sandbox of this environment, made when there is none, its CA running.
 
-    Raises UsageError: `softhsm_missing`; `folder_in_use` when something else stands where it would live. CaUnreachable
+    Raises UsageError: `softhsm_missing`; `folder_in_use`, `folder_unusable` for where it would live. CaUnreachable
     and DriverFailed when a part of it does not come up.
     """
     places = find(environ)
     module = softhsm_module()
+    if "#" in str(places.folder):
+        raise UsageError(
+            _("SoftHSM cannot work in {folder}: # begins a comment in its configuration.").format(folder=places.folder),
+            code="folder_unusable",
+            hint=_("Set SAFETOK_HOME to another folder."),
+        )
     with _alone(places):
         made = _made(places)
         if made is None:
             _clear(places)
             write_json(places.marker, {"complete": False})
             tokens = build(places, module, now, say)
-            made = {"complete": True, "module": str(module), "tokens": [asdict(token) for token in tokens]}
+            made = {
+                "complete": True,
+                "module": str(module),
+                "until": rfc3339(owed_end(now)),
+                "tokens": [asdict(token) for token in tokens],
+            }
             write_json(places.marker, made)
+        elif (ended := parse_rfc3339(made["until"])) < now:
+            say(
+                _(
+                    "This sandbox is old: its owed certificates ended on {day}. For fresh ones: sandbox down, then up."
+                ).format(day=show_date(ended))
+            )
         process.start(places)
         return Sandbox(
             home=places.home,

@@ -231,3 +231,36 @@ def test_the_shutdown_path_needs_the_secret(box: Sandbox) -> None:
         assert refused.value.code == 403
         refused.value.close()
     assert isinstance(box.ledger(), list)
+
+
+def test_an_old_sandbox_says_so(box: Sandbox) -> None:
+    """Once its owed certificates have ended, `up` still finds it and says how to get a fresh one."""
+    marker = folder_of(box) / "sandbox.json"
+    kept = marker.read_text()
+    marker.write_text(json.dumps({**json.loads(kept), "until": "2026-01-31T16:59:59Z"}))
+    said = box.cli.json("sandbox", "up", "--lang", "en")
+    marker.write_text(kept)
+    assert (said.status, said.data) == (0, box.data)
+    assert "ended on 31/01/2026" in said.err
+
+
+def test_what_cannot_work_is_said_before_anything_is_made(tmp_path: Path) -> None:
+    """No SoftHSM, or a folder that SoftHSM cannot read: usage errors with a hint, and an empty folder after it."""
+    odd = tmp_path / "a#b"
+    odd.mkdir()
+    refused = Cli({"SAFETOK_HOME": str(odd)}).json("sandbox", "up")
+    assert (refused.status, refused.codes) == (2, ["folder_unusable"])
+    refused = Cli({"SAFETOK_HOME": str(tmp_path), "PATH": str(odd)}).json("sandbox", "up")
+    assert (refused.status, refused.codes) == (2, ["softhsm_missing"])
+    assert [path.name for path in tmp_path.rglob("*")] == ["a#b"]
+
+
+def test_two_at_once_do_not_meet(box: Sandbox) -> None:
+    """While one `up` or `down` is at work, another is told so and changes nothing."""
+    import fcntl
+
+    with (folder_of(box) / "lock").open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        refused = box.cli.json("sandbox", "down")
+    assert (refused.status, refused.codes) == (16, ["sandbox_busy"])
+    assert isinstance(box.ledger(), list)
