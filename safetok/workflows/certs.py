@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from safetok.domain.companies import company_of
 from safetok.domain.tokens import KeyPresence, StoredCertificate, TokenReading
 from safetok.domain.validity import Validity, days_left, validity
-from safetok.errors import NoToken, SeveralTokens
+from safetok.errors import NoToken, PersonNeeded, SeveralTokens
 from safetok.locale import _
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def by_serial(context: Context, reading: Reading, serial: str) -> tuple[Certific
 
 
 def the_one(views: tuple[CertificateView, ...]) -> CertificateView:
-    """The only current certificate. Raises SeveralTokens (4) when there are more, NoToken (3) when there is none."""
+    """The only current certificate. Raises SeveralTokens (4) when there are more, PersonNeeded (11) when there is none."""
     found = [view for view in views if view.current]
     if len(found) > 1:
         raise SeveralTokens(
@@ -258,9 +258,9 @@ def the_one(views: tuple[CertificateView, ...]) -> CertificateView:
             },
         )
     if not found:
-        raise NoToken(
+        raise PersonNeeded(
             _("The USB token holds no certificate."),
-            code="no_certificate",
+            code="not_activated",
             hint=_("If it has just come from LCS, not being activated yet is normal: do not type a PIN."),
         )
     return found[0]

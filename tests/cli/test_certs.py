@@ -180,3 +180,10 @@ def test_adoption_is_never_assumed(cli: Cli, make_token: Callable[..., Any], sof
     add_certificate(softhsm, token, issued(rsa_key, serial=NEW, start=later, days_left=400), b"\x02", "new")
     assert cli.json("certs", "adopt").status == 11
     assert cli.json("status").data["registrations"] == []
+
+
+def test_a_token_that_is_not_activated_needs_a_person(cli: Cli, make_token: Callable[..., Any]) -> None:
+    """`certs show` on an empty token ends with 11 and says that this is normal, as `renew` does."""
+    make_token()
+    said = cli.json("certs", "show")
+    assert (said.status, said.codes) == (11, ["not_activated"])
