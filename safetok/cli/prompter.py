@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TextIO
 
-from safetok.cli.text import fitted, is_terminal, visible
+from safetok.cli.text import columns, fitted, is_terminal, visible, wrapped
 from safetok.errors import Interrupted, PersonNeeded, SafetokError
 from safetok.locale import _, language
 from safetok.log import secret
@@ -32,11 +32,11 @@ class TerminalPrompter:
     def say(self, text: str) -> None:
         """Tell something on stderr; not when quiet."""
         if not self._quiet:
-            _write(sys.stderr, f"{visible(text, lines=True)}\n")
+            _write(sys.stderr, f"{_laid_out(text)}\n")
 
     def warn(self, text: str) -> None:
         """Tell something that needs attention, on stderr; also when quiet."""
-        _write(sys.stderr, f"! {visible(text, lines=True)}\n")
+        _write(sys.stderr, f"{_laid_out(f'! {text}')}\n")
 
     def confirm(self, question: str, *, default: bool = False) -> bool:
         """Yes or no: `c`, `có`, `y`, `yes` or `k`, `không`, `n`, `no`; an empty line is `default`, a closed input is no."""
@@ -63,7 +63,7 @@ class TerminalPrompter:
         import getpass
         import warnings
 
-        told = fitted(f"{visible(question.rstrip(), lines=True)} ", sys.stderr)
+        told = fitted(f"{_laid_out(question.rstrip())} ", sys.stderr)
         with warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)
             try:
@@ -109,7 +109,7 @@ class TerminalPrompter:
 
     def _show(self, text: str) -> None:
         """Put a question where it is seen: on stderr, or on the terminal itself when stderr goes elsewhere."""
-        told = visible(text, lines=True)
+        told = _laid_out(text)
         if not is_terminal(sys.stderr):
             with suppress(OSError), open(_TERMINAL, "w", encoding="utf-8") as terminal:  # noqa: PTH123  (a device)
                 terminal.write(told)
@@ -136,6 +136,18 @@ def _choices(default: bool) -> str:
 def _bare(answer: str) -> str:
     letters = unicodedata.normalize("NFD", answer.strip().casefold())
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
+def _laid_out(text: str) -> str:
+    """`text` made safe and, for a person, broken between words; its own line breaks and what follows its last word stay."""
+    told = visible(text, lines=True)
+    if not is_terminal(sys.stderr):
+        return told
+    lines = []
+    for line in told.split("\n"):
+        lead = line[: len(line) - len(line.lstrip(" "))]
+        lines += [lead + part for part in wrapped(line, columns(sys.stderr) - len(lead) - 1)]
+    return "\n".join(lines) + told[len(told.rstrip(" ")) :]
 
 
 def _write(stream: TextIO, text: str) -> None:

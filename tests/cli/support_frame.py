@@ -105,7 +105,7 @@ def ask() -> None:
 
     def work(context: object) -> Outcome[dict[str, object]]:
         prompter = context.prompter  # type: ignore[attr-defined]
-        prompter.say("lời dẫn")
+        prompter.say(" ".join(["lời dẫn"] * 20))
         prompter.warn("cảnh báo")
         answers: dict[str, object] = {
             "ready": prompter.confirm("Đã sẵn sàng?"),

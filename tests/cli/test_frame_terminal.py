@@ -198,3 +198,15 @@ def test_a_terminal_gets_tables_that_fit(start: Start, width: int) -> None:
     assert max(map(len, shown.splitlines())) <= width
     assert r"\x1b[31m\u202e" in "".join(shown.split())
     assert "\x1b" not in shown
+
+
+def test_remarks_are_broken_between_words(start: Start) -> None:
+    """On a terminal a long remark is laid out to its width, no word broken."""
+    terminal = start("trial", "ask", COLUMNS="50")
+    terminal.until("Đã sẵn sàng?")
+    remark = terminal.shown.split("!")[0].splitlines()
+    assert len(remark) > 2
+    assert all(len(line) <= 50 for line in remark)
+    assert {word for line in remark for word in line.split()} == {"lời", "dẫn"}
+    terminal.type("\x03")
+    assert terminal.end() == 130
