@@ -39,17 +39,18 @@ def main(folder: Path, kind: RequestKind, ending: str, server: list[str]) -> Non
         assert peer.stdout is not None
         if not any("ACCEPT" in line for line in peer.stdout):
             raise SystemExit(f"openssl did not start: {peer.wait()}")
+        result: dict[str, Any] = {}
         try:
-            result = transaction(folder, kind, ending)
+            transaction(folder, kind, ending, result)
         except SafetokError as error:
-            result = {"error": type(error).__name__, "code": error.code, "message": error.message}
+            result |= {"error": type(error).__name__, "code": error.code, "message": error.message}
         peer.terminate()
         result["server"] = peer.stdout.read()
-    sys.stdout.write(json.dumps(result))
+    sys.stdout.write(json.dumps(result, default=str))
 
 
-def transaction(folder: Path, kind: RequestKind, ending: str) -> dict[str, Any]:
-    """Request, poll as long as told to, confirm or reject; what was sent, and how each answer read."""
+def transaction(folder: Path, kind: RequestKind, ending: str, result: dict[str, Any]) -> None:
+    """Request, poll as long as told to, confirm or reject; `result` tells what was sent, and how each answer read."""
     old, issuer = parse((folder / "old.der").read_bytes()), parse((folder / "issuer.der").read_bytes())
     old_key = cast("SigningKey", load_pem_private_key((folder / "old.key").read_bytes(), None))
     same = not (folder / "new.key").exists()
@@ -63,9 +64,11 @@ def transaction(folder: Path, kind: RequestKind, ending: str) -> dict[str, Any]:
     wanted = parse_rfc3339("2028-06-30T16:59:59Z")
     opening = build_request(kind, new_spki=new_spki, new_key=new_key, not_after=wanted, **common)
     said: list[dict[str, Any]] = []
-    sent = [opening.der]
+    sent: list[str] = []
+    result |= {"old": old.serial, "said": said, "sent": sent}
 
     def ask(der: bytes, nonces: set[bytes]) -> Answer:
+        sent.append(der.hex())
         raw = send(http, endpoint, der)
         answer = read_answer(
             raw,
@@ -87,9 +90,7 @@ def transaction(folder: Path, kind: RequestKind, ending: str) -> dict[str, Any]:
             cert_req_id=answer.cert_req_id,
             **common,
         )
-        sent.append(der)
         answer = ask(der, {nonce, opening.sender_nonce})
-    result: dict[str, Any] = {"old": old.serial}
     if isinstance(answer, Issued):
         result |= {"certificate": answer.certificate.hex(), "spki": new_spki.hex()}
         if not answer.implicit:
@@ -102,10 +103,8 @@ def transaction(folder: Path, kind: RequestKind, ending: str) -> dict[str, Any]:
                 cert_req_id=answer.cert_req_id,
                 **common,
             )
-            sent.append(der)
             ask(der, {sender_nonce_of(der)})
     http.close()
-    return json.loads(json.dumps({**result, "said": said, "sent": [der.hex() for der in sent]}, default=str))  # type: ignore[no-any-return]
 
 
 if __name__ == "__main__":
