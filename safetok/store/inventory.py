@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -19,6 +20,7 @@ from safetok.store.database import Database, Row
 # A token that shows the same again is not written at every look, so that `status` costs no disk sync.
 SEEN_STEP = timedelta(hours=1)
 
+_INFO = tuple(field.name for field in dataclasses.fields(TokenInfo))
 _CERTIFICATE = tuple(field.name for field in dataclasses.fields(Certificate))
 _PUT_CERTIFICATE = (
     f"INSERT INTO certificates ({', '.join(_CERTIFICATE)}, mst, company, first_seen) "  # noqa: S608
@@ -211,7 +213,7 @@ class Inventory:
             return True
         rows = self._db.rows("SELECT * FROM presences WHERE token_serial = ? AND gone_at IS NULL", (serial,))
         return {tuple(row[name] for name in _PLACE) for row in rows} != {
-            tuple(_place(stored)[name] for name in _PLACE) for stored in _once(reading.certificates)
+            tuple(_place(stored).values()) for stored in _once(reading.certificates)
         }
 
     def _record(self, reading: TokenReading, now: datetime) -> None:
@@ -271,13 +273,13 @@ def _place(stored: StoredCertificate) -> dict[str, object]:
 
 
 def _info_text(info: TokenInfo) -> str:
-    return encoding.dump(dataclasses.asdict(info))
+    return encoding.dump({name: getattr(info, name) for name in _INFO})
 
 
 def _certificate(row: Row) -> Certificate:
     values: dict[str, Any] = {name: row[name] for name in _CERTIFICATE}
     values |= {
-        "uids": encoding.load(row["uids"]),
+        "uids": tuple(json.loads(row["uids"])),
         "not_before": datetime.fromisoformat(row["not_before"]),
         "not_after": datetime.fromisoformat(row["not_after"]),
         "is_ca": bool(row["is_ca"]),

@@ -83,3 +83,19 @@ def test_a_keyring_that_cannot_be_used_is_said_without_the_pin(
         assert refused.value.code == "keyring_unusable"
         assert refused.value.__cause__ is None
         assert "987654" not in repr((refused.value.message, refused.value.hint, refused.value.data))
+
+
+def test_a_back_end_that_asks_on_stdin_is_passed_over(use: Callable[[KeyringBackend], KeyringBackend]) -> None:
+    """A file back end that would prompt in the middle of a script is never used; another one beside it is."""
+    asking = type("EncryptedKeyring", (_Locked,), {"__module__": "keyrings.alt.file"})
+
+    class Chain(_Locked):
+        backends: tuple[KeyringBackend, ...] = ()
+
+    use(asking())
+    with pytest.raises(PersonNeeded):
+        pin_store.get("T1")
+    several = Chain()
+    several.backends = (asking(), _Memory())
+    use(several)
+    assert pin_store.put("T1", "123456")
