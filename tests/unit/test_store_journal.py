@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -228,3 +230,32 @@ def test_no_frequent_question_reads_a_whole_history(db: Database) -> None:
         for step in db.rows(f"EXPLAIN QUERY PLAN {question}"):
             detail = step["detail"]
             assert not detail.startswith("SCAN") or any(name in detail for name in few), f"{detail}: {question}"
+
+
+@pytest.mark.parametrize("lines", [1, 7, 20, 41])
+def test_a_killed_run_leaves_what_it_had_committed(tmp_path: Path, lines: int) -> None:
+    """SIGKILL at any moment: everything a run had reported as kept is there, and a renewal's state is its last event's."""
+    path = tmp_path / "home" / "state.db"
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2])\n"
+        "from pathlib import Path\nfrom support_store import NOW, renewal\nfrom safetok.domain.renewal import State\n"
+        "from safetok.store.database import Database\nfrom safetok.store.journal import Journal\n"
+        "db = Database(Path(sys.argv[1])); journal = Journal(db); n = 0\n"
+        "while True:\n"
+        "    n += 1; at = journal.create(renewal(n)); print(n, at.state, flush=True)\n"
+        "    for step in (State.REQUESTED, State.ISSUED, (State.VERIFIED, State.WRITTEN)):\n"
+        "        at = journal.advance(at, step, now=NOW, answer=b'a' * 5000); print(n, at.state, flush=True)\n"
+    )
+    command = [sys.executable, "-c", code, str(path), str(Path(__file__).parents[1])]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        told = [running.stdout.readline().split() for _line in range(lines)]
+        running.kill()
+    with Database(path) as db:
+        journal = Journal(db)
+        kept = {one.id: one for one in journal.all()}
+        order = list(State)
+        for number, state in told:
+            assert order.index(kept[f"r{number}"].state) >= order.index(State(state))
+        for one in kept.values():
+            assert journal.events(one.id)[-1].state is one.state
