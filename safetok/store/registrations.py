@@ -194,12 +194,12 @@ class Registrations:
 
 def put_registrations(db: Database, registrations: Iterable[Registration], *, replaces: str | None = None) -> None:
     """Insert rows that are not there yet, in the caller's transaction; those of the certificate replaced step back."""
+    opened = set()
     for registration in registrations:
         db.run(_PUT, _encode(registration))
-        if replaces is not None and replaces != registration.certificate_sha256:
-            db.run(
-                "UPDATE registrations SET superseded = 1 WHERE certificate_sha256 = ? AND superseded = 0", (replaces,)
-            )
+        opened.add(registration.certificate_sha256)
+    if replaces is not None and opened - {replaces}:
+        db.run("UPDATE registrations SET superseded = 1 WHERE certificate_sha256 = ? AND superseded = 0", (replaces,))
 
 
 def _encode(registration: Registration) -> Mapping[str, object]:
