@@ -276,7 +276,7 @@ def serving(folder: Path, *names: str) -> Iterator[str]:
     write_register(places.ca, tuple(entry(name) for name in names))
     write_json(places.ca / "ca.json", {"port": 0, "secret": "0" * 64, "confirm_wait": 3600, "answer_after": 0})
     with Server(Authority(places)) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="sandbox CA")
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_address[1]}"

@@ -78,11 +78,11 @@ def show(sandbox: Sandbox) -> None:
         [
             Column(_("Story")),
             Column("Token ID"),
-            Column(_("Label")),
+            Column(_("Kind")),
             Column("PIN"),
-            Column(_("Contract end")),
+            Column(_("Contract until")),
         ],
-        [[t.story, t.serial, t.label, t.pin, _day(t.contract_end)] for t in sandbox.tokens],
+        [[t.story, t.serial, t.kind, t.pin, _day(t.contract_end)] for t in sandbox.tokens],
     )
     out.line()
     out.line(_("The practice CA answers at {url}. To work with these tokens in this shell:").format(url=sandbox.ca_url))

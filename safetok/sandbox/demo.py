@@ -128,10 +128,12 @@ def play(
         whole = True
         return Played(steps=tuple(stage.steps), issued=issued)
     finally:
-        if not whole:
-            stage._run("sandbox", "down")
-        if not (whole and keep):
-            shutil.rmtree(folder, ignore_errors=True)
+        try:
+            if not whole:
+                stage._run("sandbox", "down")
+        finally:
+            if not (whole and keep):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _scenes(stage: Stage) -> tuple[dict[str, Any], ...]:

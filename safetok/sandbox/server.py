@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,6 +32,7 @@ from safetok.sandbox.places import Places, read_json
 from safetok.sandbox.status import StatusService
 
 HOST = "127.0.0.1"
+FOLDER_SECONDS = 2.0  # between two looks at the folder
 LARGEST = 1 << 20  # bytes of a request
 CMP = "application/pkixcmp"
 CMP_PATH = "/.well-known/cmp"
@@ -53,7 +55,12 @@ class Authority:
         self.cmp = CmpService(self.pki, self.books, policy)
         self.offers = OfferService(self.pki, self.books, self.clock())
         self.status = StatusService(self.pki, self.books)
+        self._facts = places.ca / "ca.json"
         self.root_bundle = (places.ca / f"{pki_module.ROOT}.p7b").read_bytes()
+
+    def stands(self) -> bool:
+        """Whether the folder is still there."""
+        return self._facts.exists()
 
     def get(self, path: str) -> Reply:
         """What a GET answers; it changes nothing."""
@@ -112,7 +119,16 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, authority: Authority) -> None:
         self.authority = authority
+        self._look_again = 0.0
         super().__init__((HOST, authority.port), Handler)
+
+    def service_actions(self) -> None:
+        """End when the folder was removed by hand: without its books this CA is nobody's."""
+        now = time.monotonic()
+        if now >= self._look_again:
+            self._look_again = now + FOLDER_SECONDS
+            if not self.authority.stands():
+                threading.Thread(target=self.shutdown).start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that broke concerns nobody else; what we did wrong ourselves goes to the log."""

@@ -30,6 +30,15 @@ def box() -> Iterator[Sandbox]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A home of its own, for a sandbox that a test takes down or breaks."""
+    made = Path(tempfile.mkdtemp(prefix="safetok-own-", dir="/dev/shm"))
+    yield made
+    Cli({"SAFETOK_HOME": str(made)})("sandbox", "down")
+    shutil.rmtree(made, ignore_errors=True)
+
+
 def folder_of(box: Sandbox) -> Path:
     return Path(box.data["home"]).parent
 
@@ -153,9 +162,8 @@ def test_openssl_reads_the_ocsp_answers(
     assert said in done.stdout
 
 
-def test_the_ca_comes_back_as_it_was_after_it_was_killed() -> None:
+def test_the_ca_comes_back_as_it_was_after_it_was_killed(folder: Path) -> None:
     """Killed without warning: `up` starts it on the same port, and the ledger is what it was."""
-    folder = Path(tempfile.mkdtemp(prefix="safetok-kill-", dir="/dev/shm"))
     box = start_sandbox(folder)
     assert box.renew("ec-owed").status == 0
     before = box.ledger()
@@ -166,12 +174,10 @@ def test_the_ca_comes_back_as_it_was_after_it_was_killed() -> None:
     assert box.ledger() == before
     assert box.cli("sandbox", "down").status == 0
     assert not folder_of(box).exists()
-    shutil.rmtree(folder)
 
 
-def test_down_takes_away_what_up_made_and_nothing_else() -> None:
+def test_down_takes_away_what_up_made_and_nothing_else(folder: Path) -> None:
     """The CA ends, the folder goes, a stranger's file beside it stays; a second `down` has nothing to do."""
-    folder = Path(tempfile.mkdtemp(prefix="safetok-down-", dir="/dev/shm"))
     box = start_sandbox(folder)
     (folder / "mine.txt").write_text("mine")
     (folder_of(box) / "notes.txt").write_text("mine too")
@@ -188,12 +194,10 @@ def test_down_takes_away_what_up_made_and_nothing_else() -> None:
     refused = Cli({"SAFETOK_HOME": str(folder)}).json("sandbox", "up")
     assert (refused.status, refused.codes) == (2, ["folder_in_use"])
     assert (folder / "sandbox" / "notes.txt").exists()
-    shutil.rmtree(folder)
 
 
-def test_down_never_signals_a_process_it_did_not_start() -> None:
+def test_down_never_signals_a_process_it_did_not_start(folder: Path) -> None:
     """Another program that has the CA's number by now is left alone."""
-    folder = Path(tempfile.mkdtemp(prefix="safetok-pid-", dir="/dev/shm"))
     box = start_sandbox(folder)
     kept = folder_of(box) / "ca" / "pid.json"
     ours = json.loads(kept.read_text())
@@ -203,12 +207,10 @@ def test_down_never_signals_a_process_it_did_not_start() -> None:
         assert box.cli("sandbox", "down").status == 0
         assert stranger.poll() is None
         stranger.communicate()
-    shutil.rmtree(folder)
 
 
-def test_an_up_that_was_cut_short_is_made_again_whole() -> None:
+def test_an_up_that_was_cut_short_is_made_again_whole(folder: Path) -> None:
     """What a killed `up` left behind is recognised as half and replaced."""
-    folder = Path(tempfile.mkdtemp(prefix="safetok-half-", dir="/dev/shm"))
     half = folder / "sandbox" / "ca"
     half.mkdir(parents=True)
     (folder / "sandbox" / "sandbox.json").write_text('{"complete": false}')
@@ -217,7 +219,6 @@ def test_an_up_that_was_cut_short_is_made_again_whole() -> None:
     assert len(box.data["tokens"]) == 13
     assert box.ledger() == []
     assert box.cli("sandbox", "down").status == 0
-    shutil.rmtree(folder)
 
 
 def test_the_shutdown_path_needs_the_secret(box: Sandbox) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -86,3 +87,15 @@ def test_requests_are_bounded(connection: http.client.HTTPConnection) -> None:
     connection.putrequest("POST", "/ocsp")
     connection.endheaders()
     assert connection.getresponse().status == 411
+
+
+def test_a_ca_whose_folder_is_removed_by_hand_ends(tmp_path: Path) -> None:
+    """Nothing keeps running for a folder that is gone."""
+    with serving(tmp_path, "v1-owed") as url:
+        (tmp_path / "ca" / "ca.json").unlink()
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+        for thread in threading.enumerate():
+            if thread.name == "sandbox CA":
+                thread.join(timeout=10)
+                assert not thread.is_alive()
+        connection.close()
