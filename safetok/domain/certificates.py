@@ -79,7 +79,8 @@ def parse(der: bytes) -> Certificate:
             # X.520 says 64 bytes for a name; Vietnamese companies' are often longer, and CAs issue them.
             warnings.simplefilter("ignore", UserWarning)
             subject, issuer = cert.subject, cert.issuer
-        subject_text, issuer_text = subject.rfc4514_string(), issuer.rfc4514_string()
+        names = {NameOID.EMAIL_ADDRESS: "emailAddress"}  # RFC 4514 has no short name for it, and people know this one
+        subject_text, issuer_text = subject.rfc4514_string(names), issuer.rfc4514_string(names)
         not_before, not_after = cert.not_valid_before_utc, cert.not_valid_after_utc
         serial = format(cert.serial_number, "X")
         uids = tuple(str(a.value) for a in subject.get_attributes_for_oid(NameOID.USER_ID))

@@ -260,7 +260,7 @@ def _adoption(context: Context, chosen: Chosen, request: RenewRequest) -> RenewR
     if found is None:
         return None
     certificate = chosen.certificate
-    opened = request.yes and not context.dry_run
+    opened = request.yes and not context.dry_run and found.replaced_token is None  # another token is asked about
     if not opened and not context.dry_run and context.prompter.interactive:
         opened = context.prompter.confirm(
             _(
