@@ -267,14 +267,16 @@ def refused(answer: bytes) -> set[str]:
 
 
 @contextmanager
-def serving(folder: Path, *names: str) -> Iterator[str]:
+def serving(folder: Path, *names: str, answer_after: int = 0) -> Iterator[str]:
     """The whole CA over HTTP on a free port of 127.0.0.1, knowing these stories; its URL."""
     places = Places(folder)
     for made in (places.ca, places.home):
         made.mkdir()
     pki_module.save(pki(), places.ca)
     write_register(places.ca, tuple(entry(name) for name in names))
-    write_json(places.ca / "ca.json", {"port": 0, "secret": "0" * 64, "confirm_wait": 3600, "answer_after": 0})
+    write_json(
+        places.ca / "ca.json", {"port": 0, "secret": "0" * 64, "confirm_wait": 3600, "answer_after": answer_after}
+    )
     with Server(Authority(places)) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="sandbox CA")
         thread.start()

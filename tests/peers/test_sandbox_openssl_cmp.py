@@ -112,3 +112,18 @@ def test_openssl_that_does_not_like_the_certificate_takes_the_update_back(tmp_pa
     )  # fmt: skip
     assert done.returncode != 0
     assert [row["state"] for row in ledger(url)] == ["undone"]
+
+
+def test_openssl_waits_and_polls(tmp_path: Path) -> None:
+    """A CA that answers later: openssl reads waiting and pollRep, asks again when told, and confirms."""
+    with serving(tmp_path, *STORIES, answer_after=1) as slow:
+        done = openssl(tmp_path, slow, "v1-owed", "-cmd", "kur")
+        check(tmp_path, slow, done)
+    assert "received POLLREP" in done.stdout + done.stderr
+
+
+def test_openssl_asks_for_the_ca_certificates(tmp_path: Path, url: str) -> None:
+    """genm for caCerts is answered with a genp that openssl reads."""
+    done = openssl(tmp_path, url, "v1-owed", "-cmd", "genm", "-infotype", "caCerts")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "received GENP" in done.stdout + done.stderr
