@@ -30,7 +30,7 @@ class CertificateView:
 
     certificate: Certificate
     token: str
-    current: bool  # the one of its company to sign with, on this token
+    current: bool  # the one of its holder to sign with, on this token
     state: Validity
     days_left: int
     key: KeyPresence | None
@@ -102,7 +102,7 @@ class Views:
         self._authorities: dict[bytes, Authority | None] = {}
 
     def of_token(self, reading: TokenReading) -> tuple[CertificateView, ...]:
-        """A token's certificates, CA certificates left out: each company's current one first, then older ones."""
+        """A token's certificates, CA certificates left out: each holder's current one first, then older ones."""
         own = [stored for stored in reading.certificates if not stored.certificate.is_ca]
         chosen = current_ones(stored.certificate for stored in own)
         views = [
@@ -140,7 +140,7 @@ class Views:
             key=stored.key if stored else None,
             key_by_id_only=stored.key_by_id_only if stored else False,
             authority=authority,
-            campaign=self._judge(certificate, authority, contract_end, beside),
+            campaign=self._judge(certificate, authority, contract_end, self._same_holder(certificate, token, beside)),
             contract_end=contract_end,
             revocation=revocation,
             offer=offered[0] if offered else None,
@@ -163,45 +163,59 @@ class Views:
         renewal = self._journal.renewed_from(sha256)
         return renewal.contract_end if renewal else None
 
+    def _same_holder(
+        self, certificate: Certificate, token: str, beside: Iterable[Certificate]
+    ) -> tuple[Certificate, ...]:
+        """The holder's other certificates by the same CA that are or were on this token. A company may well have two tokens, each
+        with a certificate that is owed time: what is on the other one settles nothing here.
+        """
+        kept = self._inventory.certificates(token) if token else ()
+        own, authority = holder(certificate), self._authority(certificate)
+        found = {
+            other.sha256: other
+            for other in (*(one.certificate for one in kept), *beside)
+            if other.sha256 != certificate.sha256
+            and not other.is_ca
+            and holder(other) == own
+            and self._authority(other) == authority
+        }
+        return tuple(found.values())
+
     def _judge(
         self,
         certificate: Certificate,
         authority: Authority | None,
         contract_end: date | None,
-        beside: Iterable[Certificate],
+        others: tuple[Certificate, ...],
     ) -> CampaignVerdict:
         from safetok.domain.campaign import judge
         from safetok.domain.times import vietnamese_day
 
         name = authority.name if authority else None
         campaign = next((c for c in self._campaigns if c.authority == name), self._campaigns[0])
-        others: dict[str, Certificate] = {}
-        if name == campaign.authority:
-            company = company_of(certificate)
-            known = [kept.certificate for kept in self._inventory.by_company(company)]
-            others = {
-                other.sha256: other
-                for other in (*known, *(one for one in beside if company_of(one) == company))
-                if other.sha256 != certificate.sha256 and self._authority(other) == authority
-            }
         return judge(
             certificate,
             campaign,
             contract_end=contract_end,
             today=vietnamese_day(self._now),
             authority_name=name,
-            others=others.values(),
+            others=others,
         )
 
 
+def holder(certificate: Certificate) -> tuple[str, str | None]:
+    """Whose it is: the company, and the person where it is a person's certificate in that company."""
+    return company_of(certificate), certificate.personal_id
+
+
 def current_ones(certificates: Iterable[Certificate]) -> set[str]:
-    """The SHA-256 of each company's certificate to sign with."""
+    """The SHA-256 of each holder's certificate to sign with."""
     from safetok.domain.certificates import current
 
-    companies: dict[str, list[Certificate]] = {}
+    holders: dict[tuple[str, str | None], list[Certificate]] = {}
     for certificate in certificates:
-        companies.setdefault(company_of(certificate), []).append(certificate)
-    chosen = (current(group) for group in companies.values())
+        holders.setdefault(holder(certificate), []).append(certificate)
+    chosen = (current(group) for group in holders.values())
     return {one.sha256 for one in chosen if one is not None}
 
 

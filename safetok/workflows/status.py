@@ -137,6 +137,7 @@ def status(context: Context, *, refresh: bool = False) -> Status:
     if refresh:
         from safetok.workflows.refresh import refresh as ask
 
+        context.prompter.say(_("Asking the CAs about offers and revocation…"))
         problems += ask(context)
     return told(context, reading, problems)
 

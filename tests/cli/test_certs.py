@@ -187,3 +187,26 @@ def test_a_token_that_is_not_activated_needs_a_person(cli: Cli, make_token: Call
     make_token()
     said = cli.json("certs", "show")
     assert (said.status, said.codes) == (11, ["not_activated"])
+
+
+def test_a_persons_certificate_is_not_the_companys(cli: Cli, make_token: Callable[..., Any], rsa_key: Any) -> None:
+    """A person's certificate in a company has the company's MST too, and makes the company's own one neither old nor done."""
+    later = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
+    person = ("MST:0106324653", "CCCD:001099000057")
+    make_token(
+        certificates=[issued(rsa_key), issued(rsa_key, name="B", uids=person, serial=NEW, start=later, days_left=400)]
+    )
+    rows = {c["serial"]: c for c in cli.json("certs", "list").data["certificates"]}
+    assert [rows[SERIAL]["current"], rows[f"{NEW:X}"]["current"]] == [True, True]
+    assert rows[SERIAL]["campaign"]["answer"] == "unknown"
+
+
+def test_a_top_up_on_one_token_settles_nothing_on_another(
+    cli: Cli, make_token: Callable[..., Any], rsa_key: Any, other_rsa_key: Any
+) -> None:
+    """A company with two tokens is still owed time on the second when the first was topped up."""
+    later = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
+    make_token("A", certificates=[issued(rsa_key, serial=NEW, start=later, days_left=400)])
+    make_token("B", certificates=[issued(other_rsa_key)])
+    rows = {c["serial"]: c for c in cli.json("certs", "list").data["certificates"]}
+    assert rows[SERIAL]["campaign"]["answer"] == "unknown"
