@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from safetok.cli.text import columns, fitted, is_terminal, visible, wrapped
-from safetok.errors import Interrupted, PersonNeeded, SafetokError
+from safetok.errors import Interrupted, PersonNeeded, SafetokError, UsageError
 from safetok.locale import _, language
 from safetok.log import secret
 
+_GLANCE = 0.25  # seconds
 _YES = {"c", "co", "y", "yes"}
 _TERMINAL = "CONOUT$" if sys.platform == "win32" else "/dev/tty"
 _NO = {"k", "khong", "n", "no"}
@@ -43,7 +44,7 @@ class TerminalPrompter:
         self._need(question)
         choices = _choices(default)
         while True:
-            answer = self._ask(f"{question} {choices} ")
+            answer = self._ask(f"{question} {choices}")
             if answer is None:
                 return False
             word = _bare(answer)
@@ -55,29 +56,30 @@ class TerminalPrompter:
 
     def line(self, question: str) -> str:
         """One line, stripped; empty is the person's way to stop."""
-        return (self._ask(f"{question.rstrip()} ") or "").strip()
+        return (self._ask(question) or "").strip()
 
     def pin(self, question: str) -> str:
         """A PIN, not echoed, exactly as typed. Raises PersonNeeded where the terminal cannot be kept from echoing."""
         self._need(question)
-        import getpass
-        import warnings
-
-        told = fitted(f"{_laid_out(question.rstrip())} ", sys.stderr)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", getpass.GetPassWarning)
-            try:
-                typed = getpass.getpass(told)  # it shows the question only once the echo is off
-            except getpass.GetPassWarning as warning:
-                raise PersonNeeded(
-                    _("This terminal would show the PIN while it is typed. Nothing was sent to the token."),
-                    code="pin_would_show",
-                    hint=_("Use another terminal, or --pin-stdin."),
-                ) from warning
-            except EOFError:
-                return ""
+        if sys.platform == "win32":
+            typed = self._hidden_on_windows(question)
+        else:
+            with _no_echo(sys.stdin.fileno()):  # the question is shown only once the echo is off
+                typed = self._read(question) or ""
+            self._show("\n")
         secret(typed)
+        if any("\ud800" <= letter <= "\udfff" for letter in typed):
+            raise UsageError(
+                _("What this terminal sent for the PIN is not UTF-8. Nothing was sent to the token, no try is spent."),
+                code="pin_unreadable",
+            )
         return typed
+
+    def _hidden_on_windows(self, question: str) -> str:
+        import getpass
+
+        self._show(f"{question.rstrip()} ")
+        return getpass.getpass("")  # msvcrt reads keys without echo: nothing to turn off first
 
     def choose(self, question: str, options: Sequence[str]) -> int:
         """The index of the option chosen. Raises Interrupted when the person stops (an empty line)."""
@@ -86,7 +88,7 @@ class TerminalPrompter:
         self._show("\n".join(lines) + "\n")
         while True:
             answer = (
-                self._ask(_("Number (1 to {count}), Enter alone to stop:").format(count=len(options)) + " ") or ""
+                self._ask(_("Number (1 to {count}), Enter alone to stop:").format(count=len(options))) or ""
             ).strip()
             if not answer:
                 raise Interrupted(_("Stopped: nothing was chosen."))
@@ -100,12 +102,20 @@ class TerminalPrompter:
     def _ask(self, question: str) -> str | None:
         """The line typed, or None when the input ended."""
         self._need(question)
-        self._show(question)
-        raw = sys.stdin.buffer.readline()
-        if not raw:
+        typed = self._read(question)
+        if typed is None:
             self._show("\n")
-            return None
-        return raw.decode("utf-8", "replace").rstrip("\r\n")
+        return typed
+
+    def _read(self, question: str) -> str | None:
+        self._show(f"{question.rstrip()} ")
+        if sys.platform != "win32":
+            import select
+
+            while not select.select([sys.stdin], [], [], _GLANCE)[0]:
+                continue  # a Ctrl-C that came just before the wait is seen here
+        raw = sys.stdin.buffer.readline()
+        return raw.decode("utf-8", "surrogateescape").rstrip("\r\n") if raw else None
 
     def _show(self, text: str) -> None:
         """Put a question where it is seen: on stderr, or on the terminal itself when stderr goes elsewhere."""
@@ -115,6 +125,27 @@ class TerminalPrompter:
                 terminal.write(told)
                 return
         _write(sys.stderr, told)
+
+
+@contextmanager
+def _no_echo(terminal: int) -> Iterator[None]:
+    """Keep a POSIX terminal from showing what is typed, and forget what was typed before."""
+    import termios
+
+    try:
+        before = termios.tcgetattr(terminal)
+        silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+        termios.tcsetattr(terminal, termios.TCSAFLUSH, silent)
+    except termios.error as error:
+        raise PersonNeeded(
+            _("This terminal would show the PIN while it is typed. Nothing was sent to the token."),
+            code="pin_would_show",
+            hint=_("Use another terminal, or --pin-stdin."),
+        ) from error
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
 
 
 def nobody(question: str) -> SafetokError:

@@ -210,3 +210,15 @@ def test_remarks_are_broken_between_words(start: Start) -> None:
     assert {word for line in remark for word in line.split()} == {"lời", "dẫn"}
     terminal.type("\x03")
     assert terminal.end() == 130
+
+
+def test_a_pin_in_another_encoding_is_not_guessed(start: Start) -> None:
+    """Bytes that are no UTF-8 are refused before a try is spent, instead of being sent as something else."""
+    terminal = start("trial", "ask", "--json")
+    terminal.answer("Đã sẵn sàng?", "c")
+    terminal.answer("Mở danh sách?", "c")
+    terminal.answer("Ngày kết thúc:", "")
+    terminal.until("Mã PIN:")
+    os.write(terminal.ours, b"1234\xe9\n")
+    assert terminal.end() == 2
+    assert "pin_unreadable" in terminal.shown
