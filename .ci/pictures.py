@@ -52,7 +52,7 @@ def sandbox_up(folder: Path) -> Sandbox:
         "LANG": "C.UTF-8",
         "TERM": "xterm-256color",
         "COLORTERM": "truecolor",
-        "SAFETOK_HOME": str(folder / "home"),
+        "SAFETOK_HOME": str(folder / "safetok"),
     }
 
     def up(flag: str) -> str:
@@ -95,6 +95,8 @@ def picture(name: str, command: str, shown: str, width: int) -> None:
             console.print(row, no_wrap=True)
     PICTURES.mkdir(exist_ok=True)
     svg = console.export_svg(title="safetok", theme=DIMMED_MONOKAI, code_format=LOOK, unique_id=f"{name}-{width}")
+    # each line is clipped to its own height, which takes the upper marks off Ổ and Ẩ and, on the last one, the foot of g
+    svg = re.sub(r' clip-path="url\(#[\w-]+-(line-\d+|clip-terminal)\)"', "", svg)
     (PICTURES / f"{name}-{width}.svg").write_text(svg, encoding="utf-8")
 
 
@@ -106,24 +108,28 @@ def draw(width: int) -> None:
 
         def show(name: str, command: str, *answers: tuple[str, str]) -> None:
             words = [SAFETOK, *shlex.split(command)[1:]]
-            picture(name, command, terminal(words, sandbox.environ, width, list(answers)), width)
+            shown = terminal(words, sandbox.environ, width, list(answers))
+            picture(name, command, shown.replace(folder, "/home/ke-toan"), width)
 
         try:
+            refresh = [SAFETOK, "status", "--refresh"]
+            subprocess.run(refresh, env=sandbox.environ, check=False, capture_output=True)  # 13: one is revoked
             show("status", "safetok status")
             day = "/".join(reversed(owed["contract_end"].split("-")))
             show(
                 "renew",
                 f"safetok renew --serial {owed['serial']}",
                 (r"\[c/K\]", "c"),
-                (r"PIN[^\n]*: ?$", owed["pin"]),
+                (r"không\s+hiện\):", owed["pin"]),
                 (r"\[c/K\]", "c"),
-                (r"dd/mm/yyyy[^\n]*: ?$", day),
+                (r"để\s+dừng:", day),
             )
-            mst = re.sub(r"\D", "", owed.get("mst", ""))
-            chosen = ["--mst", mst] if mst else ["--serial", owed["serial"]]
             for command in (["done", "etax"], ["done", "vnaccs"], ["accepted", "etax"]):
                 subprocess.run(
-                    [SAFETOK, "agencies", *command, *chosen], env=sandbox.environ, check=True, capture_output=True
+                    [SAFETOK, "agencies", *command, "--serial", owed["serial"]],
+                    env=sandbox.environ,
+                    check=True,
+                    capture_output=True,
                 )
             show("remind", "safetok agencies remind")
         finally:
