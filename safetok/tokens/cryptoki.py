@@ -246,11 +246,28 @@ class Module:
         code = get_list(c.byref(pointer))
         if code != CKR_OK or not pointer:
             raise CryptokiError("C_GetFunctionList", code)
-        self._list = pointer.contents
+        self._begin(pointer.contents)
+
+    def _begin(self, functions: _FunctionList) -> None:
+        self._list = functions
         self._functions: dict[str, Any] = {}
         self.locking = "os"
         self._rooms: dict[int, Any] = {}
         self.initialize()
+
+    @property
+    def address(self) -> int:
+        """Where the function list is: most drivers have one, p11-kit's client makes one for each who asks."""
+        return c.addressof(self._list)
+
+    def at(self, address: int) -> Module:
+        """The module behind the function list at `address`, initialised: this one, or another state of the same driver."""
+        if address == self.address:
+            return self
+        other = Module.__new__(Module)
+        other._library = self._library
+        other._begin(_FunctionList.from_address(address))
+        return other
 
     def call(self, name: str, *arguments: Any) -> int:
         """The CK_RV of one function. Numbers must come as ULONG: ctypes passes a bare int as a C int."""

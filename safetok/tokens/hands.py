@@ -5,6 +5,7 @@ Imported only when a session is opened, so that a look costs nothing of it.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 from typing import Any, Protocol, cast
 
@@ -55,14 +56,28 @@ def name_of(error: Exception) -> str:
     return "".join(f"_{letter}" if letter.isupper() else letter for letter in kind).lstrip("_").upper()
 
 
+def _its_module(library: Any, module: ck.Module) -> ck.Module:
+    """`module` over the function list that python-pkcs11 was given, so that both speak of the same sessions and objects.
+
+    The list's address is the first field of the library object (`HasFuncList`; its three fields are pinned by a test). A
+    build that lays it out otherwise is taken to share the one list, as all drivers but p11-kit's client do.
+    """
+    pointer = ctypes.sizeof(ctypes.c_void_p)
+    head = object.__basicsize__
+    if _pkcs11.lib.__mro__[-2].__basicsize__ != head + 3 * pointer:
+        return module
+    address = ctypes.c_void_p.from_address(id(library) + head).value
+    return module.at(address) if address else module
+
+
 class Hands:
     """A session with one token. Every method answers plain values; failures are CryptokiError, PKCS11Error or Wrong."""
 
     def __init__(self, module: ck.Module, path: str, slot: int, *, read_write: bool) -> None:
-        self._module, self.slot = module, slot
         # The library is initialised already, with locking, which python-pkcs11 cannot do: facts/pkcs11.md; pinned by a test.
         library = cast("Any", _pkcs11.lib)
         self._library = library.__new__(library, path)
+        self._shared, self._module, self.slot = module, _its_module(self._library, module), slot
         place = next((s for s in self._library.get_slots(token_present=True) if s.slot_id == slot), None)
         if place is None:
             raise Wrong("TOKEN_NOT_PRESENT")
@@ -97,6 +112,8 @@ class Hands:
         """Log out and close; answers change nothing (python-pkcs11's close would hide the first error)."""
         self.logout()
         self._module.close_session(self._session.handle)
+        if self._module is not self._shared:
+            self._module.finalize()
 
     def objects(self) -> dict[str, Any]:
         """What this session sees now: private keys only after a login."""
