@@ -73,6 +73,17 @@ class Server(ThreadingHTTPServer):
         pass
 
 
+@pytest.fixture(autouse=True)
+def _localhost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`localhost` is this machine, also on one that has no /etc/hosts to say so."""
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host: str, *rest: Any, **named: Any) -> Any:
+        return resolve("127.0.0.1" if host == "localhost" else host, *rest, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
 @pytest.fixture
 def server() -> Iterator[Server]:
     with Server() as found:
