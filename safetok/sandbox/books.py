@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from safetok.sandbox.places import write_json
+from safetok.sandbox.places import write_json, write_private
 
 Standing = Literal["good", "suspended", "revoked"]
 State = Literal["waiting", "issued", "confirmed", "undone"]
@@ -87,7 +87,7 @@ class Books:
         decoder = msgspec.json.Decoder(Change)
         for line in self._log_lines():
             self._apply(decoder.decode(line))
-        write_json(self.ledger_path, self.ledger())
+        self._write_ledger()
 
     def entry(self, serial: str, now: datetime) -> Entry | None:
         """A certificate by its serial, as it stands at `now`."""
@@ -110,7 +110,7 @@ class Books:
             finally:
                 os.close(descriptor)
             self._apply(change)
-            write_json(self.ledger_path, self.ledger())
+            self._write_ledger()
 
     def undo(self, transaction: Transaction, now: datetime) -> Transaction:
         """Take an update back: the new certificate is revoked, the old one may be renewed again."""
@@ -143,6 +143,9 @@ class Books:
             "state": transaction.state if stands_as_left else entry.standing,
             "transaction": transaction.id,
         }
+
+    def _write_ledger(self) -> None:
+        write_private(self.ledger_path, msgspec.json.encode(self.ledger()) + b"\n")
 
     @property
     def _log(self) -> Path:

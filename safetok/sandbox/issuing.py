@@ -248,7 +248,7 @@ class CmpService:
 
     def _inform(self, received: Received, entry: Entry, now: datetime) -> bytes:
         """A genm for caCerts: the issuing CAs and the root."""
-        if CA_CERTS not in received.general and CA_CERTS not in [info["infoType"].dotted for info in received.content]:
+        if CA_CERTS not in [info["infoType"].dotted for info in received.content]:
             raise Refusal("badRequest", "CA không có thông tin này.")
         ders = [issuer.der for issuer in (*self.pki.issuers.values(), self.pki.root)]
         return self._write(messages.ca_certificates(CA_CERTS, ders), entry, received, now).der

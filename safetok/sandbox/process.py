@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
-import select
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -52,18 +52,23 @@ def start(places: Places) -> None:
             cwd=places.folder,
             start_new_session=True,
         )
+    # kept before it listens: an `up` killed right here is not the last to know of it
+    write_json(places.ca / "pid.json", {"pid": process.pid, "since": running_since(process.pid)})
     assert process.stdout is not None
+    too_long = threading.Timer(START_SECONDS, process.kill)
+    too_long.start()
     with process.stdout as pipe:
-        ready = select.select([pipe], [], [], START_SECONDS)[0] and pipe.readline().strip() == b"ready"
+        ready = pipe.readline().strip() == b"ready"
+    too_long.cancel()
     if not ready:
         process.kill()
         process.wait()
+        (places.ca / "pid.json").unlink()
         raise CaUnreachable(
             _("The CA of the sandbox did not start. What it said is in {log}.").format(log=log),
             code="sandbox_ca_not_started",
             hint=_("Another program may use its port: `safetok sandbox down`, then `safetok sandbox up`."),
         )
-    write_json(places.ca / "pid.json", {"pid": process.pid, "since": running_since(process.pid)})
     process.returncode = 0  # it outlives us: nobody waits for it, and that is no fault to warn of
 
 
@@ -103,7 +108,7 @@ def _gone(places: Places, pid: int) -> bool:
 
 
 def running_since(pid: int) -> str | None:
-    """What tells this process from a later one of its number: its start time where /proc is. None: no such process."""
+    """What tells this process from a later one of its number: its start time, by /proc or ps. None: no such process."""
     proc = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():
         try:
@@ -112,9 +117,7 @@ def running_since(pid: int) -> str | None:
             return None
         return None if fields[0] in {"Z", "X"} else fields[19]  # proc(5): field 3 is the state, field 22 the start
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        told = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    except OSError:
         return None
-    except PermissionError:
-        return None
-    return "running"
+    return told.stdout.strip() or None

@@ -207,7 +207,9 @@ def main() -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
         print("ready", flush=True)  # noqa: T201  (to `up`, over the pipe it reads)
-        os.close(1)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)  # lets go of the pipe, and leaves no number for a socket to take
+        os.close(nowhere)
         server.serve_forever(poll_interval=0.05)
 
 

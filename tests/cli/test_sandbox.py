@@ -265,3 +265,23 @@ def test_two_at_once_do_not_meet(box: Sandbox) -> None:
         refused = box.cli.json("sandbox", "down")
     assert (refused.status, refused.codes) == (16, ["sandbox_busy"])
     assert isinstance(box.ledger(), list)
+
+
+def test_a_port_taken_meanwhile_is_said_and_nothing_hangs(folder: Path) -> None:
+    """The CA cannot come back on its port: 8, with the way out, and no second process is left."""
+    import socket
+
+    box = start_sandbox(folder)
+    pid = pid_of(box)
+    os.kill(pid, signal.SIGKILL)
+    while running_since(pid):
+        pass  # the port is its own until it is gone
+    port = int(box.data["ca_url"].rpartition(":")[2])
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        refused = box.cli.json("sandbox", "up")
+    assert (refused.status, refused.codes) == (8, ["sandbox_ca_not_started"])
+    assert not (folder_of(box) / "ca" / "pid.json").exists()
+    assert box.cli.json("sandbox", "up").data == box.data
