@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from safetok.cli import commands
+from safetok.cli.app import COMMANDS
 from safetok.errors import SEVERAL_AT_ONCE, ExitStatus
 from safetok.store.paths import home
 from safetok.store.setting_values import _AUTHORITY_KEYS
@@ -53,6 +55,19 @@ def test_both_languages_promise_the_same() -> None:
         for table, promises in (("Các lệnh", "Cam kết"), ("Commands", "Promises"))
     )
     assert vietnamese == english
+
+
+@pytest.mark.parametrize("heading", ["Các lệnh", "Commands"])
+def test_readme_names_every_command(heading: str) -> None:
+    """Both tables of commands name every command of the program and everything under it."""
+    named = {word for code in re.findall(r"`([^`]+)`", section(heading)) for word in code.split()}
+    wanted = set(COMMANDS) | {
+        name
+        for group, entry in COMMANDS.items()
+        if entry.group
+        for name in commands.load(group, entry).commands  # type: ignore[attr-defined]
+    }
+    assert wanted - named == set()
 
 
 def test_pictures_of_readme_exist() -> None:
