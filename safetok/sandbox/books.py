@@ -100,15 +100,10 @@ class Books:
         return entry.offer and entry.standing == "good" and entry.serial not in self._renewing
 
     def keep(self, *, entries: tuple[Entry, ...] = (), transactions: tuple[Transaction, ...] = ()) -> None:
-        """Keep these rows for good, then let them count."""
+        """Keep these rows for good, then let them count. Raises OSError, with the books as they were, when the disk is full."""
         change = Change(entries=entries, transactions=transactions)
         with self.lock:
-            descriptor = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            try:
-                os.write(descriptor, msgspec.json.encode(change) + b"\n")
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            _append(self._log, msgspec.json.encode(change) + b"\n")
             self._apply(change)
             self._write_ledger()
 
@@ -172,6 +167,22 @@ class Books:
                 self._renewing[transaction.old_serial] = transaction.id
             elif self._renewing.get(transaction.old_serial) == transaction.id:
                 del self._renewing[transaction.old_serial]
+
+
+def _append(path: Path, line: bytes) -> None:
+    """Add a line whole and synced, or not at all."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        before = os.lseek(descriptor, 0, os.SEEK_END)
+        try:
+            while line:
+                line = line[os.write(descriptor, line) :]
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, before)
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def read_register(folder: Path) -> tuple[Entry, ...]:

@@ -125,7 +125,7 @@ def run(command: Sequence[str], environment: dict[str, str]) -> str:
         words = getattr(error, "stderr", b"") or b""
         raise DriverFailed(
             _("A token of the sandbox could not be made: {tool}: {reason}").format(
-                tool=command[0], reason=words.decode(errors="replace").strip() or type(error).__name__
+                tool=command[0], reason=" ".join(words.decode(errors="replace").split()) or type(error).__name__
             ),
             code="softhsm_failed",
         ) from error

@@ -345,3 +345,21 @@ def test_a_log_cut_in_the_middle_of_a_line_loses_only_what_never_left(ca: Ca) ->
     assert body_of(ca.say(Client("v2-owed").kur())) == "kup"
     ca.restart()
     assert len(ca.books.ledger()["issued"]) == 2
+
+
+def test_a_full_disk_loses_no_earlier_answer_and_promises_nothing(ca: Ca) -> None:
+    """What cannot be kept is not answered; the books stay readable and the certificate stays renewable."""
+    import resource
+
+    opening, answer = renewed(ca, Client("v1-owed"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((ca.folder / "log.jsonl").stat().st_size + 100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="large"):
+            ca.say(Client("v2-owed").kur())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    ca.restart()
+    assert ca.say(opening) == answer
+    assert ca.renewable("v2-owed")
+    assert body_of(ca.say(Client("v2-owed").kur())) == "kup"
