@@ -16,6 +16,7 @@ from pkcs11.exceptions import PKCS11Error
 
 from safetok.tokens import cryptoki as ck
 from safetok.tokens import look
+from safetok.tokens import standard as std
 from safetok.tokens.der import DIGEST_INFO
 
 _HASHED_RSA = {
@@ -157,7 +158,7 @@ class Hands:
         self, key: int, mechanism: Mechanism, parameter: Any, data: bytes, *, asks: bool, pin: bytes | None
     ) -> bytes:
         if asks:
-            pss = ck.PssParameters(*(int(part) for part in parameter)) if parameter else None
+            pss = std.PssParameters(*(int(part) for part in parameter)) if parameter else None
             return self._module.sign(self._session.handle, key, int(mechanism), pss, data, pin)
         return self._signer(key).sign(data, mechanism=mechanism, mechanism_param=parameter)
 
@@ -201,7 +202,7 @@ class Hands:
             templates["private_template"][Attribute.DECRYPT] = DEFAULT
             curve = self._session.create_domain_parameters(KeyType.EC, {Attribute.EC_PARAMS: ec_params}, local=True)
             public, private = curve.generate_keypair(capabilities=sign, **templates)
-        wanted = {ck.CKA_LOCAL: 1, ck.CKA_ALWAYS_SENSITIVE: 1, ck.CKA_NEVER_EXTRACTABLE: 1, ck.CKA_EXTRACTABLE: 0}
+        wanted = {std.CKA_LOCAL: 1, std.CKA_ALWAYS_SENSITIVE: 1, std.CKA_NEVER_EXTRACTABLE: 1, std.CKA_EXTRACTABLE: 0}
         shown = self._module.attributes(self._session.handle, private.handle, wanted)
         if any(shown.get(kind) != bytes((value,)) for kind, value in wanted.items()):
             private.destroy()

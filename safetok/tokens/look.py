@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from safetok.tokens import cryptoki as ck
+from safetok.tokens import standard as std
 from safetok.tokens.der import ec_spki, rsa_spki
 
 TYPE_CHECKING = False  # not typing's: its import costs the worker's start 5 ms
@@ -20,10 +21,10 @@ def _text(field: Any) -> str:
 
 
 def _number(value: int) -> int | None:
-    return None if value in {ck.UNAVAILABLE, UNLIMITED_32} else int(value)
+    return None if value in {std.UNAVAILABLE, UNLIMITED_32} else int(value)
 
 
-def token(info: ck.TokenInfo) -> dict[str, Any]:
+def token(info: std.TokenInfo) -> dict[str, Any]:
     """CK_TOKEN_INFO as plain values."""
     return {
         "serial": _text(info.serial).strip(),
@@ -60,12 +61,12 @@ def objects(module: ck.Module, session: int, *, logged_in: bool = True) -> dict[
     Without a login private keys are mostly hidden: they are searched for only where a certificate's key is not seen yet.
     """
     certificates: list[Any] = []
-    for handle in module.find(session, ck.CKO_CERTIFICATE):
+    for handle in module.find(session, std.CKO_CERTIFICATE):
         try:
-            read = module.attributes(session, handle, (ck.CKA_VALUE, ck.CKA_ID, ck.CKA_LABEL))
+            read = module.attributes(session, handle, (std.CKA_VALUE, std.CKA_ID, std.CKA_LABEL))
         except ck.CryptokiError:
             read = {}
-        certificates.append([read.get(ck.CKA_VALUE) or None, read.get(ck.CKA_ID, b""), _label(read), handle])
+        certificates.append([read.get(std.CKA_VALUE) or None, read.get(std.CKA_ID, b""), _label(read), handle])
     keys = _keys(module, session, private=False)
     if logged_in or not all(
         der and any(key["spki"] and key["spki"] in der for key in keys) for der, *_ in certificates
@@ -75,47 +76,47 @@ def objects(module: ck.Module, session: int, *, logged_in: bool = True) -> dict[
 
 
 def _label(read: dict[int, bytes]) -> str:
-    return read.get(ck.CKA_LABEL, b"").decode("utf-8", "replace").rstrip("\0")
+    return read.get(std.CKA_LABEL, b"").decode("utf-8", "replace").rstrip("\0")
 
 
 def _keys(module: ck.Module, session: int, *, private: bool) -> list[dict[str, Any]]:
     try:
-        handles = module.find(session, ck.CKO_PRIVATE_KEY if private else ck.CKO_PUBLIC_KEY)
+        handles = module.find(session, std.CKO_PRIVATE_KEY if private else std.CKO_PUBLIC_KEY)
     except ck.CryptokiError:
         return []
     return [_key(module, session, handle, private=private) for handle in handles]
 
 
-_USUAL = (ck.CKA_MODULUS, ck.CKA_PUBLIC_EXPONENT, ck.CKA_KEY_TYPE, ck.CKA_ID, ck.CKA_LABEL)
+_USUAL = (std.CKA_MODULUS, std.CKA_PUBLIC_EXPONENT, std.CKA_KEY_TYPE, std.CKA_ID, std.CKA_LABEL)
 
 
 def _key(module: ck.Module, session: int, handle: int, *, private: bool) -> dict[str, Any]:
     """A key object: `private`, `handle`, `id`, `label`, `type` (CKK or None), `spki` or None, `ec_params`, and `asks`
     (CKA_ALWAYS_AUTHENTICATE). Asked as if it were RSA, which most are: one call.
     """
-    read = module.attributes(session, handle, (*_USUAL, ck.CKA_ALWAYS_AUTHENTICATE) if private else _USUAL)
-    kind = int.from_bytes(read[ck.CKA_KEY_TYPE], ck.BYTE_ORDER) if ck.CKA_KEY_TYPE in read else None
+    read = module.attributes(session, handle, (*_USUAL, std.CKA_ALWAYS_AUTHENTICATE) if private else _USUAL)
+    kind = int.from_bytes(read[std.CKA_KEY_TYPE], std.BYTE_ORDER) if std.CKA_KEY_TYPE in read else None
     spki, ec_params = None, b""
-    if kind == ck.CKK_RSA and read.get(ck.CKA_MODULUS):
-        spki = rsa_spki(read[ck.CKA_MODULUS], read.get(ck.CKA_PUBLIC_EXPONENT) or b"\1\0\1")
-    elif kind == ck.CKK_EC:
+    if kind == std.CKK_RSA and read.get(std.CKA_MODULUS):
+        spki = rsa_spki(read[std.CKA_MODULUS], read.get(std.CKA_PUBLIC_EXPONENT) or b"\1\0\1")
+    elif kind == std.CKK_EC:
         more = module.attributes(
-            session, handle, (ck.CKA_EC_PARAMS,) if private else (ck.CKA_EC_PARAMS, ck.CKA_EC_POINT)
+            session, handle, (std.CKA_EC_PARAMS,) if private else (std.CKA_EC_PARAMS, std.CKA_EC_POINT)
         )
-        ec_params = more.get(ck.CKA_EC_PARAMS, b"")
-        if more.get(ck.CKA_EC_POINT):
-            spki = ec_spki(ec_params, more[ck.CKA_EC_POINT])
+        ec_params = more.get(std.CKA_EC_PARAMS, b"")
+        if more.get(std.CKA_EC_POINT):
+            spki = ec_spki(ec_params, more[std.CKA_EC_POINT])
     if private and spki is None:
-        spki = module.attributes(session, handle, (ck.CKA_PUBLIC_KEY_INFO,)).get(ck.CKA_PUBLIC_KEY_INFO) or None
+        spki = module.attributes(session, handle, (std.CKA_PUBLIC_KEY_INFO,)).get(std.CKA_PUBLIC_KEY_INFO) or None
     return {
         "private": private,
         "handle": handle,
-        "id": read.get(ck.CKA_ID, b""),
+        "id": read.get(std.CKA_ID, b""),
         "label": _label(read),
         "type": kind,
         "spki": spki,
         "ec_params": ec_params,
-        "asks": read.get(ck.CKA_ALWAYS_AUTHENTICATE, b"\0")[:1] == b"\1",
+        "asks": read.get(std.CKA_ALWAYS_AUTHENTICATE, b"\0")[:1] == b"\1",
     }
 
 

@@ -37,6 +37,7 @@ class Worker:
     def __init__(self) -> None:
         self._pipe = _WindowsPipe() if WINDOWS else _PosixPipe()
         self.alive = True
+        self.busy = False  # an answer is owed: after an interrupt it would be taken for the next request's
         self.driver = ""
         self._buffer = bytearray()
         self._asked = 0.0
@@ -48,7 +49,7 @@ class Worker:
 
     def ask(self, name: str, *, deadline: float, **arguments: Any) -> None:
         """Send a request without waiting. `deadline`: seconds of silence after which it has failed."""
-        self._asked, self._deadline = time.monotonic(), deadline
+        self._asked, self._deadline, self.busy = time.monotonic(), deadline, True
         try:  # noqa: SIM105  (contextlib is not worth its import here)
             self._pipe.write(frames.encode([name, arguments, int(deadline) + 1]))
         except OSError:
@@ -66,8 +67,10 @@ class Worker:
                     self._asked = time.monotonic()
                     yield value
                 case ["done", value]:
+                    self.busy = False
                     return value
                 case ["error", str(name), str(detail)]:
+                    self.busy = False
                     raise WorkerFailure(name, detail)
                 case _:
                     self.kill()

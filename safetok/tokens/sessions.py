@@ -78,7 +78,9 @@ class Session:
         worker, self._worker = self._worker, _ENDED
         if worker is _ENDED:
             return
-        if worker.alive:
+        if worker.busy:  # interrupted while it had something in hand: it ends that, then everything
+            worker.abandon()
+        elif worker.alive:
             try:
                 worker.call("close", deadline=self._deadlines.sign, careful=True)
             except WorkerFailure:
@@ -309,7 +311,7 @@ class _Ended(Worker):
     """Stands where a closed session's worker was."""
 
     def __init__(self) -> None:
-        self.alive = False
+        self.alive = self.busy = False
 
     def call(self, name: str, *, deadline: float, careful: bool = False, **arguments: Any) -> Any:  # noqa: ARG002
         raise WorkerFailure("SESSION_CLOSED", "the session is over")

@@ -210,7 +210,7 @@ class Tokens:
     def _give_back(self, worker: Worker) -> None:
         if not worker.alive:
             return
-        if self._closed:
+        if self._closed or worker.busy:
             worker.hang_up()
         else:
             self._idle.setdefault(worker.driver, []).append(worker)

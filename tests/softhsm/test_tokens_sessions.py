@@ -21,6 +21,7 @@ from safetok.errors import (
     TokenHeld,
     UsageError,
 )
+from safetok.tokens.process import Worker
 from safetok.tokens.tokens import Session, Tokens
 
 Make = Callable[..., MadeToken]
@@ -172,6 +173,32 @@ def test_a_worker_that_dies_within_a_session_is_a_failed_driver(
     session.close()
     with tokens.session(made.serial) as again:
         again.login(made.pin)
+
+
+def test_an_interrupt_leaves_no_answer_behind(
+    open_tokens: Callable[..., Tokens], made: MadeToken, rsa_key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C within a signature ends the session; the answer that still comes is never taken for another question's."""
+    tokens = open_tokens()
+
+    def interrupted_run() -> None:
+        with tokens.session(made.serial) as session:
+            session.login(made.pin)
+            key = session.private_key(spki_of(rsa_key))
+            assert isinstance(key, rsa.RSAPrivateKey)
+            with monkeypatch.context() as patch:
+                patch.setattr(Worker, "_frame", interrupted)
+                key.sign(b"x", padding.PKCS1v15(), hashes.SHA256())
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_run()
+    assert tokens.read().tokens[0].info.serial == made.serial
+    assert all(not workers or not workers[0].busy for workers in tokens._idle.values())
+
+
+def interrupted(*_arguments: object, **_more: object) -> None:
+    """What Ctrl-C does to a wait."""
+    raise KeyboardInterrupt
 
 
 def test_the_pin_can_be_changed(tokens: Tokens, made: MadeToken) -> None:
