@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from contextlib import suppress
 
 _WITH_VALUE = {"--log-file", "--timeout", "--lang", "--module", "--wait", "--serial", "--cert", "--mst"}
@@ -21,6 +22,10 @@ def main() -> None:
 
 def _main(argv: list[str]) -> int:
     _open_what_is_closed()
+    if not sys.warnoptions:
+        warnings.simplefilter(
+            "ignore"
+        )  # a library's remark on a certificate is for developers: python -W default -m safetok
     if argv == ["--version"]:
         from safetok import __version__
 

@@ -165,7 +165,10 @@ def failed(error: SafetokError) -> int:
     note(f"{int(error.exit_status)} {error.code}: {error.message}", detail=True)
     with quiet_pipe():
         if flags().json:
-            _print_envelope(error.data, error.exit_status, "error", [error])
+            try:
+                _print_envelope(error.data, error.exit_status, "error", [error])
+            except TypeError as wrong:  # data that JSON has no words for
+                return failed(_unforeseen(wrong))
         else:
             _tell(error)
             if line := support_line(error):

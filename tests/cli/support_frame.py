@@ -83,6 +83,16 @@ def crash() -> None:
     run(["trial", "crash"], work, screen().line)
 
 
+@app.command("odd", help=later("Show this help."))
+def odd() -> None:
+    """Fail with data that JSON has no words for."""
+
+    def work(_context: object) -> Outcome[str]:
+        raise CaUnreachable("Không kết nối được SAFE-CA.", data={"odd": object()})
+
+    run(["trial", "odd"], work, screen().line)
+
+
 @app.command("stop", help=later("Show this help."))
 def stop() -> None:
     """Be interrupted."""

@@ -160,6 +160,13 @@ def test_a_log_holds_no_secret_and_no_control_character(program: Program, tmp_pa
         assert "PIN ***" in told
 
 
+def test_data_that_json_cannot_hold_is_no_traceback(program: Program) -> None:
+    """An error whose data cannot be encoded still ends in one envelope."""
+    status, out, err = program("trial", "odd", "--json")
+    document = envelope(out)
+    assert (status, document["status"], document["errors"][0]["code"], err) == (1, "error", "unexpected", "")
+
+
 def test_an_interruption_is_130(program: Program) -> None:
     """Ctrl-C ends 130, in JSON with an envelope."""
     assert program("trial", "stop")[0] == 130
