@@ -1,21 +1,15 @@
 """What each command's envelope holds, as types: schemas/*.json are written from them, and tests hold the commands to them.
 
-usage: python -m safetok.cli.documents FOLDER
-
 A field may be added in a later version, none is renamed or taken away; so the schemas allow fields they do not name.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 from datetime import date, datetime
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from safetok.cli.envelope import FORMAT
 from safetok.domain.agencies import Standing
 from safetok.domain.campaign import CampaignAnswer
 from safetok.domain.mst import MstVerdict
@@ -23,7 +17,6 @@ from safetok.domain.renewal import Hold, State
 from safetok.domain.revocation import RevocationAnswer
 from safetok.domain.tokens import KeyPresence, Kind, PinState
 from safetok.domain.validity import Validity
-from safetok.errors import ExitStatus
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339, UTC")]
 Serial = Annotated[
@@ -410,55 +403,3 @@ class Envelope(Document):
     exit_code: int
     data: dict[str, Any]
     errors: list[Error]
-
-
-def check(document: dict[str, Any]) -> None:
-    """Raise ValueError, saying where, when an envelope is not what its type says; an error's `data` may hold anything."""
-    envelope = msgspec.convert(document, Envelope)
-    ExitStatus(envelope.exit_code)
-    if envelope.status == "error":
-        return
-    complaints = []
-    for kind in DATA[" ".join(envelope.command)]:
-        try:
-            msgspec.convert(document["data"], kind)
-        except msgspec.ValidationError as error:
-            complaints.append(f"{kind.__name__}: {error}")
-        else:
-            return
-    raise ValueError(f"{envelope.command}: " + "; ".join(complaints))
-
-
-def schemas() -> dict[str, bytes]:
-    """The files of schemas/: one a command (JSON Schema 2020-12), named as the command with dashes."""
-    return {
-        f"{command.replace(' ', '-') or 'safetok'}.json": _schema(command, kinds) for command, kinds in DATA.items()
-    }
-
-
-def _schema(command: str, kinds: tuple[type[Document], ...]) -> bytes:
-    (envelope, *data), parts = msgspec.json.schema_components([Envelope, *kinds])
-    for part in parts.values():
-        part.pop("additionalProperties", None)
-    document = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"safetok {command} --json".replace("  ", " "),
-        "$ref": envelope["$ref"],
-        "if": {"properties": {"status": {"const": "error"}}},
-        "else": {"properties": {"data": data[0] if len(data) == 1 else {"anyOf": data}}},
-        "$defs": parts,
-    }
-    assert parts["Envelope"]["properties"]["safetok"] == {"enum": [FORMAT]}
-    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def main() -> None:
-    """Write the schemas into the folder named."""
-    folder = Path(sys.argv[1])
-    folder.mkdir(exist_ok=True)
-    for name, content in schemas().items():
-        (folder / name).write_bytes(content)
-
-
-if __name__ == "__main__":
-    main()

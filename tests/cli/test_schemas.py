@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from safetok.cli import documents
+from safetok.cli import conformance, documents
 from safetok.cli.commands import Group, root
 
-FOLDER = Path(documents.__file__).parent / "schemas"
+FOLDER = Path(conformance.__file__).parent / "schemas"
 
 
 def test_the_schemas_are_current() -> None:
     """The schemas that are shipped are what the types say now."""
-    stale = [name for name, content in documents.schemas().items() if (FOLDER / name).read_bytes() != content]
-    assert stale == [], f"run: {sys.executable} -m safetok.cli.documents {FOLDER}"
-    assert {path.name for path in FOLDER.iterdir()} == {*documents.schemas()}
+    stale = [name for name, content in conformance.schemas().items() if (FOLDER / name).read_bytes() != content]
+    assert stale == [], f"run: {sys.executable} -m safetok.cli.conformance {FOLDER}"
+    assert {path.name for path in FOLDER.iterdir()} == {*conformance.schemas()}
 
 
 def test_every_command_has_a_schema() -> None:
@@ -61,10 +61,10 @@ def test_commands_answer_as_their_schemas_say(sandbox: Any, tmp_path: Path) -> N
     seen = {}
     for words in steps:
         document = sandbox.cli.json(*words).envelope
-        documents.check(document)
+        conformance.check(document)
         seen[" ".join(document["command"])] = document["status"]
     said = sandbox.renew("v1-owed")
-    documents.check(said.envelope)
+    conformance.check(said.envelope)
     assert said.status == 0, said.err
     renewed = said.data["new_serial"]
     for words in (
@@ -83,7 +83,7 @@ def test_commands_answer_as_their_schemas_say(sandbox: Any, tmp_path: Path) -> N
         [],
     ):
         document = sandbox.cli.json(*words).envelope
-        documents.check(document)
+        conformance.check(document)
         seen[" ".join(document["command"])] = document["status"]
     assert {command for command, status in seen.items() if status == "error"} <= {
         "renew",
@@ -103,7 +103,7 @@ def test_a_document_that_strays_is_found() -> None:
         "data": {"version": "1"},
         "errors": [],
     }
-    documents.check(good)
+    conformance.check(good)
     for wrong in (
         {"data": {}},
         {"data": {"version": 1}},
@@ -112,4 +112,4 @@ def test_a_document_that_strays_is_found() -> None:
         {"more": 1},
     ):
         with pytest.raises(ValueError, match=r"."):
-            documents.check({**good, **wrong})
+            conformance.check({**good, **wrong})
