@@ -100,8 +100,6 @@ def _holds(signer: Any, content: bytes, certificate: Certificate) -> bool:
     digest = hashes.Hash(_DIGESTS[digest_name])
     digest.update(content)
     attributes = signer["signed_attrs"]
-    if isinstance(attributes, core.Void):
-        return False
     values: dict[str, list[Any]] = {}
     for attribute in attributes:
         values.setdefault(attribute["type"].native, []).extend(attribute["values"].native)

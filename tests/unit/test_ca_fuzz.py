@@ -29,6 +29,7 @@ from safetok.ca.cmp.answers import Confirmed, Issued, Refused, Waiting, cert_req
 from safetok.ca.cmp.messages import read_message
 from safetok.ca.cmp.protection import verify_message
 from safetok.ca.cmp.requests import build_confirmation, build_poll
+from safetok.ca.dossier import ask as ask_dossier
 from safetok.ca.offers import private_offer, public_offer
 from safetok.domain.authorities import Authority
 from safetok.errors import CaUnreachable, NoAnswer, SafetokError, UsageError
@@ -36,6 +37,7 @@ from safetok.net import Response
 
 TO = opening()
 MUTATIONS = 1_000  # of each kind
+SIGNERS = [key("SAFE-CA").public_key(), rsa_key("signer").public_key(), secret("Ed25519").public_key()]
 AUTHORITY = Authority(name="x", title="X", offers_url="https://x")
 
 
@@ -51,6 +53,9 @@ def recorded() -> list[bytes]:
         full.answer(TO, "pollRep", [{"certReqId": 0, "checkAfter": 60, "reason": ["chờ"]}]),
         full.answer(TO, "error", content),
         full.answer(TO, "pkiconf", core.Null()),
+        replace(full, key=secret("Ed25519")).answer(TO, "error", {"pKIStatusInfo": status_info(3)}),
+        full.answer(TO, "cp", {"response": [response(1, renewed().der, number=-1)]}),
+        full.answer(TO, "kup", {"response": [response(6)]}),
         TO.der,
     ]
 
@@ -96,7 +101,7 @@ def read(raw: bytes, kind: str = "kur") -> Any:
     )
 
 
-@pytest.mark.parametrize("which", range(8))
+@pytest.mark.parametrize("which", range(11))
 def test_mutated_messages_raise_only_no_answer(which: int) -> None:
     """Whatever is done to a valid message, it is read as it was, or is no answer."""
     original = recorded()[which]
@@ -111,9 +116,11 @@ def test_mutated_messages_raise_only_no_answer(which: int) -> None:
             if decode is read:
                 assert isinstance(answer, Issued | Waiting | Refused | Confirmed)
         assert verify_message(raw, key("stranger").public_key()) is False
+        for signer in SIGNERS:
+            assert verify_message(raw, signer) in {True, False}  # true where only extraCerts are bent
 
 
-@pytest.mark.parametrize("which", range(7))
+@pytest.mark.parametrize("which", range(10))
 def test_mutated_bodies_under_a_right_signature_raise_only_no_answer(
     which: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,12 +198,16 @@ def test_mutated_offers_raise_only_our_errors() -> None:
         "missing": ["a"],
     }
     chance = random.Random(300)  # noqa: S311
-    bodies = [json.dumps(document).encode() for document in (offer, public, problem)]
+    kinds = ("contract-over", "dossier-missing", "not-owed", "bad-proof", "certificate-revoked")
+    problems = [{**problem, "type": f"urn:safetok:problem:{kind}"} for kind in kinds]
+    papers = {"state": "missing", "since": "2026-01-01", "missing": ["a", "b"]}
+    bodies = [json.dumps(document).encode() for document in (offer, public, papers, *problems, *problems)]
     ask: list[Callable[[Any], Any]] = [
         lambda wire: public_offer(wire, AUTHORITY, subscriber()),
         lambda wire: private_offer(wire, AUTHORITY, subscriber(), secret(), now=NOW, random=counting()),
+        lambda wire: ask_dossier(wire, AUTHORITY, subscriber(), secret(), now=NOW, random=counting()),
     ]
-    for _n in range(MUTATIONS):
+    for _n in range(3 * MUTATIONS):
         body = mutate(chance.choice(bodies), chance)
         status = chance.choice([200, 200, 403, 404, 429, 500, 503])
         wire = Wire(Response(status=status, body=body, headers={"retry-after": str(chance.choice([1, "x"]))}))
@@ -217,13 +228,8 @@ def test_random_bytes_are_no_answer() -> None:
 
 def test_the_recorded_messages_are_valid() -> None:
     """What is mutated is what arrives in truth; the new certificate is among it."""
-    answers = [read(raw) for raw in (recorded()[0], *recorded()[2:7])]
+    answers = [read(raw) for raw in (recorded()[0], *recorded()[2:7], recorded()[9])]
     assert answers[0].certificate == renewed().der
-    assert [type(answer).__name__ for answer in answers] == [
-        "Issued",
-        "Waiting",
-        "Refused",
-        "Waiting",
-        "Refused",
-        "Confirmed",
-    ]
+    kinds = [type(answer).__name__ for answer in answers]
+    assert kinds == ["Issued", "Waiting", "Refused", "Waiting", "Refused", "Confirmed", "Refused"]
+    assert read(recorded()[8], "p10cr").with_mods

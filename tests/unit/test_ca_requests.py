@@ -372,7 +372,7 @@ def test_weak_and_foreign_algorithms_verify_nothing() -> None:
             "salt_length": 32,
         }
     )
-    signature = secret_key.sign(data, padding.PSS(padding.MGF1(hashes.SHA384()), 32), hashes.SHA256())
+    signature = secret_key.sign(data, padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256())
     named = AlgorithmIdentifier({"algorithm": "1.2.840.113549.1.1.10", "parameters": core.Any(mixed)})
     assert not verifies(secret_key.public_key(), named, signature, data)
     bare = AlgorithmIdentifier({"algorithm": "1.2.840.113549.1.1.10"})
