@@ -12,9 +12,38 @@ from typing import Any
 
 import msgspec
 
-from safetok.cli.documents import DATA, Document, Envelope
+from safetok.cli import documents as of
+from safetok.cli.documents import Document, Envelope
 from safetok.cli.envelope import FORMAT
 from safetok.errors import ExitStatus
+
+
+# By command, as the envelope names it; several where a command answers in several ways.
+DATA: dict[str, tuple[type[Document], ...]] = {
+    "": (of.Next,),
+    "version": (of.Version,),
+    "status": (of.Status,),
+    "tokens list": (of.Tokens,),
+    "tokens set-kind": (of.KindSet,),
+    "tokens note": (of.NoteKept,),
+    "certs list": (of.Certificates,),
+    "certs show": (of.Certificates,),
+    "certs check": (of.Checked,),
+    "certs adopt": (of.Adopted,),
+    "certs install": (of.Renewal,),
+    "renew": (of.Renewal, of.Renewals, of.Resumed),
+    "export": (of.Exported,),
+    "agencies list": (of.Agencies,),
+    "agencies remind": (of.Agencies,),
+    **dict.fromkeys(
+        ("agencies done", "agencies accepted", "agencies reject", "agencies skip", "agencies add", "agencies undo"),
+        (of.Recorded,),
+    ),
+    "contacts": (of.Contacts,),
+    "sandbox up": (of.Sandbox,),
+    "sandbox down": (of.Removed,),
+    "sandbox demo": (of.Demo,),
+}
 
 
 def check(document: dict[str, Any]) -> None:

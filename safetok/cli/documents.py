@@ -366,34 +366,6 @@ class Demo(Document):
     environment: dict[str, str] | None
 
 
-# By command, as the envelope names it; several where a command answers in several ways.
-DATA: dict[str, tuple[type[Document], ...]] = {
-    "": (Next,),
-    "version": (Version,),
-    "status": (Status,),
-    "tokens list": (Tokens,),
-    "tokens set-kind": (KindSet,),
-    "tokens note": (NoteKept,),
-    "certs list": (Certificates,),
-    "certs show": (Certificates,),
-    "certs check": (Checked,),
-    "certs adopt": (Adopted,),
-    "certs install": (Renewal,),
-    "renew": (Renewal, Renewals, Resumed),
-    "export": (Exported,),
-    "agencies list": (Agencies,),
-    "agencies remind": (Agencies,),
-    **dict.fromkeys(
-        ("agencies done", "agencies accepted", "agencies reject", "agencies skip", "agencies add", "agencies undo"),
-        (Recorded,),
-    ),
-    "contacts": (Contacts,),
-    "sandbox up": (Sandbox,),
-    "sandbox down": (Removed,),
-    "sandbox demo": (Demo,),
-}
-
-
 class Envelope(Document):
     """What every command prints with --json."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from safetok.cli import conformance, documents
+from safetok.cli import conformance
 from safetok.cli.commands import Group, root
 
 FOLDER = Path(conformance.__file__).parent / "schemas"
@@ -31,7 +31,7 @@ def test_every_command_has_a_schema() -> None:
             found |= leaves(command, (*path, name)) if isinstance(command, Group) else {" ".join((*path, name))}
         return found
 
-    assert {*documents.DATA} == leaves(top) | {"", "version"}
+    assert {*conformance.DATA} == leaves(top) | {"", "version"}
 
 
 def test_commands_answer_as_their_schemas_say(sandbox: Any, tmp_path: Path) -> None:
