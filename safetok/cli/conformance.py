@@ -17,7 +17,6 @@ from safetok.cli.documents import Document, Envelope
 from safetok.cli.envelope import FORMAT
 from safetok.errors import ExitStatus
 
-
 # By command, as the envelope names it; several where a command answers in several ways.
 DATA: dict[str, tuple[type[Document], ...]] = {
     "": (of.Next,),
