@@ -221,8 +221,9 @@ def test_a_driver_that_hangs_is_reported_and_the_next_reading_starts_afresh(
 ) -> None:
     """A worker that does not answer within its deadline is ended by name; a new one serves the next reading."""
     make_token("good")
-    tokens = open_tokens(deadlines=Deadlines(look=0.3))
+    tokens = open_tokens()
     tokens.read()
+    tokens._deadlines = Deadlines(look=0.3)
     (worker,) = next(iter(tokens._idle.values()))
     os.kill(worker.pid, 19)  # SIGSTOP
     reading = tokens.read()

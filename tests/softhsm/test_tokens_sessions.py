@@ -401,3 +401,60 @@ def test_a_write_without_a_login_is_refused_and_named(
     with tokens.session(made.serial, read_write=False) as session, pytest.raises(NotTrusted) as raised:
         session.write_certificate(der, cka_id=b"1", label="x")
     assert raised.value.code == "write_protected"
+
+
+def test_a_half_written_certificate_of_ours_is_destroyed(
+    session: Session, rsa_key: rsa.RSAPrivateKey, make_certificate: Certify
+) -> None:
+    """An object with our label that holds only the beginning of the certificate goes; the same under another label stays."""
+    der = make_certificate(rsa_key, name="cut").public_bytes(Encoding.DER)
+    fields = {"value": der[:100], "subject": b"0\0", "issuer": b"0\0", "serial": b"\2\1\1"}
+    for label in ("safetok 1", "theirs"):
+        session._call("write", "write_certificate", 60, fields=fields, cka_id=b"1", label=label)
+    assert session.find_certificate(der) is None
+    assert session.destroy_certificate(der, "safetok 1")
+    assert not session.destroy_certificate(der, "safetok 1")
+    assert [shown[2] for shown in session._objects()["certificates"] if shown[0] == der[:100]] == ["theirs"]
+
+
+def test_a_private_key_alone_is_still_found(
+    session: Session, softhsm: SoftHsm, made: MadeToken, rsa_key: rsa.RSAPrivateKey, ec_key: ec.EllipticCurvePrivateKey
+) -> None:
+    """Without public key objects an RSA key is known by its modulus, and an EC key by its certificate's CKA_ID and a trial."""
+    tool = ("pkcs11-tool", "--module", softhsm.module, "--token-label", made.label, "--login", "--pin", made.pin)
+    for key in (rsa_key, ec_key):
+        run(*tool, "--delete-object", "--type", "pubkey", "--id", usual_id(key).hex())
+    assert {(key.key_type, key.spki, key.private, key.public) for key in (*session.keys(),)} == {
+        ("RSA", spki_of(rsa_key), True, False),
+        ("EC", None, True, False),
+    }
+    for key in (rsa_key, ec_key):
+        assert spki_of(session.private_key(spki_of(key))) == spki_of(key)
+    shown = {stored.certificate.key_type: stored for stored in session.certificates()}
+    assert (shown["RSA"].key, shown["RSA"].key_by_id_only) == (KeyPresence.PRESENT, False)
+    assert (shown["EC"].key, shown["EC"].key_by_id_only) == (KeyPresence.PRESENT, True)
+
+
+def test_another_key_under_the_certificates_id_is_not_taken_for_its_own(
+    tokens: Tokens, softhsm: SoftHsm, make_token: Make, make_certificate: Certify, ec_key: ec.EllipticCurvePrivateKey
+) -> None:
+    """A CKA_ID that points to a stranger's EC key is found out by the trial signature."""
+    stranger = ec.generate_private_key(ec.SECP256R1())
+    made = make_token("Strange", certificates=[make_certificate(ec_key)], keys=[(stranger, usual_id(ec_key))])
+    tool = ("pkcs11-tool", "--module", softhsm.module, "--token-label", made.label, "--login", "--pin", made.pin)
+    run(*tool, "--delete-object", "--type", "pubkey", "--id", usual_id(ec_key).hex())
+    with tokens.session(made.serial) as session:
+        session.login(made.pin)
+        with pytest.raises(NotTrusted) as raised:
+            session.private_key(spki_of(ec_key))
+        assert raised.value.code == "key_missing"
+
+
+def test_locks_that_cannot_be_made_stop_before_the_login(
+    open_tokens: Callable[..., Tokens], made: MadeToken, locks: Path
+) -> None:
+    """Without a lock there is no session: a file where the folder should be is a usage error with the system's reason."""
+    locks.write_text("")
+    with pytest.raises(UsageError) as raised:
+        open_tokens().session(made.serial)
+    assert raised.value.code == "locks_unusable"
