@@ -52,7 +52,7 @@ class TerminalPrompter:
                 return default
             if word in _YES | _NO:
                 return word in _YES
-            self._show(_("Please answer {choices}.").format(choices=choices) + "\n")
+            self._show(_("Please answer {choices}.").format(choices=choices), end="\n")
 
     def line(self, question: str) -> str:
         """One line, stripped; empty is the person's way to stop."""
@@ -66,7 +66,7 @@ class TerminalPrompter:
         else:
             with _no_echo(sys.stdin.fileno()):  # the question is shown only once the echo is off
                 typed = self._read(question) or ""
-            self._show("\n")
+            self._show(end="\n")
         secret(typed)
         if any("\ud800" <= letter <= "\udfff" for letter in typed):
             raise UsageError(
@@ -78,14 +78,14 @@ class TerminalPrompter:
     def _hidden_on_windows(self, question: str) -> str:
         import getpass
 
-        self._show(f"{question.rstrip()} ")
+        self._show(question.rstrip(), end=" ")
         return getpass.getpass("")  # msvcrt reads keys without echo: nothing to turn off first
 
     def choose(self, question: str, options: Sequence[str]) -> int:
         """The index of the option chosen. Raises Interrupted when the person stops (an empty line)."""
         self._need(question)
-        lines = [question, *(f"  {number}) {option}" for number, option in enumerate(options, 1))]
-        self._show("\n".join(lines) + "\n")
+        for line in (question, *(f"  {number}) {option}" for number, option in enumerate(options, 1))):
+            self._show(line, end="\n")
         while True:
             answer = (
                 self._ask(_("Number (1 to {count}), Enter alone to stop:").format(count=len(options))) or ""
@@ -104,11 +104,11 @@ class TerminalPrompter:
         self._need(question)
         typed = self._read(question)
         if typed is None:
-            self._show("\n")
+            self._show(end="\n")
         return typed
 
     def _read(self, question: str) -> str | None:
-        self._show(f"{question.rstrip()} ")
+        self._show(question.rstrip(), end=" ")
         if sys.platform != "win32":
             import select
 
@@ -117,9 +117,9 @@ class TerminalPrompter:
         raw = sys.stdin.buffer.readline()
         return raw.decode("utf-8", "surrogateescape").rstrip("\r\n") if raw else None
 
-    def _show(self, text: str) -> None:
+    def _show(self, text: str = "", *, end: str = "") -> None:
         """Put a question where it is seen: on stderr, or on the terminal itself when stderr goes elsewhere."""
-        told = _laid_out(text)
+        told = _laid_out(text) + end
         if not is_terminal(sys.stderr):
             with suppress(OSError), open(_TERMINAL, "w", encoding="utf-8") as terminal:  # noqa: PTH123  (a device)
                 terminal.write(told)
@@ -150,7 +150,7 @@ def _no_echo(terminal: int) -> Iterator[None]:
 
 def nobody(question: str) -> SafetokError:
     """The error for a question that nobody can be asked."""
-    asked = " ".join(visible(question, lines=True).split()).rstrip(" :")
+    asked = " ".join(question.split()).rstrip(" :")
     return PersonNeeded(
         _("A person must answer this: {question}").format(question=asked),
         code="nobody_to_ask",
@@ -170,15 +170,12 @@ def _bare(answer: str) -> str:
 
 
 def _laid_out(text: str) -> str:
-    """`text` made safe and, for a person, broken between words; its own line breaks and what follows its last word stay."""
-    told = visible(text, lines=True)
+    """One paragraph made safe (a line break in a name is written out) and, for a person, broken between words."""
+    told = visible(text)
     if not is_terminal(sys.stderr):
         return told
-    lines = []
-    for line in told.split("\n"):
-        lead = line[: len(line) - len(line.lstrip(" "))]
-        lines += [lead + part for part in wrapped(line, columns(sys.stderr) - len(lead) - 1)]
-    return "\n".join(lines) + told[len(told.rstrip(" ")) :]
+    lead = told[: len(told) - len(told.lstrip(" "))]
+    return "\n".join(lead + line for line in wrapped(told, columns(sys.stderr) - len(lead) - 1))
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -118,7 +118,7 @@ def ask() -> None:
         prompter.say(" ".join(["lời dẫn"] * 20))
         prompter.warn("cảnh báo")
         answers: dict[str, object] = {
-            "ready": prompter.confirm("Đã sẵn sàng?"),
+            "ready": prompter.confirm("Đã sẵn sàng?\x1b[2J\nHOÀN TẤT"),
             "open": prompter.confirm("Mở danh sách?", default=True),
             "day": prompter.line("Ngày kết thúc:"),
             "pin": len(prompter.pin("Mã PIN:")),

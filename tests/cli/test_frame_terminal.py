@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import support_frame
 
+SAFE = r"Đã sẵn sàng?\x1b[2J\nHOÀN TẤT [c/K]"  # the trial's first question holds an escape sequence and a line break
 TRIAL = Path(support_frame.__file__)
 PIN = "12345678"
 
@@ -101,7 +102,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def test_everything_can_be_asked_and_the_pin_is_never_shown(start: Start) -> None:
     """Questions take Vietnamese answers, ask again for others, and the PIN typed appears nowhere on the screen."""
     terminal = start("trial", "ask")
-    terminal.answer("Đã sẵn sàng? [c/K]", "gì cơ")
+    terminal.answer(SAFE, "gì cơ")
     terminal.answer("Xin trả lời [c/K].", "CÓ")
     terminal.answer("Mở danh sách? [C/k]", "")
     terminal.answer("Ngày kết thúc:", "  31/12/2027 ")
@@ -135,7 +136,7 @@ def test_questions_are_seen_when_stderr_goes_to_a_file(start: Start, tmp_path: P
     """With stderr redirected a question still appears on the terminal, so that nobody waits before an empty screen."""
     with (tmp_path / "err").open("wb") as file:
         terminal = start("trial", "ask", err=file.fileno())
-        terminal.answer("Đã sẵn sàng? [c/K]", "")
+        terminal.answer(SAFE, "")
         terminal.until("Mở danh sách?")
         terminal.type("\x03")
         assert terminal.end() == 130
@@ -183,7 +184,7 @@ def test_non_interactive_asks_nothing_on_a_terminal(start: Start) -> None:
 def test_a_terminal_without_vietnamese_is_asked_in_ascii(start: Start) -> None:
     """On an ASCII console questions lose their marks and answers are still understood."""
     terminal = start("trial", "ask", PYTHONIOENCODING="ascii")
-    terminal.answer("Da san sang? [c/K]", "có")
+    terminal.answer(r"Da san sang?\x1b[2J\nHOAN TAT [c/K]", "có")
     terminal.until("Mo danh sach? [C/k]")
     terminal.type("\x03")
     assert terminal.end() == 130
