@@ -64,5 +64,25 @@ _FIRST = (
     "CREATE INDEX pin_attempts_token ON pin_attempts (token_serial, number)",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_SECOND = (
+    # Where an agency has several services, the moment each of them was updated: {"khai": instant}.
+    "ALTER TABLE registrations ADD COLUMN parts TEXT NOT NULL DEFAULT '{}'",
+    # A dossier's state is what was recorded about it, step by step; the table itself says only whose it is.
+    """CREATE TABLE dossiers (
+        id TEXT PRIMARY KEY, authority TEXT NOT NULL, mst TEXT NOT NULL, name TEXT NOT NULL, certificate TEXT NOT NULL,
+        token TEXT NOT NULL, situation TEXT NOT NULL, path TEXT NOT NULL, several INTEGER NOT NULL, started_at TEXT NOT NULL,
+        certificate_since TEXT) WITHOUT ROWID""",
+    """CREATE TABLE dossier_events (
+        number INTEGER PRIMARY KEY, dossier TEXT NOT NULL REFERENCES dossiers (id), at TEXT NOT NULL, step TEXT NOT NULL,
+        day TEXT NOT NULL, said TEXT NOT NULL, undone INTEGER NOT NULL DEFAULT 0)""",
+    "CREATE INDEX dossier_events_dossier ON dossier_events (dossier, number)",
+    # What hooks were told: one row for each occurrence and executable, so that none is told twice and failures can be tried again.
+    """CREATE TABLE hook_runs (
+        number INTEGER PRIMARY KEY, event TEXT NOT NULL, occurrence TEXT NOT NULL, hook TEXT NOT NULL, told TEXT NOT NULL,
+        at TEXT NOT NULL, outcome TEXT NOT NULL, attempts INTEGER NOT NULL, why TEXT NOT NULL,
+        UNIQUE (event, occurrence, hook))""",
+    "CREATE INDEX hook_runs_failed ON hook_runs (number) WHERE outcome != 'ok'",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
 VERSION = len(STEPS)
