@@ -21,42 +21,17 @@ if TYPE_CHECKING:
 
 def send_request(run: Run) -> None:
     """REQUESTED: the stored message, the same bytes however often; `sent_count` is committed before each send."""
-    from safetok.ca.cmp.answers import Confirmed, Issued, Refused, Waiting, read_answer
-    from safetok.ca.cmp.transport import send
-
     if run.sent_with_commit:
         run.sent_with_commit = False
     else:
         run.update(sent_count=run.renewal.sent_count + 1)
     renewal = run.renewal
-    try:
-        raw = send(run.context.http, run.endpoint, renewal.request, label=_label(run))
-        answer = read_answer(
-            raw,
-            endpoint=run.endpoint,
-            transaction_id=renewal.transaction_id,
-            nonces=frozenset({renewal.sender_nonce}),
-            old=run.old,
-            at=run.context.now(),
-        )
-    except (CaUnreachable, CaWait) as error:
-        raise _unreachable(error) from error
-    if isinstance(answer, Issued):
-        _issued(run, raw, answer)
-    elif isinstance(answer, Waiting):
-        _waiting(run, answer)
-    elif isinstance(answer, Refused):
-        _refused(run, answer)
-    else:
-        assert isinstance(answer, Confirmed)
-        raise _unreachable(CaUnreachable(_("The CA answered something else than was asked."), code="no_answer"))
+    _ask(run, renewal.request, frozenset({renewal.sender_nonce}), label=_label(run))
 
 
 def poll(run: Run) -> None:
     """PENDING: not before checkAfter; then a signed pollReq."""
-    from safetok.ca.cmp.answers import Issued, Refused, Waiting, read_answer
     from safetok.ca.cmp.requests import build_poll
-    from safetok.ca.cmp.transport import send
 
     renewal, context = run.renewal, run.context
     if renewal.check_after is not None and context.now() < renewal.check_after:
@@ -69,30 +44,39 @@ def poll(run: Run) -> None:
             transaction_id=renewal.transaction_id,
             recip_nonce=renewal.server_nonce,
             endpoint=run.endpoint,
+            cert_req_id=renewal.cert_req_id,
             now=context.now(),
             random=context.random,
         )
     run.update(poll_nonce=nonce)
+    _ask(run, der, frozenset({nonce, renewal.sender_nonce}))
+
+
+def _ask(run: Run, message: bytes, nonces: frozenset[bytes], *, label: str = "") -> None:
+    """Send a request or a question after it, and take what comes back to the state it means."""
+    from safetok.ca.cmp.answers import Issued, Refused, Waiting, read_answer
+    from safetok.ca.cmp.transport import send
+
     try:
-        raw = send(context.http, run.endpoint, der)
+        raw = send(run.context.http, run.endpoint, message, label=label)
         answer = read_answer(
             raw,
             endpoint=run.endpoint,
-            transaction_id=renewal.transaction_id,
-            nonces=frozenset({nonce, renewal.sender_nonce}),
+            transaction_id=run.renewal.transaction_id,
+            nonces=nonces,
             old=run.old,
-            at=context.now(),
+            at=run.context.now(),
+            expect="certificate",
         )
     except (CaUnreachable, CaWait) as error:
-        raise _unreachable(error) from error
+        raise _no_answer(error) from error
     if isinstance(answer, Issued):
         _issued(run, raw, answer)
     elif isinstance(answer, Waiting):
         _waiting(run, answer)
-    elif isinstance(answer, Refused):
-        _refused(run, answer)
     else:
-        raise _unreachable(CaUnreachable(_("The CA answered something else than was asked."), code="no_answer"))
+        assert isinstance(answer, Refused)
+        _refused(run, answer)
 
 
 def verify_stored(run: Run) -> None:
@@ -223,9 +207,10 @@ def send_confirmation(run: Run) -> object:
             nonces=frozenset({sender_nonce_of(run.renewal.confirmation)}),
             old=run.old,
             at=run.context.now(),
+            expect="confirmation",
         )
     except (CaUnreachable, CaWait) as error:
-        raise _unreachable(error) from error
+        raise _no_answer(error) from error
 
 
 def _by_status(run: Run) -> None:
@@ -286,12 +271,16 @@ def _has_no_status(run: Run) -> bool:
 
 
 def _waiting(run: Run, answer: Waiting) -> None:
+    """PENDING until checkAfter. A first `waiting` names no time (RFC 9810 section 5.3.22): it is asked after at once."""
     due = run.context.now() + timedelta(seconds=answer.check_after)
-    if run.renewal.state is State.PENDING:
-        run.update(check_after=due, server_nonce=answer.server_nonce)
+    changes = {"check_after": due, "server_nonce": answer.server_nonce, "cert_req_id": answer.cert_req_id}
+    asked_before = run.renewal.state is State.PENDING
+    if asked_before:
+        run.update(**changes)
     else:
-        run.advance(State.PENDING, check_after=due, server_nonce=answer.server_nonce)
-    raise _come_back(due, answer.text)
+        run.advance(State.PENDING, **changes)
+    if asked_before or answer.check_after > 0:
+        raise _come_back(due, answer.text)
 
 
 def _refused(run: Run, answer: Refused) -> None:
@@ -323,15 +312,21 @@ def _refused(run: Run, answer: Refused) -> None:
     )
 
 
-def _unreachable(error: CaUnreachable | CaWait) -> Held:
+def _no_answer(error: CaUnreachable | CaWait) -> Held:
+    """Nothing usable came: the same bytes go out again later."""
+    hint = _("`safetok renew --resume` asks for the result again; it does not ask for a second certificate.")
+    if isinstance(error, CaWait):
+        error.hint = hint
+        return Held(Hold.PENDING, error)
     return Held(
         Hold.CA_UNREACHABLE,
         CaUnreachable(
             _(
-                "The connection was lost after the request was sent ({why}). Your progress is kept, the old certificate is intact."
+                "The connection was lost after the request was sent ({why}). Your progress is kept, the old certificate "
+                "is intact."
             ).format(why=error.message),
             code=error.code,
-            hint=_("`safetok renew --resume` asks for the result again; it does not ask for a second certificate."),
+            hint=hint,
         ),
     )
 
