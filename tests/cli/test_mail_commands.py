@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from safetok.sandbox.pki import SAFE_NEW, load
 
 if TYPE_CHECKING:
-    from conftest import Sandbox
+    from support_stories import Sandbox
 
 
 def sign(request: Path, answer: Path, ca: Path, url: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Sandbox, start_sandbox
+from support_stories import Sandbox, start_sandbox
 
 ENDS = {
     "v1-owed": 0,

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import Sandbox
+from support_stories import Sandbox
 
 
 def _objects(box: Sandbox, story: str, kind: str) -> int:

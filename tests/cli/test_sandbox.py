@@ -13,8 +13,8 @@ from typing import Any
 from urllib.error import URLError
 
 import pytest
-from conftest import Sandbox, start_sandbox
 from support_cli import Cli
+from support_stories import Sandbox, start_sandbox
 
 from safetok.sandbox.process import running_since
 

@@ -185,7 +185,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """One sandbox that `--refresh` has asked about everything."""
     import tempfile
 
-    from conftest import start_sandbox
+    from support_stories import start_sandbox
 
     folder = Path(tempfile.mkdtemp(prefix="safetok-status-", dir="/dev/shm"))
     found = start_sandbox(folder)
