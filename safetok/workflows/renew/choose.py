@@ -40,13 +40,13 @@ def choose(context: Context, reading: Reading, *, serial: str | None, cert: str 
     """
     tokens = [t for t in reading.tokens if serial is None or t.info.serial == serial.strip()]
     if not tokens:
-        raise _no_token(reading, serial)
+        raise no_token(reading, serial)
     if serial is not None and not tokens[0].certificates:
-        raise _not_activated(tokens[0])
+        raise not_activated(tokens[0])
     found = [c for token in tokens for c in _candidates(token) if _fits(c, cert, mst)]
     if not found:
         if cert is None and mst is None:
-            raise _not_activated(tokens[0])
+            raise not_activated(tokens[0])
         raise NoToken(
             _("No token plugged in holds that certificate."),
             code="certificate_not_in",
@@ -103,7 +103,8 @@ def _choice_data(chosen: Chosen) -> dict[str, str | None]:
     return {"token": chosen.token.info.serial, "cert": chosen.certificate.serial, "mst": chosen.certificate.mst}
 
 
-def _no_token(reading: Reading, serial: str | None) -> NoToken | DriverFailed:
+def no_token(reading: Reading, serial: str | None) -> NoToken | DriverFailed:
+    """The error where no token, or not the one named, is in."""
     if serial is not None:
         return NoToken(
             _("Token {serial} is not plugged in.").format(serial=serial),
@@ -122,7 +123,8 @@ def _no_token(reading: Reading, serial: str | None) -> NoToken | DriverFailed:
     )
 
 
-def _not_activated(token: TokenReading) -> PersonNeeded:
+def not_activated(token: TokenReading) -> PersonNeeded:
+    """The refusal to use a token that holds no certificate: no PIN is to be typed."""
     return PersonNeeded(
         _("The USB token {serial} holds no certificate yet.").format(serial=token.info.serial),
         code="not_activated",

@@ -45,16 +45,6 @@ def hand_over(run: Run) -> None:
         )
 
 
-def reject_and_clean(run: Run) -> None:
-    """UNTRUSTED: the rejecting certConf is sent until the CA has it, answers under its signature, or the time is over."""
-    from safetok.workflows.renew.sending import send_confirmation
-
-    confirm_by = run.renewal.confirm_by
-    if confirm_by is None or run.context.now() < confirm_by:
-        send_confirmation(run)
-    clean(run)
-
-
 def clean(run: Run) -> None:
     """Destroy the key pair this renewal made, if it made one; never anything else. Repeatable."""
     renewal = run.renewal

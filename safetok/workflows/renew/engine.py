@@ -7,7 +7,7 @@ from collections.abc import Callable
 from safetok.domain.renewal import ENDS, Renewal, State
 from safetok.errors import CaRefused, NotTrusted, PersonNeeded, SafetokError
 from safetok.locale import _
-from safetok.workflows.renew import ending, keys, mail, sending, writing
+from safetok.workflows.renew import confirming, ending, keys, mail, sending, writing
 from safetok.workflows.renew.request import result_of
 from safetok.workflows.renew.run import Held, Run
 
@@ -19,9 +19,9 @@ STEPS: dict[State, Callable[[Run], None]] = {
     State.ISSUED: sending.verify_stored,
     State.VERIFIED: writing.write_and_prove,
     State.WRITTEN: writing.prove_again,
-    State.PROVEN: sending.confirm,
+    State.PROVEN: confirming.confirm,
     State.ACKNOWLEDGED: ending.finish,
-    State.UNTRUSTED: ending.reject_and_clean,
+    State.UNTRUSTED: confirming.reject,
     State.REJECTED: ending.clean,
     State.LAPSED: ending.clean,
     State.ABANDONED: ending.clean,

@@ -23,15 +23,21 @@ def prepare(run: Run) -> None:
     if renewal.key_plan == "same":
         _request_into(run, spki=run.old.spki)
         return
-    session = run.session()
-    with token_step(run, _("making the key")):
-        spki = made_before(run)
-        if spki is None:
-            run.context.prompter.say(_("The token is making a new key; this may take a minute."))
-            spki = session.generate(run.old.spki, cka_id=renewal.key_id, label=renewal.key_label)
+    spki = planned_key(run)
     with run.context.database.transaction():
         run.advance(State.KEY_MADE, spki=spki)
         _request_into(run, spki=spki)
+
+
+def planned_key(run: Run) -> bytes:
+    """The public key of the new pair that the row plans: what an interrupted run made, or made now."""
+    session, renewal = run.session(), run.renewal
+    with token_step(run, _("making the key")):
+        spki = _made_before(run)
+        if spki is None:
+            run.context.prompter.say(_("The token is making a new key; this may take a minute."))
+            spki = session.generate(run.old.spki, cka_id=renewal.key_id, label=renewal.key_label)
+    return spki
 
 
 def build_request(run: Run) -> None:
@@ -39,7 +45,7 @@ def build_request(run: Run) -> None:
     _request_into(run, spki=run.renewal.spki)
 
 
-def made_before(run: Run) -> bytes | None:
+def _made_before(run: Run) -> bytes | None:
     """The pair an interrupted run made: found by CKA_ID, else label. A half-made one is destroyed; None: make one.
 
     Raises PersonNeeded (`key_unclear`) when the token changed the ID and kept no label: nothing is destroyed then.

@@ -17,13 +17,7 @@ def prepare(run: Run) -> None:
     if renewal.key_plan == "same":
         _request_into(run, spki=run.old.spki)
         return
-    session = run.session()
-    with token_step(run, _("making the key")):
-        spki = keys.made_before(run)
-        if spki is None:
-            run.context.prompter.say(_("The token is making a new key; this may take a minute."))
-            spki = session.generate(run.old.spki, cka_id=renewal.key_id, label=renewal.key_label)
-    run.advance(State.KEY_MADE, spki=spki)
+    run.advance(State.KEY_MADE, spki=keys.planned_key(run))
     build_request(run)
 
 

@@ -75,8 +75,11 @@ def result_of(renewal: Renewal, *, agencies_open: int = 0) -> RenewResult:
     from safetok.domain import certificates
 
     old = certificates.parse(renewal.old_certificate)
-    new = certificates.parse(renewal.certificate) if renewal.certificate else None
-    shown = new if renewal.state not in {State.UNTRUSTED, State.LAPSED} else None
+    believed = renewal.certificate and renewal.state not in {
+        State.UNTRUSTED,
+        State.LAPSED,
+    }  # a lie may not even be readable
+    shown = certificates.parse(renewal.certificate) if believed else None
     not_after = shown.not_after if shown else renewal.requested_not_after
     return RenewResult(
         token=renewal.token_serial,

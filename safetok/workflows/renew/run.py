@@ -12,7 +12,7 @@ from safetok.domain import certificates
 from safetok.domain.authorities import Authority
 from safetok.domain.certificates import Certificate
 from safetok.domain.renewal import Hold, Renewal, State
-from safetok.errors import DriverFailed, NoToken, NotTrusted, PersonNeeded, SafetokError
+from safetok.errors import CaUnreachable, CaWait, DriverFailed, NoToken, NotTrusted, PersonNeeded, SafetokError
 from safetok.locale import _
 from safetok.workflows.pins import PinSource, log_in
 
@@ -134,3 +134,22 @@ def token_step(run: Run, doing: str) -> Iterator[None]:
         if hold is None:
             raise
         raise Held(hold, error) from error
+
+
+def no_answer(error: CaUnreachable | CaWait) -> Held:
+    """Nothing usable came: the same bytes go out again later."""
+    hint = _("`safetok renew --resume` asks for the result again; it does not ask for a second certificate.")
+    if isinstance(error, CaWait):
+        error.hint = hint
+        return Held(Hold.PENDING, error)
+    return Held(
+        Hold.CA_UNREACHABLE,
+        CaUnreachable(
+            _(
+                "The connection was lost after the request was sent ({why}). Your progress is kept, the old certificate "
+                "is intact."
+            ).format(why=error.message),
+            code=error.code,
+            hint=hint,
+        ),
+    )

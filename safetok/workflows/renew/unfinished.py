@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from safetok.domain import certificates
 from safetok.domain.renewal import Renewal, State
 from safetok.domain.times import rfc3339
-from safetok.errors import ExitStatus, PersonNeeded, SafetokError, UsageError, first_that_holds
+from safetok.errors import ExitStatus, PersonNeeded, SafetokError, SeveralTokens, UsageError, first_that_holds
 from safetok.locale import _
 from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of
 from safetok.workflows.renew.start import give_up_lost, resume_one, run_of
@@ -21,12 +21,26 @@ _REJECTABLE = {State.ISSUED, State.VERIFIED, State.WRITTEN, State.PROVEN}
 
 
 def resume(context: Context, request: RenewRequest) -> tuple[list[RenewResult], list[SafetokError]]:
-    """Carry every unfinished renewal on (only `request.serial`'s when it is given). One that waits never stops the others."""
+    """Carry every unfinished renewal on (only `request.serial`'s when it is given). One that waits never stops the others.
+
+    Raises SeveralTokens (`one_pin_several_tokens`): a PIN that was given belongs to one token, and is not tried on another.
+    """
     from safetok.store.journal import Journal
 
     done: list[RenewResult] = []
     failed: list[SafetokError] = []
-    for renewal in Journal(context.database).unfinished(request.serial):
+    waiting = Journal(context.database).unfinished(request.serial)
+    tokens = {renewal.token_serial for renewal in waiting}
+    if request.pin.given and len(tokens) > 1:
+        raise SeveralTokens(
+            _("{n} tokens have unfinished renewals, and one PIN was given: it is tried on none of them.").format(
+                n=len(tokens)
+            ),
+            code="one_pin_several_tokens",
+            hint=_("Name its token with --serial."),
+            data={"choices": [{"token": serial} for serial in sorted(tokens)]},
+        )
+    for renewal in waiting:
         try:
             if request.new_request:
                 give_up_lost(context, renewal)
@@ -68,8 +82,8 @@ def abandon(context: Context, identity: str, request: RenewRequest, *, force: bo
     Raises UsageError (`unknown_renewal`), PersonNeeded (`may_have_been_issued`, `too_late_to_abandon`).
     """
     from safetok.store.journal import Journal
+    from safetok.workflows.renew.confirming import send_confirmation, signed_confirmation
     from safetok.workflows.renew.engine import carry_on
-    from safetok.workflows.renew.sending import send_confirmation, signed_confirmation
 
     journal = Journal(context.database)
     found = [r for r in journal.unfinished() if r.id == identity]

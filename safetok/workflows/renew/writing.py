@@ -11,7 +11,7 @@ from safetok.domain.revocation import RevocationAnswer
 from safetok.domain.tokens import TokenReading
 from safetok.errors import NotTrusted
 from safetok.locale import _
-from safetok.workflows.renew import sending
+from safetok.workflows.renew import confirming
 from safetok.workflows.renew.run import Run, token_step
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _prove(run: Run, session: Session, *, through: tuple[State, ...]) -> None:
         reading = TokenReading(info=session.info, certificates=session.certificates(), read_at=now)
     confirmation = b""
     if renewal.receipt != "implicit" and renewal.route == "cmp":
-        confirmation = sending.signed_confirmation(run, renewal.certificate, accept=True)
+        confirmation = confirming.signed_confirmation(run, renewal.certificate, accept=True)
     with run.context.database.transaction():
         for state in through[:-1]:
             run.advance(state)
@@ -127,7 +127,7 @@ def _lapsed(run: Run) -> bool:
     renewal = run.renewal
     if renewal.confirm_by is None or run.context.now() < renewal.confirm_by:
         return False
-    if sending.new_status(run) is not RevocationAnswer.REVOKED:
+    if confirming.new_status(run) is not RevocationAnswer.REVOKED:
         return False
     run.advance(
         State.LAPSED,

@@ -1,0 +1,132 @@
+"""The last word to the CA: the certConf, accepting or rejecting, and what decides when the CA does not answer it."""
+
+from __future__ import annotations
+
+from safetok.domain import certificates
+from safetok.domain.renewal import Hold, Renewal, State
+from safetok.domain.revocation import RevocationAnswer
+from safetok.errors import CaUnreachable, CaWait
+from safetok.locale import _
+from safetok.workflows.renew import ending
+from safetok.workflows.renew.run import Held, Run, no_answer, token_step
+
+
+def signed_confirmation(run: Run, certificate: bytes, *, accept: bool, fail_info: str = "") -> bytes:
+    """The certConf for this certificate, signed by the old key while the session is open (or opened for it)."""
+    from safetok.ca.cmp.requests import build_confirmation
+
+    renewal, context = run.renewal, run.context
+    with token_step(run, _("signing the confirmation")):
+        return build_confirmation(
+            old=run.old,
+            old_key=run.session().private_key(run.old.spki),
+            certificate=certificate,
+            accept=accept,
+            fail_info=fail_info,
+            transaction_id=renewal.transaction_id,
+            recip_nonce=renewal.server_nonce,
+            endpoint=run.endpoint,
+            cert_req_id=renewal.cert_req_id,
+            now=context.now(),
+            random=context.random,
+        )
+
+
+def confirm(run: Run) -> None:
+    """PROVEN: the stored certConf, again and again until the CA says it has it. Needs neither token nor PIN."""
+    from safetok.ca.cmp.answers import Confirmed
+
+    if run.renewal.receipt == "implicit":
+        _acknowledged(run, "implicit")
+        return
+    answer = send_confirmation(run)
+    if isinstance(answer, Confirmed):
+        _acknowledged(run, "seen")
+        return
+    _by_status(run)
+
+
+def send_confirmation(run: Run) -> object:
+    """Send the stored certConf and read what comes back. Raises Held (CA_UNREACHABLE) when nothing usable does."""
+    from safetok.ca.cmp.answers import read_answer
+    from safetok.ca.cmp.requests import sender_nonce_of
+    from safetok.ca.cmp.transport import send
+
+    try:
+        raw = send(run.context.http, run.endpoint, run.renewal.confirmation)
+        return read_answer(
+            raw,
+            endpoint=run.endpoint,
+            transaction_id=run.renewal.transaction_id,
+            nonces=frozenset({sender_nonce_of(run.renewal.confirmation)}),
+            old=run.old,
+            at=run.context.now(),
+            expect="confirmation",
+        )
+    except (CaUnreachable, CaWait) as error:
+        raise no_answer(error) from error
+
+
+def _by_status(run: Run) -> None:
+    """The CA did not confirm: the new certificate's own status decides, not the reason it gave."""
+    revocation = new_status(run)
+    if revocation is RevocationAnswer.GOOD:
+        _acknowledged(run, "seen")
+    elif revocation in {RevocationAnswer.REVOKED, RevocationAnswer.SUSPENDED}:
+        run.advance(State.LAPSED, reason=_("its confirmation came too late; the new certificate is revoked."))
+    elif _has_no_status(run) and _sent_in_time(run.renewal):
+        _acknowledged(run, "unseen")
+    else:
+        raise Held(
+            Hold.PENDING,
+            CaWait(
+                _("The CA has not confirmed the new certificate, and its status cannot be checked now."),
+                code="receipt_unseen",
+                hint=_("Both certificates are on the token. Later: safetok renew --resume"),
+            ),
+        )
+
+
+def new_status(run: Run) -> RevocationAnswer:
+    """What OCSP or CRL says of the new certificate now."""
+    from safetok.trust.revocation import check
+
+    new = certificates.parse(run.renewal.certificate)
+    return check(
+        new,
+        issuers=run.issuers,
+        http=run.context.http,
+        now=run.context.now(),
+        private_addresses=run.authority.private_addresses,
+    ).answer
+
+
+def _acknowledged(run: Run, receipt: str) -> None:
+    """The CA's word and the open registrations are one commit: nothing outside happens between them."""
+    with run.context.database.transaction():
+        run.advance(State.ACKNOWLEDGED, receipt=receipt)
+        ending.complete(run)
+    ending.hand_over(run)
+
+
+def _sent_in_time(renewal: Renewal) -> bool:
+    sent = renewal.confirmation_sent_at
+    return sent is not None and (renewal.confirm_by is None or sent < renewal.confirm_by)
+
+
+def _has_no_status(run: Run) -> bool:
+    """Whether the new certificate names neither OCSP nor CRL: then nothing can ever be asked."""
+    from cryptography.x509.oid import AuthorityInformationAccessOID
+
+    from safetok.trust import aia, crl
+
+    certificate = certificates.parse(run.renewal.certificate).x509()
+    return not aia.urls(certificate, AuthorityInformationAccessOID.OCSP) and not crl.urls(certificate)
+
+
+def reject(run: Run) -> None:
+    """UNTRUSTED: the rejecting certConf is sent until the CA has it, answers under its signature, or the time is over."""
+    confirm_by = run.renewal.confirm_by
+    if confirm_by is None or run.context.now() < confirm_by:
+        send_confirmation(run)
+    ending.clean(run)
