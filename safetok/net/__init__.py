@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetok.errors import CaUnreachable, NoAnswer, NotChecked, SafetokError
 from safetok.locale import _
+from safetok.log import note
 from safetok.net.addresses import Fail, PrivateAddress, Target, bypassed, is_literal_loopback, joined, target_of
 from safetok.net.exchange import Call, Response, TooLarge, ask, pool_classes, tls_context, within
 
@@ -106,6 +107,20 @@ class Http:
         self._managers.clear()
 
     def _exchange(self, call: Call, seconds: float, fail: Fail) -> Response:
+        begun = time.monotonic()
+        ended = "given up"
+        try:
+            response = self._answer(call, seconds, fail)
+            ended = str(response.status)
+        except SafetokError as error:
+            ended = error.code
+            raise
+        finally:
+            took = round((time.monotonic() - begun) * 1000)
+            note(f"{call.method} {call.target.url} -> {ended} in {took} ms")
+        return response
+
+    def _answer(self, call: Call, seconds: float, fail: Fail) -> Response:
         import urllib3
 
         proxy = self._proxy_for(call.target)

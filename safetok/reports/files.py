@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safetok.domain.certificates import Certificate
 from safetok.errors import UsageError
-from safetok.locale import _
+from safetok.locale import _, why
 
 _UNSAFE = re.compile(r"[^0-9A-Za-z-]+")
 LONGEST = 60
@@ -71,7 +71,7 @@ def write_all(folder: Path, files: Mapping[str, bytes], *, replace: bool = False
                 _write(folder / name, content)
     except OSError as error:
         raise UsageError(
-            _("The folder {folder} cannot be used: {why}.").format(folder=folder, why=_(error.strerror or str(error))),
+            _("The folder {folder} cannot be used: {why}.").format(folder=folder, why=why(error)),
             code="folder_unusable",
             hint=_("Name another folder with --out, or replace it with --force."),
         ) from error

@@ -13,6 +13,7 @@ from safetok.domain.agencies import Registration
 from safetok.domain.renewal import ENDS, FOLLOWS, Hold, Renewal, State
 from safetok.errors import Unexpected, UsageError
 from safetok.locale import _
+from safetok.log import note
 from safetok.store import encoding
 from safetok.store.database import Database, Row
 from safetok.store.registrations import put_registrations
@@ -179,6 +180,8 @@ class Journal:
             )
 
     def _event(self, renewal: Renewal, at: datetime) -> None:
+        waits = f", {renewal.hold}" if renewal.hold else ""
+        note(f"renewal {renewal.id} of token {renewal.token_serial}: {renewal.state}{waits}")
         self._db.run(
             "INSERT INTO renewal_events (renewal, at, state, hold, reason) VALUES (?, ?, ?, ?, ?)",
             (renewal.id, at.isoformat(), renewal.state.value, renewal.hold and renewal.hold.value, renewal.reason),

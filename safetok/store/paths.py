@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetok.errors import UsageError
-from safetok.locale import _
+from safetok.locale import _, why
 
 PRIVATE = 0o700
 _OURS = ("settings.toml", "state.db", "sandbox")
@@ -103,7 +103,7 @@ def private_folder(folder: Path) -> Path:
             _tighten(folder)
     except OSError as error:
         raise UsageError(
-            _("The folder {folder} cannot be used: {why}.").format(folder=folder, why=_(error.strerror or str(error))),
+            _("The folder {folder} cannot be used: {why}.").format(folder=folder, why=why(error)),
             code="home_unusable",
             hint=_("Set SAFETOK_HOME to a folder on this computer's own disk that you can write to."),
         ) from error

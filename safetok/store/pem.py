@@ -10,7 +10,7 @@ from pathlib import Path
 
 from safetok.domain.certificates import Certificate, parse
 from safetok.errors import UsageError
-from safetok.locale import _
+from safetok.locale import _, why
 
 LARGEST = 4 << 20  # bytes; a file of certificates is a few kilobytes
 
@@ -35,7 +35,7 @@ def read_ders(path: Path) -> tuple[bytes, ...]:
             data = file.read(LARGEST + 1)
     except OSError as error:
         raise UsageError(
-            _("The file {file} cannot be read: {why}.").format(file=path, why=_(error.strerror or str(error))),
+            _("The file {file} cannot be read: {why}.").format(file=path, why=why(error)),
             code="bad_certificate_file",
         ) from error
     try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from safetok.errors import UsageError
 from safetok.locale import _
+from safetok.log import note
 
 if TYPE_CHECKING:
     from safetok.knowledge.facts import KnownDriver
@@ -54,9 +55,17 @@ def find_drivers(
                     code="no_such_module",
                     hint=_("Give the whole path of the driver with --module or SAFETOK_MODULE."),
                 )
-            return (_file(path, source),)
+            return _noted((_file(path, source),))
     found = {file.path: file for file in reversed([*_discovered(configured, known, environ)])}
-    return tuple(found[path] for path in reversed(found))
+    return _noted(tuple(found[path] for path in reversed(found)))
+
+
+def _noted(files: tuple[DriverFile, ...]) -> tuple[DriverFile, ...]:
+    for file in files:
+        note(f"driver {file.path} ({file.source})", detail=True)
+    if not files:
+        note("no driver found")
+    return files
 
 
 def _file(path: str, source: Source) -> DriverFile:

@@ -18,6 +18,7 @@ from safetok.errors import (
     UsageError,
 )
 from safetok.locale import _
+from safetok.log import note
 from safetok.tokens.process import WorkerFailure
 
 Operation = Literal["look", "open", "login", "sign", "generate", "write"]
@@ -29,6 +30,7 @@ _READ_ONLY = frozenset({"TOKEN_WRITE_PROTECTED", "SESSION_READ_ONLY"})
 def translate(failure: WorkerFailure, *, operation: Operation, driver: str, token: str) -> SafetokError:
     """The error to raise for what a worker answered."""
     name = failure.name
+    note(f"driver {driver}, token {token}, {operation}: {name}")
     special = {
         "crashed": lambda: _lost(failure, operation, driver, token),
         "timed_out": lambda: _lost(failure, operation, driver, token),
@@ -55,7 +57,7 @@ def translate(failure: WorkerFailure, *, operation: Operation, driver: str, toke
 
 def _no_lock(reason: str, token: str) -> SafetokError:
     return UsageError(
-        _("The lock of token {serial} could not be made: {reason}.").format(serial=token, reason=reason),
+        _("The lock of token {serial} could not be made: {reason}.").format(serial=token, reason=_(reason)),
         code="locks_unusable",
         token=token,
     )

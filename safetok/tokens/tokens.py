@@ -14,6 +14,7 @@ from safetok.domain.times import Clock
 from safetok.domain.tokens import DriverFailure, Reading, TokenReading
 from safetok.errors import NoToken
 from safetok.locale import _
+from safetok.log import note
 from safetok.tokens import failures, process
 from safetok.tokens.drivers import DriverFile
 from safetok.tokens.pairing import TokenKey
@@ -226,6 +227,7 @@ def _end(worker: Worker) -> Any:
 
 
 def _failure(driver: DriverFile, failure: WorkerFailure) -> DriverFailure:
+    note(f"driver {driver.path}: {failure.name} ({failure.detail})")
     code = failure.name if failure.name in {"crashed", "timed_out", "not_loadable"} else "pkcs11"
     return DriverFailure(driver=driver.path, code=code, detail=failure.detail or failure.name)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from safetok.domain.renewal import ENDS, Renewal, State
 from safetok.domain.tokens import KeyPresence
 from safetok.errors import CaWait, PersonNeeded, UsageError
-from safetok.locale import _
+from safetok.locale import _, why
 from safetok.workflows.check import before_renewal
 from safetok.workflows.context import free_space
 from safetok.workflows.pins import log_in
@@ -202,7 +202,7 @@ def _write(file: Path, request: bytes) -> None:
         part.unlink(missing_ok=True)
         raise UsageError(
             _("{file} could not be written ({why}). The request is kept: run it again with another name.").format(
-                file=file, why=error.strerror
+                file=file, why=why(error)
             ),
             code="file_not_written",
         ) from error
