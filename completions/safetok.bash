@@ -16,18 +16,18 @@ _safetok() {
             continue
         fi
         case "$path,$word" in
-        *,--abandon | *,--at | *,--cert | *,--confirm-contract-end | *,--contract-end | *,--csr | *,--lang | *,--log-file | *,--min-not-after | *,--module | *,--mst | *,--out | *,--pin-env | *,--pin-file | *,--reason | *,--serial | *,--timeout | *,--title | *,--url | *,--wait) skip=1 ;;
+        *,--abandon | *,--at | *,--cert | *,--confirm-contract-end | *,--contract-end | *,--csr | *,--lang | *,--limit | *,--log-file | *,--min-not-after | *,--module | *,--mst | *,--new-pin-env | *,--new-pin-file | *,--out | *,--pin-env | *,--pin-file | *,--reason | *,--serial | *,--timeout | *,--title | *,--url | *,--wait) skip=1 ;;
         *,-*) ;;
         *)
             case "${path:+$path }$word" in
-            "status" | "tokens" | "tokens list" | "tokens set-kind" | "tokens note" | "certs" | "certs list" | "certs show" | "certs adopt" | "certs check" | "certs install" | "renew" | "export" | "agencies" | "agencies list" | "agencies remind" | "agencies done" | "agencies accepted" | "agencies reject" | "agencies skip" | "agencies undo" | "agencies add" | "contacts" | "sandbox" | "sandbox up" | "sandbox down" | "sandbox demo") path="${path:+$path }$word" ;;
+            "status" | "tokens" | "tokens list" | "tokens set-kind" | "tokens note" | "certs" | "certs list" | "certs show" | "certs adopt" | "certs check" | "certs install" | "renew" | "export" | "agencies" | "agencies list" | "agencies remind" | "agencies done" | "agencies accepted" | "agencies reject" | "agencies skip" | "agencies undo" | "agencies add" | "contacts" | "pin" | "pin store" | "pin forget" | "pin change" | "pin import" | "history" | "sandbox" | "sandbox up" | "sandbox down" | "sandbox demo") path="${path:+$path }$word" ;;
             esac
             ;;
         esac
     done
     if ((skip)); then
         case "$path,$prev" in
-        *,--csr | *,--log-file | *,--module | *,--out | *,--pin-file) ;;
+        *,--csr | *,--log-file | *,--module | *,--new-pin-file | *,--out | *,--pin-file) ;;
         *,--lang)
             COMPREPLY=($(compgen -W "vi en" -- "$cur"))
             compopt +o default +o bashdefault 2>/dev/null
@@ -39,7 +39,7 @@ _safetok() {
     local words="" options=""
     case "$path" in
     "")
-        words="status tokens certs renew export agencies contacts sandbox" options="--version"
+        words="status tokens certs renew export agencies contacts pin history sandbox" options="--version"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "status")
@@ -129,6 +129,29 @@ _safetok() {
         ;;
     "contacts")
         words="safe-ca lcs-ca" options=""
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "pin")
+        words="store forget change import" options=""
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "pin store")
+        words="" options="--serial --pin-stdin --pin-env --pin-file --pin-as-is --force-last-try"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "pin forget")
+        words="" options="--serial"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "pin change")
+        words="" options="--serial --pin-stdin --pin-env --pin-file --new-pin-env --new-pin-file --pin-as-is --force-last-try"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "pin import")
+        words="" options=""
+        ;;
+    "history")
+        words="" options="--serial --mst --limit --all"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "sandbox")

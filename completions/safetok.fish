@@ -10,12 +10,12 @@ function __safetok_at --description 'whether the words typed so far name this sa
             continue
         end
         switch "$path,$word"
-            case '*,--abandon' '*,--at' '*,--cert' '*,--confirm-contract-end' '*,--contract-end' '*,--csr' '*,--lang' '*,--log-file' '*,--min-not-after' '*,--module' '*,--mst' '*,--out' '*,--pin-env' '*,--pin-file' '*,--reason' '*,--serial' '*,--timeout' '*,--title' '*,--url' '*,--wait'
+            case '*,--abandon' '*,--at' '*,--cert' '*,--confirm-contract-end' '*,--contract-end' '*,--csr' '*,--lang' '*,--limit' '*,--log-file' '*,--min-not-after' '*,--module' '*,--mst' '*,--new-pin-env' '*,--new-pin-file' '*,--out' '*,--pin-env' '*,--pin-file' '*,--reason' '*,--serial' '*,--timeout' '*,--title' '*,--url' '*,--wait'
                 set skip 1
             case '*,-*'
             case '*'
                 set -l next (string trim -- "$path $word")
-                if contains -- "$next" 'status' 'tokens' 'tokens list' 'tokens set-kind' 'tokens note' 'certs' 'certs list' 'certs show' 'certs adopt' 'certs check' 'certs install' 'renew' 'export' 'agencies' 'agencies list' 'agencies remind' 'agencies done' 'agencies accepted' 'agencies reject' 'agencies skip' 'agencies undo' 'agencies add' 'contacts' 'sandbox' 'sandbox up' 'sandbox down' 'sandbox demo'
+                if contains -- "$next" 'status' 'tokens' 'tokens list' 'tokens set-kind' 'tokens note' 'certs' 'certs list' 'certs show' 'certs adopt' 'certs check' 'certs install' 'renew' 'export' 'agencies' 'agencies list' 'agencies remind' 'agencies done' 'agencies accepted' 'agencies reject' 'agencies skip' 'agencies undo' 'agencies add' 'contacts' 'pin' 'pin store' 'pin forget' 'pin change' 'pin import' 'history' 'sandbox' 'sandbox up' 'sandbox down' 'sandbox demo'
                     set path $next
                 end
         end
@@ -40,6 +40,8 @@ complete -c safetok -n '__safetok_at \'\'' -a 'renew' -d 'Cấp bù thời hạn
 complete -c safetok -n '__safetok_at \'\'' -a 'export' -d 'Xuất CTS mới và cũ ra tệp, kèm các thông tin mà cơ quan yêu cầu khai.'
 complete -c safetok -n '__safetok_at \'\'' -a 'agencies' -d 'Các cơ quan phải cập nhật số Serial CTS mới, và thời gian chờ 24h00.'
 complete -c safetok -n '__safetok_at \'\'' -a 'contacts' -d 'Nơi gọi điện hoặc gửi thư hỗ trợ: in đúng từng dòng như thông báo của SAFE-CA và LCS-CA.'
+complete -c safetok -n '__safetok_at \'\'' -a 'pin' -d 'Mã PIN của USB Token: lưu vào kho mật khẩu của máy, hoặc đổi.'
+complete -c safetok -n '__safetok_at \'\'' -a 'history' -d 'Các lần cấp bù đã làm và từng bước của mỗi lần: trạng thái, thời gian, đã chờ gì.'
 complete -c safetok -n '__safetok_at \'\'' -a 'sandbox' -d 'CA và USB Token để tập dượt ngay trên máy này, và bản chạy thử.'
 complete -c safetok -n '__safetok_at \'\'' -l version -d 'Xem phiên bản.'
 complete -c safetok -n '__safetok_at \'status\'' -l refresh -d 'Hỏi tổ chức cấp CTS trước: thông báo cấp bù và tình trạng thu hồi (qua mạng, không hỏi mã PIN).'
@@ -144,6 +146,30 @@ complete -c safetok -n '__safetok_at \'agencies add\'' -l mst -x -d 'Đơn vị 
 complete -c safetok -n '__safetok_at \'agencies add\'' -l serial -x -d 'USB Token, theo Token ID; không cần cắm.'
 complete -c safetok -n '__safetok_at \'agencies add\'' -l cert -x -d 'CTS nào, theo số Serial.'
 complete -c safetok -n '__safetok_at \'contacts\'' -a 'safe-ca lcs-ca' -d 'safe-ca, lcs-ca hoặc tên đặt trong settings.toml; để trống thì in tất cả.'
+complete -c safetok -n '__safetok_at \'pin\'' -a 'store' -d 'Lưu mã PIN của một USB Token vào kho mật khẩu, sau khi đăng nhập một lần để chắc là đúng.'
+complete -c safetok -n '__safetok_at \'pin\'' -a 'forget' -d 'Xóa mã PIN của một USB Token khỏi kho mật khẩu. Không đụng đến token.'
+complete -c safetok -n '__safetok_at \'pin\'' -a 'change' -d 'Đổi mã PIN của USB Token. Gõ sai mã PIN cũ cũng mất một lần thử.'
+complete -c safetok -n '__safetok_at \'pin\'' -a 'import' -d 'Chuyển các mã PIN trong một bảng vào kho mật khẩu. Không thử mã nào trên token.'
+complete -c safetok -n '__safetok_at \'pin store\'' -l serial -x -d 'Token nào, theo Token ID.'
+complete -c safetok -n '__safetok_at \'pin store\'' -l pin-stdin -d 'Đọc mã PIN từ đầu vào chuẩn, một dòng.'
+complete -c safetok -n '__safetok_at \'pin store\'' -l pin-env -x -d 'Đọc mã PIN từ biến môi trường này.'
+complete -c safetok -n '__safetok_at \'pin store\'' -l pin-file -r -F -d 'Đọc mã PIN từ một tệp chỉ mình Quý khách đọc được.'
+complete -c safetok -n '__safetok_at \'pin store\'' -l pin-as-is -d 'Gửi mã PIN khác thông lệ của CA này mà không hỏi lại.'
+complete -c safetok -n '__safetok_at \'pin store\'' -l force-last-try -d 'Dùng lần thử PIN cuối. Sai là USB Token bị khóa mã PIN.'
+complete -c safetok -n '__safetok_at \'pin forget\'' -l serial -x -d 'Token nào, theo Token ID.'
+complete -c safetok -n '__safetok_at \'pin change\'' -l serial -x -d 'Token nào, theo Token ID.'
+complete -c safetok -n '__safetok_at \'pin change\'' -l pin-stdin -d 'Đọc mã PIN cũ và mới từ đầu vào chuẩn, mỗi mã một dòng.'
+complete -c safetok -n '__safetok_at \'pin change\'' -l pin-env -x -d 'Đọc mã PIN từ biến môi trường này.'
+complete -c safetok -n '__safetok_at \'pin change\'' -l pin-file -r -F -d 'Đọc mã PIN từ một tệp chỉ mình Quý khách đọc được.'
+complete -c safetok -n '__safetok_at \'pin change\'' -l new-pin-env -x -d 'Đọc mã PIN mới từ biến môi trường này.'
+complete -c safetok -n '__safetok_at \'pin change\'' -l new-pin-file -r -F -d 'Đọc mã PIN mới từ một tệp chỉ mình Quý khách đọc được.'
+complete -c safetok -n '__safetok_at \'pin change\'' -l pin-as-is -d 'Gửi mã PIN khác thông lệ của CA này mà không hỏi lại.'
+complete -c safetok -n '__safetok_at \'pin change\'' -l force-last-try -d 'Dùng lần thử PIN cuối. Sai là USB Token bị khóa mã PIN.'
+complete -c safetok -n '__safetok_at \'pin import\'' -F
+complete -c safetok -n '__safetok_at \'history\'' -l serial -x -d 'Token nào, theo Token ID.'
+complete -c safetok -n '__safetok_at \'history\'' -l mst -x -d 'Đơn vị nào, theo MST.'
+complete -c safetok -n '__safetok_at \'history\'' -l limit -x -d 'Bao nhiêu lần, mới nhất trước; không ghi thì 20.'
+complete -c safetok -n '__safetok_at \'history\'' -l all -d 'Tất cả, dù bao nhiêu.'
 complete -c safetok -n '__safetok_at \'sandbox\'' -a 'up' -d 'Tạo USB Token thử và chạy CA thử; đã có thì dùng lại.'
 complete -c safetok -n '__safetok_at \'sandbox\'' -a 'down' -d 'Dừng CA thử và xóa mọi thứ `sandbox up` đã tạo.'
 complete -c safetok -n '__safetok_at \'sandbox\'' -a 'demo' -d 'Diễn trọn quá trình với hai USB Token, từ thông báo cấp bù đến các cơ quan, rồi dọn sạch.'

@@ -10,6 +10,8 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('export', 'Xuất CTS mới và cũ ra tệp, kèm các thông tin mà cơ quan yêu cầu khai.'),
             @('agencies', 'Các cơ quan phải cập nhật số Serial CTS mới, và thời gian chờ 24h00.'),
             @('contacts', 'Nơi gọi điện hoặc gửi thư hỗ trợ: in đúng từng dòng như thông báo của SAFE-CA và LCS-CA.'),
+            @('pin', 'Mã PIN của USB Token: lưu vào kho mật khẩu của máy, hoặc đổi.'),
+            @('history', 'Các lần cấp bù đã làm và từng bước của mỗi lần: trạng thái, thời gian, đã chờ gì.'),
             @('sandbox', 'CA và USB Token để tập dượt ngay trên máy này, và bản chạy thử.'),
             @('--version', 'Xem phiên bản.')
         )
@@ -159,6 +161,40 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('safe-ca', 'safe-ca, lcs-ca hoặc tên đặt trong settings.toml; để trống thì in tất cả.'),
             @('lcs-ca', 'safe-ca, lcs-ca hoặc tên đặt trong settings.toml; để trống thì in tất cả.')
         )
+        'pin' = @(
+            @('store', 'Lưu mã PIN của một USB Token vào kho mật khẩu, sau khi đăng nhập một lần để chắc là đúng.'),
+            @('forget', 'Xóa mã PIN của một USB Token khỏi kho mật khẩu. Không đụng đến token.'),
+            @('change', 'Đổi mã PIN của USB Token. Gõ sai mã PIN cũ cũng mất một lần thử.'),
+            @('import', 'Chuyển các mã PIN trong một bảng vào kho mật khẩu. Không thử mã nào trên token.')
+        )
+        'pin store' = @(
+            @('--serial', 'Token nào, theo Token ID.'),
+            @('--pin-stdin', 'Đọc mã PIN từ đầu vào chuẩn, một dòng.'),
+            @('--pin-env', 'Đọc mã PIN từ biến môi trường này.'),
+            @('--pin-file', 'Đọc mã PIN từ một tệp chỉ mình Quý khách đọc được.'),
+            @('--pin-as-is', 'Gửi mã PIN khác thông lệ của CA này mà không hỏi lại.'),
+            @('--force-last-try', 'Dùng lần thử PIN cuối. Sai là USB Token bị khóa mã PIN.')
+        )
+        'pin forget' = @(
+            ,@('--serial', 'Token nào, theo Token ID.')
+        )
+        'pin change' = @(
+            @('--serial', 'Token nào, theo Token ID.'),
+            @('--pin-stdin', 'Đọc mã PIN cũ và mới từ đầu vào chuẩn, mỗi mã một dòng.'),
+            @('--pin-env', 'Đọc mã PIN từ biến môi trường này.'),
+            @('--pin-file', 'Đọc mã PIN từ một tệp chỉ mình Quý khách đọc được.'),
+            @('--new-pin-env', 'Đọc mã PIN mới từ biến môi trường này.'),
+            @('--new-pin-file', 'Đọc mã PIN mới từ một tệp chỉ mình Quý khách đọc được.'),
+            @('--pin-as-is', 'Gửi mã PIN khác thông lệ của CA này mà không hỏi lại.'),
+            @('--force-last-try', 'Dùng lần thử PIN cuối. Sai là USB Token bị khóa mã PIN.')
+        )
+        'pin import' = @()
+        'history' = @(
+            @('--serial', 'Token nào, theo Token ID.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--limit', 'Bao nhiêu lần, mới nhất trước; không ghi thì 20.'),
+            @('--all', 'Tất cả, dù bao nhiêu.')
+        )
         'sandbox' = @(
             @('up', 'Tạo USB Token thử và chạy CA thử; đã có thì dùng lại.'),
             @('down', 'Dừng CA thử và xóa mọi thứ `sandbox up` đã tạo.'),
@@ -183,10 +219,13 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('vi', 'Tiếng Việt hoặc tiếng Anh; đặt lâu dài bằng SAFETOK_LANG.'),
             @('en', 'Tiếng Việt hoặc tiếng Anh; đặt lâu dài bằng SAFETOK_LANG.')
         )
+        '*,--limit' = @()
         '*,--log-file' = @()
         '*,--min-not-after' = @()
         '*,--module' = @()
         '*,--mst' = @()
+        '*,--new-pin-env' = @()
+        '*,--new-pin-file' = @()
         '*,--out' = @()
         '*,--pin-env' = @()
         '*,--pin-file' = @()

@@ -57,6 +57,7 @@ class SafetokError(Exception):
         self.hint = hint
         self.token = token
         self.data = data or {}
+        self.remark = ""  # what else the reader should know, set where the run ends
 
 
 class Unexpected(SafetokError):

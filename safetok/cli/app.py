@@ -37,6 +37,12 @@ COMMANDS: dict[str, Entry] = {
         "safetok.cli.agencies", later("The agencies that must learn the new serial, and their 24 hours."), group=True
     ),
     "contacts": Entry("safetok.cli.contacts", later("Whom to call or write to, as the CAs' notices print it.")),
+    "pin": Entry(
+        "safetok.cli.pin", later("A token's PIN: keep it in the computer's keyring, or change it."), group=True
+    ),
+    "history": Entry(
+        "safetok.cli.history", later("The renewals so far, and the way each went: states, times, what it waited for.")
+    ),
     "sandbox": Entry(
         "safetok.cli.sandbox", later("A practice CA and practice tokens on this computer, and a demo."), group=True
     ),

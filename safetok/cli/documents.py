@@ -327,6 +327,64 @@ class Contacts(Document):
     authorities: list[Contact]
 
 
+class Pin(Document):
+    """`safetok pin store`, `forget` and `change`; `done` is false where there was nothing to forget."""
+
+    token: str
+    name: str
+    done: bool
+    in_keyring: bool
+    verified: bool
+
+
+class RowLeftOut(Document):
+    row: int
+    token: str
+    reason: str
+
+
+class PinsImported(Document):
+    """`safetok pin import`; `saved` are tokens."""
+
+    file: str
+    saved: list[str]
+    failed: list[RowLeftOut]
+
+
+class StepOfWay(Document):
+    at: Instant
+    state: State
+    hold: Hold | None
+    reason: str
+
+
+class Past(Document):
+    """One renewal as the journal keeps it."""
+
+    renewal_id: str
+    token: str
+    name: str
+    mst: str | None
+    authority: str
+    old_serial: Serial
+    new_serial: Serial | None
+    contract_end: date | None
+    state: State
+    hold: Hold | None
+    reason: str
+    finished: bool
+    created_at: Instant
+    updated_at: Instant
+    way: list[StepOfWay]
+
+
+class History(Document):
+    """`safetok history`, the newest first; `whole` is false where older ones were left out."""
+
+    renewals: list[Past]
+    whole: bool
+
+
 class SandboxToken(Document):
     serial: str
     label: str

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from safetok.workflows.context import Context
 
 R = TypeVar("R")
+_SAY_IT_THEMSELVES = {"", "status", "history"}  # commands that show what is unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,36 @@ def run(
     begin_log()
     note(" ".join(["safetok", *command]))
     with surroundings(dry_run=dry_run) as context:
-        outcome = work(context)
-    finish(outcome, human)
+        try:
+            outcome = work(context)
+        except SafetokError as error:
+            error.remark = _left_over(context, error.data)
+            raise
+        remark = _left_over(context, outcome.data)
+    try:
+        finish(outcome, human)
+    finally:
+        _say(remark)
+
+
+def _left_over(context: Context, data: Any) -> str:
+    """What is to be said of a renewal that waits, after a command that is about something else."""
+    if " ".join(flags().command) in _SAY_IT_THEMSELVES or not context.state_used:
+        return ""
+    from safetok.workflows.history import unfinished_remark
+
+    about = data.get("renewals") if isinstance(data, dict) else None
+    named = {row.get("renewal_id") for row in about or () if isinstance(row, dict)}
+    if isinstance(data, dict):
+        named.add(data.get("renewal_id"))
+    with suppress(SafetokError):
+        return unfinished_remark(context, {str(one) for one in named})
+    return ""
+
+
+def _say(remark: str) -> None:
+    if remark and not flags().quiet:
+        _tell_line(remark)
 
 
 @contextmanager
@@ -173,6 +202,7 @@ def failed(error: SafetokError) -> int:
             _tell(error)
             if line := support_line(error):
                 _tell_line(line)
+        _say(error.remark)
         sys.stdout.flush()
     return int(error.exit_status)
 

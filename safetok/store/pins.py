@@ -8,6 +8,7 @@ from typing import Literal
 from safetok.store.database import Database
 
 Outcome = Literal["ok", "wrong", "locked", "unknown"]
+KEYRING = "keyring"  # the purpose of a login with the keyring's PIN: nobody typed it, so it is tried once
 
 
 class PinLog:
@@ -35,3 +36,18 @@ class PinLog:
             {"token": token_serial},
         )
         return int(row["tries"]) if row is not None else 0
+
+    def keyring_failed(self, token_serial: str) -> bool:
+        """Whether the keyring's PIN has been tried since the last good login and did not open the token, or may not have."""
+        row = self._db.row(
+            "SELECT 1 FROM pin_attempts WHERE token_serial = :token AND purpose = :purpose AND number > "
+            "(SELECT coalesce(max(number), 0) FROM pin_attempts WHERE token_serial = :token AND outcome = 'ok') LIMIT 1",
+            {"token": token_serial, "purpose": KEYRING},
+        )
+        return row is not None
+
+    def keyring_changed(self, token_serial: str) -> None:
+        """Commit that the keyring holds another PIN now: it may be tried. What was spent stays counted."""
+        self._db.run(
+            "UPDATE pin_attempts SET purpose = 'login' WHERE token_serial = ? AND purpose = ?", (token_serial, KEYRING)
+        )

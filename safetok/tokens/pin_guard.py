@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from safetok.domain.times import Clock
 from safetok.domain.tokens import PinState, TokenInfo
-from safetok.errors import PinRefused, PinWrong, UsageError
+from safetok.errors import DriverFailed, PinRefused, PinWrong, SafetokError, UsageError
 from safetok.locale import _
 
 if TYPE_CHECKING:
@@ -29,20 +29,28 @@ class _Door(Protocol):
 
 
 class PinGuard:
-    """Counts by token, whatever driver shows it. `tries_assumed`: how many wrong tries lock a token, where nothing is known."""
+    """Counts by token, whatever driver shows it. `tries_assumed`: how many wrong tries lock a token, where nothing is known;
+    `unlock`: what to do about a locked PIN, told with the refusal.
+    """
 
-    def __init__(self, pin_log: PinLog, clock: Clock, *, tries_assumed: int = 3, force_last_try: bool = False) -> None:
+    def __init__(
+        self,
+        pin_log: PinLog,
+        clock: Clock,
+        *,
+        tries_assumed: int = 3,
+        force_last_try: bool = False,
+        unlock: str = "",
+    ) -> None:
         self._log, self._clock, self._tries, self._force = pin_log, clock, tries_assumed, force_last_try
+        self._unlock = unlock
 
     def check(self, info: TokenInfo) -> None:
         """Raise PinRefused when the PIN is locked, or when the next wrong one could lock it (`last_try`; not with
         `force_last_try`). COUNT_LOW refuses nothing: it says only that something went wrong before.
         """
         if info.pin_state is PinState.LOCKED:
-            raise PinRefused(
-                _("The PIN of the USB token is locked. Token ID {serial}.").format(serial=info.serial),
-                token=info.serial,
-            )
+            raise self._locked(info.serial)
         if self._force:
             return
         if info.pin_state is PinState.FINAL_TRY or self._log.count(info.serial) >= self._tries - 1:
@@ -53,7 +61,14 @@ class PinGuard:
                 token=info.serial,
             )
 
-    def login(self, session: _Door, pin: str | None) -> None:
+    def _locked(self, serial: str) -> PinRefused:
+        return PinRefused(
+            _("The PIN of the USB token is locked. Token ID {serial}.").format(serial=serial),
+            hint=self._unlock,
+            token=serial,
+        )
+
+    def login(self, session: _Door, pin: str | None, *, purpose: str = "login") -> None:
         """Check, commit the attempt, log in, commit the outcome. `pin` None: the token's own PIN pad asks.
 
         Raises PinRefused, PinWrong, UsageError (`pin_refused_locally`: nothing was sent), PersonNeeded (`pin_cancelled`),
@@ -62,7 +77,7 @@ class PinGuard:
         info = session.info
         refuse_locally(info, pin)
         self.check(info)
-        self._counted(info.serial, "login", lambda: session.login(pin))
+        self._told(session, lambda: self._counted(info.serial, purpose, lambda: session.login(pin)))
         session.reauthenticate = lambda sign: self._counted(info.serial, "sign", sign)
 
     def change(self, session: _Door, old: str | None, new: str | None) -> None:
@@ -71,7 +86,42 @@ class PinGuard:
         refuse_locally(info, old)
         refuse_locally(info, new)
         self.check(info)
-        self._counted(info.serial, "change", lambda: session.change_pin(old, new))
+        self._told(session, lambda: self._counted(info.serial, "change", lambda: session.change_pin(old, new)))
+
+    def _told(self, session: _Door, attempt: Callable[[], None]) -> None:
+        """Make an attempt. After a wrong one the token is looked at again, for its flags were a snapshot: the error says what
+        is left, as far as the token or our own count tells; no number is made up.
+        """
+        try:
+            attempt()
+        except PinWrong as error:
+            state = self._state_now(session)
+            if state is PinState.LOCKED:
+                raise self._locked(session.serial) from error
+            if state is PinState.FINAL_TRY:
+                error.hint = _("The token says that ONE TRY IS LEFT. Stop, and ask the person who holds the PIN.")
+            elif self._log.count(session.serial) >= self._tries - 1:
+                error.hint = _("THERE MAY BE ONLY ONE TRY LEFT. Stop, and ask the person who holds the PIN.")
+            else:
+                error.hint = _(
+                    "The token does not say how many tries are left. Not sure: stop, and ask the person who holds the PIN."
+                )
+            raise
+        except PinRefused as error:
+            if error.code == "pin_locked":
+                error.hint = error.hint or self._unlock
+            raise
+        except DriverFailed as error:
+            if error.code == "pkcs11":  # some drivers say no more than this to a wrong PIN
+                error.hint = _("It may have been the PIN: safetok counts a wrong try. Stop if you are not sure of it.")
+            raise
+
+    @staticmethod
+    def _state_now(session: _Door) -> PinState | None:
+        try:
+            return session.info.pin_state
+        except SafetokError:  # pulled out meanwhile: then nothing is known
+            return None
 
     def _counted(self, serial: str, purpose: str, attempt: Callable[[], _Result]) -> _Result:
         number = self._log.begin(serial, purpose, self._clock())

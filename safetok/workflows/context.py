@@ -73,6 +73,11 @@ class Context:
         return self._database
 
     @property
+    def state_used(self) -> bool:
+        """Whether this run has looked into the state."""
+        return self._database is not None
+
+    @property
     def http(self) -> Http:
         """The one HTTP caller."""
         if self._http is None:

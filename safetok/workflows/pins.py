@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 from safetok.domain.authorities import Authority, PinPolicy
 from safetok.errors import PersonNeeded, PinWrong, UsageError
-from safetok.locale import _
+from safetok.locale import _, why
+from safetok.log import secret
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
+    from safetok.tokens.pin_guard import PinGuard
     from safetok.tokens.tokens import Session
     from safetok.workflows.context import Context
 
@@ -28,18 +30,36 @@ class PinSource:
 
     as_is: bool = False  # --pin-as-is: no question about a PIN that does not fit the CA's profile
     force_last_try: bool = False
+    keyring: bool = True  # whether the keyring may be asked
+    taken: str = field(default="", repr=False)  # the PIN taken last
     _given: str | None = field(default=None, repr=False)
-    spent: bool = False
+    _used: set[str] = field(default_factory=set)  # tokens that have had the PIN given, or the keyring's, in this run
+
+    @property
+    def given(self) -> bool:
+        """Whether a PIN was given with the command and has not been used yet: it fits one token alone."""
+        return self._given is not None
+
+    def worked(self, token_serial: str) -> None:
+        """The keyring's PIN opened this token: it may do so again."""
+        self._used.discard(token_serial)
 
     def take(self, context: Context, token_serial: str, name: str) -> tuple[str, Source]:
         """The PIN and where it came from: given, else the keyring's, else asked for. PersonNeeded (`pin_needed`) when nobody
         can be asked.
         """
+        without_core()
+        self.taken, came_from = self._take(context, token_serial, name)
+        return self.taken, came_from
+
+    def _take(self, context: Context, token_serial: str, name: str) -> tuple[str, Source]:
         if self._given is not None:
-            pin, self._given, self.spent = self._given, None, True
+            pin, self._given = self._given, None
+            self._used.add(token_serial)
             return pin, "given"
-        if not self.spent and (stored := _stored(token_serial)) is not None:
-            self.spent = True
+        askable = self.keyring and token_serial not in self._used
+        if askable and (stored := _stored(context, token_serial)) is not None:
+            self._used.add(token_serial)
             return stored, "keyring"
         if not context.prompter.interactive:
             raise PersonNeeded(
@@ -64,65 +84,113 @@ def pin_source(
     """Read the PIN that the command line points at. UsageError when two sources are named, the variable is not set, or
     others can read the file. The variable is removed from the environment, so no child sees it.
     """
+    without_core()
     environ = os.environ if environ is None else environ
     if sum((from_stdin, env is not None, file is not None)) > 1:
         raise UsageError(_("Give the PIN in one way only: --pin-stdin, --pin-env or --pin-file."), code="pin_sources")
     given: str | None = None
     if from_stdin:
-        given = sys.stdin.readline().rstrip("\r\n")
+        given = pin_of_stdin()
     elif env is not None:
         given = environ.pop(env, None)
         if given is None:
             raise UsageError(_("The variable {name} is not set.").format(name=env), code="pin_env_missing")
     elif file is not None:
-        given = _from_file(file)
+        given = pin_of_file(file)
+    if given is not None:
+        secret(given)
     return PinSource(_given=given, as_is=as_is, force_last_try=force_last_try)
 
 
-def log_in(context: Context, session: Session, source: PinSource, *, name: str, authority: Authority | None) -> None:
-    """Log in to the session's token, spending a try only for a PIN that somebody gave.
+def log_in(context: Context, session: Session, source: PinSource, *, name: str, authority: Authority | None) -> Source:
+    """Log in to the session's token, spending a try only for a PIN that somebody gave; where the PIN came from.
 
     A wrong PIN of the keyring is dropped at once. A person may try once more, and is told that a try is gone.
     Raises PinWrong (5), PinRefused (6), PersonNeeded (11), UsageError (2, no try spent).
     """
+    from safetok.store.pins import KEYRING
+
+    policy = authority.pin_policy if authority else PinPolicy()
+    guard = guard_for(context, authority, force_last_try=source.force_last_try)
+    info = session.info
+    serial = info.serial
+    guard.check(info)
+    if info.pin_pad:
+        context.prompter.say(_("Type the PIN on the token's own keypad."))
+        guard.login(session, None)
+        return "prompt"
+    for attempt in (1, 2):
+        pin, came_from = source.take(context, serial, name)
+        check_profile(context, pin, policy, as_is=source.as_is, serial=serial)
+        try:
+            guard.login(session, pin, purpose=KEYRING if came_from == "keyring" else "login")
+        except PinWrong as error:
+            if came_from == "keyring":
+                _drop(context, serial, error)
+            elif attempt == 1 and came_from == "prompt" and _once_more(context, guard, session, error):
+                continue
+            raise
+        if came_from == "keyring":
+            source.worked(serial)
+        return came_from
+    raise AssertionError  # the second attempt returned or raised
+
+
+def guard_for(context: Context, authority: Authority | None, *, force_last_try: bool) -> PinGuard:
+    """The guard over this token's PIN, with what its CA says of tries and of unlocking."""
     from safetok.store.pins import PinLog
     from safetok.tokens.pin_guard import PinGuard
 
-    policy = authority.pin_policy if authority else PinPolicy()
-    guard = PinGuard(
-        PinLog(context.database), context.clock, tries_assumed=policy.tries, force_last_try=source.force_last_try
+    return PinGuard(
+        PinLog(context.database),
+        context.clock,
+        tries_assumed=(authority.pin_policy if authority else PinPolicy()).tries,
+        force_last_try=force_last_try,
+        unlock=unlock_way(authority),
     )
-    serial = session.info.serial
-    guard.check(session.info)
-    if session.info.pin_pad:
-        context.prompter.say(_("Type the PIN on the token's own keypad."))
-        guard.login(session, None)
+
+
+def unlock_way(authority: Authority | None) -> str:
+    """What to do about a locked PIN, as this CA says it."""
+    if authority is None:
+        return _("Ask the CA that issued the certificate how to unlock it; safetok cannot. See: safetok contacts")
+    if authority.contacts.unlock:
+        return f"{authority.title}: {authority.contacts.unlock}."
+    return _("Only {ca} can unlock it: {contact}.").format(
+        ca=authority.title, contact=authority.contacts.hotline or "safetok contacts"
+    )
+
+
+def _drop(context: Context, serial: str, error: PinWrong) -> None:
+    """The keyring's PIN was wrong: it must not be tried again, by this run or the next."""
+    from safetok.errors import SafetokError
+    from safetok.store import pin_store
+
+    try:
+        pin_store.forget(serial)
+    except SafetokError:  # locked meanwhile: the log of tries keeps it from being used again
+        context.prompter.warn(_("The PIN kept in the keyring was wrong. Remove it: safetok pin forget"))
         return
-    for attempt in (1, 2):
-        pin, came_from = source.take(context, serial, name)
-        _check_profile(context, pin, policy, source, serial)
-        try:
-            guard.login(session, pin)
-        except PinWrong as error:
-            if came_from == "keyring":
-                from safetok.store import pin_store
-
-                pin_store.forget(serial)
-                error.hint = _("The PIN kept in the keyring was wrong and has been dropped.")
-            elif attempt == 1 and came_from == "prompt" and _once_more(context, error):
-                continue
-            raise
-        return
+    error.hint = f"{_('The PIN kept in the keyring was wrong and has been dropped.')} {error.hint}"
 
 
-def _once_more(context: Context, error: PinWrong) -> bool:
+def _once_more(context: Context, guard: PinGuard, session: Session, error: PinWrong) -> bool:
+    """Whether the person wants the one more try of this run; not asked where it would be refused."""
+    from safetok.errors import PinRefused
+
+    try:
+        guard.check(session.info)
+    except PinRefused:
+        return False
     context.prompter.warn(f"{error.message} {error.hint}")
     return context.prompter.confirm(_("Type it again?"), default=False)
 
 
-def _check_profile(context: Context, pin: str, policy: PinPolicy, source: PinSource, serial: str) -> None:
-    """Ask once about a PIN that does not look like this CA's; nothing has been sent to the token yet."""
-    if source.as_is or not pin:
+def check_profile(context: Context, pin: str, policy: PinPolicy, *, as_is: bool, serial: str) -> None:
+    """Ask once about a PIN that does not look like this CA's; nothing has been sent to the token yet. Raises UsageError
+    (`pin_profile`).
+    """
+    if as_is or not pin:
         return
     low, high = policy.min_length or 0, policy.max_length or sys.maxsize
     if not pin.isascii():  # the Vietnamese keyboard is on: no CA's PIN has marks
@@ -142,18 +210,44 @@ def _check_profile(context: Context, pin: str, policy: PinPolicy, source: PinSou
         raise UsageError(said, code="pin_profile", token=serial)
 
 
-def _stored(token_serial: str) -> str | None:
-    """The keyring's PIN; a missing, locked or failing keyring is as if it held none, and the person is asked."""
+def _stored(context: Context, token_serial: str) -> str | None:
+    """The keyring's PIN; a missing, locked or failing keyring is as if it held none, and the person is asked. So is one whose
+    PIN has been tried and did not open the token, or may not have: nobody would notice the second try.
+    """
     from safetok.errors import SafetokError
     from safetok.store import pin_store
+    from safetok.store.pins import PinLog
 
+    if PinLog(context.database).keyring_failed(token_serial):
+        return None
     try:
-        return pin_store.get(token_serial)
+        stored = pin_store.get(token_serial)
     except SafetokError:
         return None
+    if stored is not None:
+        secret(stored)
+    return stored
 
 
-def _from_file(path: Path) -> str:
+def without_core() -> None:
+    """From here on this process holds a PIN: if it dies it leaves no core file, which would hold it too."""
+    try:
+        import resource
+    except ImportError:  # Windows keeps no core files
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def pin_of_stdin() -> str:
+    """The next line of standard input, as it is. Raises UsageError (`pin_stdin`)."""
+    try:
+        return sys.stdin.buffer.readline(4096).decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise UsageError(_("What came on standard input is not text."), code="pin_stdin") from None
+
+
+def pin_of_file(path: Path) -> str:
+    """The first line of a file that its owner alone can read. Raises UsageError (`pin_file_open`, `pin_file`)."""
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -166,9 +260,9 @@ def _from_file(path: Path) -> str:
             text = file.read(4096)
     except OSError as error:
         raise UsageError(
-            _("The PIN file {path} cannot be read: {why}.").format(path=path, why=error.strerror), code="pin_file"
+            _("The PIN file {path} cannot be read: {why}.").format(path=path, why=why(error)), code="pin_file"
         ) from error
     try:
         return text.decode("utf-8").splitlines()[0] if text else ""
-    except UnicodeDecodeError as error:
-        raise UsageError(_("The PIN file {path} is not text.").format(path=path), code="pin_file") from error
+    except UnicodeDecodeError:
+        raise UsageError(_("The PIN file {path} is not text.").format(path=path), code="pin_file") from None

@@ -1,0 +1,133 @@
+"""What happened: each renewal's way, state by state, with its times, what it waited for and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from safetok.domain.times import rfc3339
+from safetok.errors import SafetokError
+from safetok.locale import _
+
+if TYPE_CHECKING:
+    from safetok.domain.renewal import Renewal
+    from safetok.store.inventory import Inventory
+    from safetok.store.journal import Event
+    from safetok.workflows.context import Context
+
+SHOWN = 20  # without --limit or --all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One renewal and its way; `new_serial` is empty while there is no certificate."""
+
+    renewal: Renewal
+    name: str
+    new_serial: str
+    way: tuple[Event, ...]
+
+    def data(self) -> dict[str, Any]:
+        """What scripts read."""
+        renewal = self.renewal
+        return {
+            "renewal_id": renewal.id,
+            "token": renewal.token_serial,
+            "name": self.name,
+            "mst": renewal.mst,
+            "authority": renewal.authority,
+            "old_serial": renewal.old_serial,
+            "new_serial": self.new_serial or None,
+            "contract_end": renewal.contract_end,
+            "state": renewal.state,
+            "hold": renewal.hold,
+            "reason": renewal.reason,
+            "finished": renewal.finished,
+            "created_at": rfc3339(renewal.created_at),
+            "updated_at": rfc3339(renewal.updated_at),
+            "way": [
+                {"at": rfc3339(event.at), "state": event.state, "hold": event.hold, "reason": event.reason}
+                for event in self.way
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The newest first. `whole`: whether nothing older was left out; `one`: it was asked for by its id."""
+
+    renewals: tuple[Told, ...]
+    whole: bool
+    one: bool = False
+
+    def data(self) -> dict[str, Any]:
+        """What scripts read."""
+        return {"renewals": [told.data() for told in self.renewals], "whole": self.whole}
+
+
+def history(
+    context: Context, *, identity: str | None, serial: str | None, mst: str | None, limit: int | None
+) -> History:
+    """The renewals that fit, at most `limit` (None: all of them), or the one of that id. Opens no driver.
+
+    Raises UsageError (`no_such_renewal`).
+    """
+    from safetok.store.inventory import Inventory
+    from safetok.store.journal import Journal
+
+    journal, inventory = Journal(context.database), Inventory(context.database)
+    if identity is not None:
+        found = [journal.get(identity)]
+    else:
+        found = journal.all(
+            token_serial=serial.strip() if serial else None,
+            mst=mst.strip() if mst else None,
+            limit=None if limit is None else limit + 1,
+        )
+    shown = found if limit is None else found[:limit]
+    told = tuple(
+        Told(
+            renewal=renewal,
+            name=_name(inventory, renewal.old_certificate) or renewal.old_serial,
+            new_serial=_serial(inventory, renewal.certificate),
+            way=tuple(journal.events(renewal.id)),
+        )
+        for renewal in shown
+    )
+    return History(renewals=told, whole=len(shown) == len(found), one=identity is not None)
+
+
+def unfinished_remark(context: Context, about: set[str]) -> str:
+    """One sentence on renewals that wait, for a command that was about something else; empty when there is none.
+
+    `about`: the ids of those that the command has spoken of itself.
+    """
+    from safetok.store.inventory import Inventory
+    from safetok.store.journal import Journal
+
+    waiting = [one for one in Journal(context.database).unfinished() if one.id not in about]
+    if not waiting:
+        return ""
+    first = waiting[0]
+    name = _name(Inventory(context.database), first.old_certificate) or first.old_serial
+    if len(waiting) > 1:
+        return _(
+            "{n} renewals are unfinished, the oldest for {name}, Token ID {serial}. Carry on: safetok renew --resume"
+        ).format(n=len(waiting), name=name, serial=first.token_serial)
+    return _("A renewal is unfinished: {name}, Token ID {serial} ({state}). Carry on: safetok renew --resume").format(
+        name=name, serial=first.token_serial, state=first.state.value
+    )
+
+
+def _name(inventory: Inventory, der: bytes) -> str:
+    try:
+        return inventory.parse(der).subject_name if der else ""
+    except SafetokError:
+        return ""
+
+
+def _serial(inventory: Inventory, der: bytes) -> str:
+    try:
+        return inventory.parse(der).serial if der else ""
+    except SafetokError:
+        return ""
