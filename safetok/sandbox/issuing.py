@@ -16,6 +16,7 @@ from safetok.ca.cmp.structures import CA_CERTS, IMPLICIT_CONFIRM, PVNO_2, PVNO_3
 from safetok.domain.times import end_of_day
 from safetok.sandbox import messages, profile
 from safetok.sandbox.books import Books, Entry, Transaction
+from safetok.sandbox.faults import Faults
 from safetok.sandbox.messages import MALFORMED, OPENINGS, Received, Refusal, Sent
 from safetok.sandbox.pki import LCS, SAFE_NEW, Issuer, Pki
 from safetok.sandbox.requests import Wish, read_wish, same_name
@@ -41,6 +42,7 @@ class CmpService:
     pki: Pki
     books: Books
     policy: Policy
+    faults: Faults | None = None
 
     def answer(self, raw: bytes, now: datetime) -> tuple[bool, bytes]:
         """Whether the bytes were a message at all, and the DER of the answer."""
@@ -166,7 +168,7 @@ class CmpService:
             entry,
             serial=profile.serial_text(certificate),
             issuer=issuer.name,
-            der=profile.der(certificate),
+            der=self._given(opening, certificate, issuer, old),
             not_after=not_after,
             offer=False,
         )
@@ -175,6 +177,11 @@ class CmpService:
         changed = wish.not_after is not None and wish.not_after != not_after
         body = messages.granted(OPENINGS[opening.kind], wish.request_id, new.der, changed=changed)
         return messages.write(body, self.pki, issuer, received, now, (general,)), new, confirm_by, implicit
+
+    def _given(self, opening: Received, honest: x509.Certificate, issuer: Issuer, old: x509.Certificate) -> bytes:
+        if self.faults is None:
+            return profile.der(honest)
+        return self.faults.certificate(opening.kind, honest, issuer, old)
 
     def _hold(self, received: Received, entry: Entry, wish: Wish, now: datetime) -> bytes:
         """Keep the request and ask the client to poll."""

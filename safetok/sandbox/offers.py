@@ -12,7 +12,7 @@ import json
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from safetok.ca import proof
 from safetok.domain.times import end_of_day, parse_rfc3339, rfc3339
@@ -35,6 +35,7 @@ class Reply:
     type: str = "application/json"
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
+    manner: Literal["", "cut", "drip", "huge"] = ""  # how a fault lets it leave
 
 
 def problem(status: int, kind: str, title: str, **more: Any) -> Reply:

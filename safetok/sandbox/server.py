@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives import serialization
 from safetok.domain.times import Clock, system_clock
 from safetok.sandbox import pki as pki_module
 from safetok.sandbox.books import Books
+from safetok.sandbox.faults import HUGE, Faults
 from safetok.sandbox.issuing import CmpService, Policy
 from safetok.sandbox.offers import OfferService, Reply, problem
 from safetok.sandbox.places import Places, read_json
@@ -33,6 +34,7 @@ from safetok.sandbox.status import StatusService
 
 HOST = "127.0.0.1"
 FOLDER_SECONDS = 2.0  # between two looks at the folder
+DRIP_SECONDS = 0.05  # between two bytes of an answer that a fault slows down
 LARGEST = 1 << 20  # bytes of a request
 CMP = "application/pkixcmp"
 CMP_PATH = "/.well-known/cmp"
@@ -52,7 +54,8 @@ class Authority:
         policy = Policy(
             confirm_wait=timedelta(seconds=facts["confirm_wait"]), answer_after=timedelta(seconds=facts["answer_after"])
         )
-        self.cmp = CmpService(self.pki, self.books, policy)
+        self.faults = Faults(places.ca / "faults.json", self.pki)
+        self.cmp = CmpService(self.pki, self.books, policy, self.faults)
         self.offers = OfferService(self.pki, self.books, self.clock())
         self.status = StatusService(self.pki, self.books)
         self._facts = places.ca / "ca.json"
@@ -85,8 +88,7 @@ class Authority:
         """What a POST answers."""
         now = self.clock()
         if path == CMP_PATH or path.startswith(f"{CMP_PATH}/"):
-            readable, answer = self.cmp.answer(body, now)
-            return Reply(status=200 if readable else 400, type=CMP, body=answer)
+            return self.faults.deliver(body, lambda raw: self._cmp(raw, now))
         if path == "/ocsp":
             return Reply(type=OCSP, body=self.status.ocsp(body, now))
         if path == "/v1/offers":
@@ -94,6 +96,10 @@ class Authority:
         if path == "/v1/dossiers":
             return self.offers.dossier(body, now)
         return _not_found()
+
+    def _cmp(self, raw: bytes, now: datetime) -> Reply:
+        readable, answer = self.cmp.answer(raw, now)
+        return Reply(status=200 if readable else 400, type=CMP, body=answer)
 
     def _ocsp_get(self, text: str, now: datetime) -> Reply:
         try:
@@ -178,14 +184,32 @@ class Handler(BaseHTTPRequestHandler):
             self._send(problem(403, "malformed", "Không được phép."))
 
     def _send(self, reply: Reply) -> None:
+        if reply.manner == "cut":
+            self.close_connection = True
+            return
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.type)
-        self.send_header("Content-Length", str(len(reply.body)))
+        self.send_header("Content-Length", str(HUGE if reply.manner == "huge" else len(reply.body)))
         for name, value in reply.headers:
             self.send_header(name, value)
         self.end_headers()
+        if reply.manner:
+            self._badly(reply)
+            return
         self.wfile.write(reply.body)
         self.wfile.flush()
+
+    def _badly(self, reply: Reply) -> None:
+        """A fault: far too much, or a byte now and then, for as long as somebody listens."""
+        self.close_connection = True
+        if reply.manner == "huge":
+            for _chunk in range(HUGE >> 16):
+                self.wfile.write(bytes(1 << 16))
+            return
+        for byte in reply.body:
+            self.wfile.write(bytes([byte]))
+            self.wfile.flush()
+            time.sleep(DRIP_SECONDS)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (http.server's name)
         """Nothing: what happened is in the ledger."""

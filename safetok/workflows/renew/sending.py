@@ -9,7 +9,7 @@ from safetok.domain import certificates
 from safetok.domain.authorities import Validity
 from safetok.domain.renewal import Hold, State
 from safetok.domain.times import show_instant
-from safetok.errors import CaUnreachable, CaWait, NotTrusted, PersonNeeded, UsageError
+from safetok.errors import CaUnreachable, CaWait, NotTrusted, PersonNeeded, SafetokError, UsageError
 from safetok.locale import _
 from safetok.workflows.renew.confirming import signed_confirmation
 from safetok.workflows.renew.run import Held, Run, no_answer, token_step
@@ -93,11 +93,15 @@ def verify_stored(run: Run) -> None:
         at=renewal.received_at,
     )
     assert isinstance(answer, Issued)
-    _verify(run, answer)
+    if (wrong := _verify(run, answer)) is not None:
+        _distrust(run, answer, wrong)
 
 
 def _issued(run: Run, raw: bytes, answer: Issued) -> None:
-    """The answer is stored, and verified in the same commit: nothing outside happens between the two."""
+    """The answer is stored, and verified in the same commit: nothing outside happens between the two.
+
+    One that is not to be trusted is stored before the token signs its rejection, which may need a PIN that is not there.
+    """
     now = run.context.now()
     with run.context.database.transaction():
         run.advance(
@@ -109,10 +113,13 @@ def _issued(run: Run, raw: bytes, answer: Issued) -> None:
             certificate=answer.certificate,
             server_nonce=answer.server_nonce,
         )
-        _verify(run, answer)
+        wrong = _verify(run, answer)
+    if wrong is not None:
+        _distrust(run, answer, wrong)
 
 
-def _verify(run: Run, answer: Issued) -> None:
+def _verify(run: Run, answer: Issued) -> SafetokError | None:
+    """VERIFIED; else what is wrong with the certificate."""
     from safetok.trust.answer import verify_answer
 
     renewal = run.renewal
@@ -132,16 +139,18 @@ def _verify(run: Run, answer: Issued) -> None:
             at=renewal.received_at,
         )
     except (NotTrusted, UsageError) as error:
-        fail_info = str(error.data.get("fail_info", "badCertTemplate"))
-        run.advance(
-            State.UNTRUSTED,
-            reason=error.message,
-            confirmation=signed_confirmation(run, answer.certificate, accept=False, fail_info=fail_info),
-        )
-        return
+        return error
     run.advance(
         State.VERIFIED, certificate=new.der, chain=tuple(c.der for c in chain[1:]), receipt=_implicit(run, answer)
     )
+    return None
+
+
+def _distrust(run: Run, answer: Issued, wrong: SafetokError) -> None:
+    """UNTRUSTED, with the certConf that rejects it."""
+    fail_info = str(wrong.data.get("fail_info", "badDataFormat"))  # not even a certificate
+    rejecting = signed_confirmation(run, answer.certificate, accept=False, fail_info=fail_info)
+    run.advance(State.UNTRUSTED, reason=wrong.message, confirmation=rejecting)
 
 
 def validity_of(run: Run) -> Validity:
