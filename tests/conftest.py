@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import support_simulator
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -129,4 +130,20 @@ def make_certificate() -> Callable[..., x509.Certificate]:
             .sign(key, hashes.SHA256())
         )
 
+    return made
+
+
+@pytest.fixture(scope="session")
+def simulator_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The driver simulator, compiled."""
+    return support_simulator.build(tmp_path_factory.mktemp("simulator"))
+
+
+@pytest.fixture
+def simulator(softhsm: SoftHsm, simulator_module: Path, monkeypatch: pytest.MonkeyPatch) -> support_simulator.Simulator:
+    """The driver simulator over this test's SoftHSM, named by SAFETOK_MODULE instead of it; it forwards until it is steered."""
+    made = support_simulator.Simulator(simulator_module, softhsm.folder.parent / "simulator.conf")
+    made.steer(forward=softhsm.module)
+    for name, value in made.environment.items():
+        monkeypatch.setenv(name, value)
     return made

@@ -47,7 +47,7 @@ def private_key(spki: bytes, cka_ids: Sequence[bytes], keys: Sequence[KeyObject]
     """Private key objects that may be the one for `spki`, the surest first, each with whether its material proves it.
 
     An EC private key shows no point: a public key object with the same CKA_ID and the right point proves it; the CKA_ID of a
-    certificate (`cka_ids`), or being the only one on its curve, makes it worth a test signature.
+    certificate (`cka_ids`), or being the only one on its curve where it has no CKA_ID, makes it worth a test signature.
     """
     private = [key for key in keys if key["private"]]
     proven = [key for key in private if key["spki"] == spki]
@@ -57,6 +57,9 @@ def private_key(spki: bytes, cka_ids: Sequence[bytes], keys: Sequence[KeyObject]
     ids = {key["id"] for key in keys if not key["private"] and key["spki"] == spki and key["id"]}
     by_public = [key for key in unknown if key["id"] in ids]
     by_hint = [key for key in unknown if key["id"] and key["id"] in cka_ids and key not in by_public]
+    if not by_public and not by_hint:
+        nameless = [key for key in unknown if key["ec_params"] and not key["id"]]
+        by_hint = nameless if len(nameless) == 1 else []
     return [(key, len(by_public) == 1) for key in by_public] + [(key, False) for key in by_hint]
 
 
