@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from safetok.domain.renewal import ENDS, Renewal, State
-from safetok.errors import CaRefused, NotTrusted, PersonNeeded, SafetokError
+from safetok.errors import CaRefused, Interrupted, NotTrusted, PersonNeeded, SafetokError
 from safetok.locale import _
 from safetok.workflows.renew import confirming, ending, keys, mail, sending, writing
 from safetok.workflows.renew.request import result_of
@@ -27,6 +27,12 @@ STEPS: dict[State, Callable[[Run], None]] = {
     State.ABANDONED: ending.clean,
 }
 
+_NOT_YET_ANSWERED = {State.CONFIRMED, State.KEY_MADE, State.REQUESTED, State.PENDING}
+
+
+def _stopped() -> Interrupted:
+    return Interrupted(_("Stopped, as asked. Carry on with: safetok renew --resume"))
+
 
 def carry_on(run: Run) -> Renewal:
     """Take step after step until nothing is left to do. A rest is written down and raised with its own exit status.
@@ -36,6 +42,8 @@ def carry_on(run: Run) -> Renewal:
     steps = mail.STEPS if run.renewal.route == "csr" else STEPS
     try:
         while not run.renewal.finished:
+            if run.renewal.state in _NOT_YET_ANSWERED and run.context.stopping():
+                raise _stopped()  # noqa: TRY301  (from here on it is carried to its end)
             steps[run.renewal.state](run)
     except Held as held:
         ended = end_error(run.renewal)  # an end whose clean-up must wait is told as the end it is

@@ -44,14 +44,15 @@ def renew(context: Context, request: RenewRequest) -> RenewResult:
             inventory.record(reading, context.now())
         chosen = choose(context, reading, serial=request.serial, cert=request.cert, mst=request.mst)
         try:
-            return _renew_chosen(context, tokens, chosen, request)
+            return renew_chosen(context, tokens, chosen, request)
         except SafetokError as error:
             error.token = error.token or chosen.token.info.serial
             error.data = {**_known_so_far(chosen, request).data(), **error.data}
             raise
 
 
-def _renew_chosen(context: Context, tokens: Tokens, chosen: Chosen, request: RenewRequest) -> RenewResult:
+def renew_chosen(context: Context, tokens: Tokens, chosen: Chosen, request: RenewRequest) -> RenewResult:
+    """The same with tokens that are open and a certificate that is chosen. Raises as `renew` does."""
     from safetok.store.journal import Journal
 
     journal = Journal(context.database)
