@@ -201,7 +201,7 @@ def _table(out: Screen, found: Status) -> None:
         current: list[CertificateView | None] = [view for view in token.certificates if view.current]
         for view in current or [None]:
             state = words.validity_word(view) if view else Toned(_("no certificate"))
-            left = str(view.days_left) if view else ""
+            left = Toned(str(view.days_left) if view else "", "" if middling else state.tone)
             rows.append(
                 [
                     view.certificate.subject_name if view else token.company or _("no certificate"),
@@ -210,7 +210,7 @@ def _table(out: Screen, found: Status) -> None:
                     *([kind] if middling else []),
                     *([view.certificate.serial if view else ""] if wide else []),
                     words.until(view) if view else "",
-                    state if view and view.bad and not middling else left,
+                    state if view and not middling and (view.bad or view.days_left < 0) else left,
                     *([state] if middling else []),
                 ]
             )
