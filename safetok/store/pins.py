@@ -46,6 +46,15 @@ class PinLog:
         )
         return row is not None
 
+    def failed(self, purpose: str, token_serial: str | None = None) -> bool:
+        """Whether the last try for this purpose (on this token, else on any) did not open its token, or may not have."""
+        row = self._db.row(
+            "SELECT outcome FROM pin_attempts WHERE purpose = :purpose AND (:token IS NULL OR token_serial = :token) "
+            "ORDER BY number DESC LIMIT 1",
+            {"purpose": purpose, "token": token_serial},
+        )
+        return row is not None and row["outcome"] != "ok"
+
     def keyring_changed(self, token_serial: str) -> None:
         """Commit that the keyring holds another PIN now: it may be tried. What was spent stays counted."""
         self._db.run(

@@ -44,6 +44,15 @@ class PinSource:
         """The keyring's PIN opened this token: it may do so again."""
         self._used.discard(token_serial)
 
+    def purpose(self, came_from: Source) -> str:
+        """What the log of tries is told a login was for."""
+        from safetok.store.pins import KEYRING
+
+        return KEYRING if came_from == "keyring" else "login"
+
+    def settled(self, token_serial: str, *, opened: bool) -> None:
+        """A login with the PIN taken last is over: whether it opened the token."""
+
     def take(self, context: Context, token_serial: str, name: str) -> tuple[str, Source]:
         """The PIN and where it came from: given, else the keyring's, else asked for. PersonNeeded (`pin_needed`) when nobody
         can be asked.
@@ -108,8 +117,6 @@ def log_in(context: Context, session: Session, source: PinSource, *, name: str, 
     A wrong PIN of the keyring is dropped at once. A person may try once more, and is told that a try is gone.
     Raises PinWrong (5), PinRefused (6), PersonNeeded (11), UsageError (2, no try spent).
     """
-    from safetok.store.pins import KEYRING
-
     policy = authority.pin_policy if authority else PinPolicy()
     guard = guard_for(context, authority, force_last_try=source.force_last_try)
     info = session.info
@@ -122,14 +129,18 @@ def log_in(context: Context, session: Session, source: PinSource, *, name: str, 
     for attempt in (1, 2):
         pin, came_from = source.take(context, serial, name)
         check_profile(context, pin, policy, as_is=source.as_is, serial=serial)
+        opened = False
         try:
-            guard.login(session, pin, purpose=KEYRING if came_from == "keyring" else "login")
+            guard.login(session, pin, purpose=source.purpose(came_from))
+            opened = True
         except PinWrong as error:
             if came_from == "keyring":
                 _drop(context, serial, error)
             elif attempt == 1 and came_from == "prompt" and _once_more(context, guard, session, error):
                 continue
             raise
+        finally:
+            source.settled(serial, opened=opened)
         if came_from == "keyring":
             source.worked(serial)
         return came_from

@@ -43,14 +43,14 @@ def carry_on(run: Run) -> Renewal:
     try:
         while not run.renewal.finished:
             if run.renewal.state in _NOT_YET_ANSWERED and run.context.stopping():
-                raise _stopped()  # noqa: TRY301  (from here on it is carried to its end)
+                raise _stopped()
             steps[run.renewal.state](run)
     except Held as held:
         ended = end_error(run.renewal)  # an end whose clean-up must wait is told as the end it is
         run.update(hold=held.hold, reason=run.renewal.reason if ended else held.error.message)
-        raise ended or _with_data(run.renewal, held.error) from held
+        raise ended or explained(run.renewal, held.error) from held
     except SafetokError as error:
-        raise _with_data(run.renewal, error) from error
+        raise explained(run.renewal, error) from error
     finally:
         run.close()
     ended = end_error(run.renewal)
@@ -71,10 +71,11 @@ def end_error(renewal: Renewal) -> SafetokError | None:
         State.LAPSED: (PersonNeeded, "lapsed", _("The CA has taken the new certificate back: {why}")),
     }
     kind, code, text = kinds[state]
-    return _with_data(renewal, kind(text.format(why=renewal.reason), code=code, hint=kept, token=renewal.token_serial))
+    return explained(renewal, kind(text.format(why=renewal.reason), code=code, hint=kept, token=renewal.token_serial))
 
 
-def _with_data(renewal: Renewal, error: SafetokError) -> SafetokError:
+def explained(renewal: Renewal, error: SafetokError) -> SafetokError:
+    """The error with what is known of the renewal it stopped."""
     error.token = error.token or renewal.token_serial
     error.data = {**result_of(renewal).data(), "authority": renewal.authority, **error.data}
     return error
