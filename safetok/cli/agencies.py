@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from safetok.cli.agencies_show import (
+    show_hooks,
+    show_imported,
+    show_list,
+    show_recorded,
+    show_reminder,
+    show_when,
+    standing_text,
+)
 from safetok.cli.commands import Commands
-from safetok.cli.render import Column, Screen, Toned, screen
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
 
 if TYPE_CHECKING:
-    from safetok.cli.render import Tone
-    from safetok.domain.agencies import Standing
     from safetok.workflows.agencies import Listing, Move, Recorded
+    from safetok.workflows.agencies_sheet import Imported
+    from safetok.workflows.agencies_when import Answers
     from safetok.workflows.context import Context
+    from safetok.workflows.hooks import Hooks
     from safetok.workflows.known import Selection
-    from safetok.workflows.status import RegistrationView
 
 app = Commands(help=later("The agencies that must learn the new serial, and their 24 hours."), alone="list")
 
@@ -32,7 +41,33 @@ Check = Annotated[
     bool,
     typer.Option("--check", help=later("Say by the exit status whether something is due (14) or still open (15).")),
 ]
-Names = Annotated[list[str], typer.Argument(metavar="NAME", help=later("Agencies, by their short names."))]
+Overdue = Annotated[
+    str | None,
+    typer.Option(
+        "--overdue", metavar="AGE", help=later("As --check, but only for what nobody has touched for so long: 2d, 36h.")
+    ),
+]
+Names = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="NAME",
+        help=later("Agencies, by their short names; etax:khai is one service of etax, v5@16:05 has its own time."),
+    ),
+]
+SomeNames = Annotated[
+    list[str] | None, typer.Argument(metavar="NAME", help=later("Agencies, by their short names; all without."))
+]
+Need = Annotated[
+    str,
+    typer.Option("--need", metavar="TIME", help=later('When the filing is due: 10:00, "24/11 10:00", "T3 10:00".')),
+]
+Xlsx = Annotated[
+    Path | None,
+    typer.Option("--xlsx", metavar="FILE", help=later("Write a worklist for staff to fill in, an Excel file.")),
+]
+Worklist = Annotated[Path, typer.Argument(metavar="FILE", help=later("The worklist that was filled in."))]
+DryRun = Annotated[bool, typer.Option("--dry-run", help=later("Show what would be recorded; record nothing."))]
+Retry = Annotated[bool, typer.Option("--retry", help=later("Run those again that failed."))]
 At = Annotated[
     str | None,
     typer.Option(
@@ -51,10 +86,71 @@ Waits = Annotated[
 ]
 
 
-@app.command("list", help=later("Every agency of each new certificate, and where it stands."))
-def list_(*, mst: Mst = None, serial: Serial = None, cert: Cert = None, check: Check = False) -> None:
+@app.command("list", help=later("Every agency of each new certificate, where it stands, and what to sign with today."))
+def list_(
+    *,
+    mst: Mst = None,
+    serial: Serial = None,
+    cert: Cert = None,
+    check: Check = False,
+    overdue: Overdue = None,
+    xlsx: Xlsx = None,
+) -> None:
     """List registrations."""
-    _look("list", show_list, _selection(mst, serial, cert), check=check)
+
+    def after(context: Context, listing: Listing) -> dict[str, str]:
+        if xlsx is None:
+            return {}
+        from safetok.workflows.agencies_sheet import write_sheet
+
+        path = write_sheet(context, listing, xlsx, lambda view: standing_text(view).text)
+        context.prompter.say(
+            _("Worklist written: {file}. Filled in, it is read by: safetok agencies import").format(file=path)
+        )
+        return {"xlsx": str(path)}
+
+    _look("list", show_list, _selection(mst, serial, cert), check=check, overdue=overdue, after=after)
+
+
+@app.command("when", help=later("Until when to update for a filing that is due, or to file with the old one first."))
+def when(*, names: SomeNames = None, need: Need, mst: Mst = None, serial: Serial = None, cert: Cert = None) -> None:
+    """Count back from a filing."""
+
+    def work(context: Context) -> Outcome[Answers]:
+        from safetok.workflows.agencies_when import when as count_back
+
+        result = count_back(context, need, names or [], _selection(mst, serial, cert))
+        return Outcome(result, data=result.data())
+
+    run(["agencies", "when"], work, show_when, dry_run=True)
+
+
+@app.command("import", help=later("Record what staff filled in, in a worklist made by `agencies list --xlsx`."))
+def import_(*, file: Worklist, dry_run: DryRun = False) -> None:
+    """Read a worklist back."""
+
+    def work(context: Context) -> Outcome[Imported]:
+        from safetok.workflows.agencies_sheet import import_sheet
+
+        result = import_sheet(context, file, dry_run=dry_run)
+        for warning in result.warnings:
+            context.prompter.warn(warning)
+        return Outcome(result, data=result.data(), errors=result.errors, exit_status=result.exit_status)
+
+    run(["agencies", "import"], work, show_imported, dry_run=dry_run)
+
+
+@app.command("hooks", help=later("Your own programs that are told what happens: which there are, and what failed."))
+def hooks(*, retry: Retry = False) -> None:
+    """List hooks and their failures."""
+
+    def work(context: Context) -> Outcome[Hooks]:
+        from safetok.workflows.hooks import look
+
+        result = look(context, again=retry)
+        return Outcome(result, data=result.data(), exit_status=result.exit_status)
+
+    run(["agencies", "hooks"], work, show_hooks, dry_run=not retry)
 
 
 @app.command("remind", help=later("What is still to do: open, waiting, 24 hours over, accepted."))
@@ -115,14 +211,24 @@ def add(
     run(["agencies", "add"], work, show_recorded)
 
 
-def _look(command: str, show: Callable[[Listing], None], selection: Selection, *, check: bool) -> None:
+def _look(
+    command: str,
+    show: Callable[[Listing], None],
+    selection: Selection,
+    *,
+    check: bool,
+    overdue: str | None = None,
+    after: Callable[[Context, Listing], dict[str, str]] = lambda _context, _listing: {},
+    dry_run: bool = True,
+) -> None:
     def work(context: Context) -> Outcome[Listing]:
         from safetok.workflows.agencies import listing
 
-        result = listing(context, selection)
-        return Outcome(result, data=result.data(), errors=result.checked() if check else ())
+        result = listing(context, selection, overdue=overdue)
+        data = result.data() | after(context, result)
+        return Outcome(result, data=data, errors=result.checked() if check or overdue is not None else ())
 
-    run(["agencies", command], work, show, dry_run=True)
+    run(["agencies", command], work, show, dry_run=dry_run)
 
 
 def _record(
@@ -148,165 +254,3 @@ def _selection(mst: str | None, serial: str | None, cert: str | None) -> Selecti
     from safetok.workflows.known import Selection
 
     return Selection(mst=mst, serial=serial, cert=cert)
-
-
-def show_list(listing: Listing) -> None:
-    """Each certificate's agencies in the notice's order."""
-    out = screen()
-    groups = _by_certificate(listing.views)
-    if not groups:
-        out.line(_nothing())
-    for number, views in enumerate(groups):
-        if number:
-            out.line()
-        _heading(out, listing, views)
-        _table(out, views)
-    if any(view.standing == "open" for view in listing.views):
-        out.line()
-        out.line(_("Updated on one of them? Record it: safetok agencies done NAME"), "dim")
-
-
-def show_reminder(listing: Listing) -> None:
-    """What is to do first, then what waits, then what is finished."""
-    out = screen()
-    groups = _by_certificate(listing.views)
-    if not groups:
-        out.line(_nothing())
-    for number, views in enumerate(groups):
-        if number:
-            out.line()
-        _heading(out, listing, views)
-        for standings, title in _REMINDER:
-            found = [view for view in views if view.standing in standings]
-            if found:
-                out.title(_(title).format(count=len(found)))
-                _table(out, found)
-    _advice(out, listing.views)
-
-
-def show_recorded(recorded: Recorded) -> None:
-    """What was recorded and what follows from it."""
-    out = screen()
-    for view in recorded.views:
-        out.notice(_recorded(recorded.move, view, waits=recorded.waits), "good")
-        if view.standing == "due_check":
-            out.line(
-                _("The 24h00 are over. Check, then record `agencies accepted {agency}` or `reject`.").format(
-                    agency=view.registration.agency
-                )
-            )
-    if recorded.move == "done":
-        out.line(_("safetok only takes note: the update itself is made by you on that system."), "dim")
-
-
-def _recorded(move: str, view: RegistrationView, *, waits: bool) -> str:
-    from safetok.domain.times import show_instant
-
-    row = view.registration
-    sentence = {
-        "done": _("{agency}: updated at {at}. 24h00 are over at {until}.")
-        if row.until
-        else _("{agency}: updated at {at}."),
-        "undo": _("{agency}: taken back. Now: {state}."),
-        "skip": _("{agency}: not used; remembered for this company's next certificates."),
-        "add": _("{agency}: added as {name}. 24h00 count from the update there.")
-        if waits
-        else _("{agency}: added as {name}, without a waiting time."),
-    }.get(move, "{agency}: {state}.")
-    return sentence.format(
-        agency=view.title,
-        name=row.agency,
-        state=standing_text(view).text,
-        at=show_instant(row.updated_at) if row.updated_at else "",
-        until=show_instant(row.until) if row.until else "",
-    )
-
-
-_TONES: dict[Standing, Tone] = {
-    "open": "warn",
-    "updated": "",
-    "waiting": "",
-    "due_check": "warn",
-    "accepted": "good",
-    "rejected": "bad",
-    "unused": "dim",
-}
-
-_REMINDER: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("due_check",), later("24h00 are over, check now ({count})")),
-    (("rejected",), later("Rejected, update again ({count})")),
-    (("open",), later("Not yet updated, mandatory ({count})")),
-    (("waiting",), later("Waiting for the 24h00 ({count})")),
-    (("updated",), later("Updated, record accepted when you have seen it ({count})")),
-    (("accepted",), later("Accepted ({count})")),
-)
-
-
-def standing_text(view: RegistrationView) -> Toned:
-    """Where a registration stands, in the notice's words."""
-    from safetok.domain.times import show_instant
-
-    row = view.registration
-    at = show_instant(row.updated_at) if row.updated_at else ""
-    until = show_instant(row.until) if row.until else ""
-    words: dict[Standing, str] = {
-        "open": _("not yet updated"),
-        "updated": _("updated at {at}").format(at=at),
-        "waiting": _("waiting for the 24h00 until {until}").format(until=until),
-        "due_check": _("24h00 over at {until}, to be checked").format(until=until),
-        "accepted": _("accepted"),
-        "rejected": _("rejected: {reason}").format(reason=row.reason) if row.reason else _("rejected"),
-        "unused": _("not used"),
-    }
-    return Toned(words[view.standing], _TONES[view.standing])
-
-
-def _by_certificate(views: Iterable[RegistrationView]) -> list[list[RegistrationView]]:
-    groups: dict[str, list[RegistrationView]] = {}
-    for view in views:
-        groups.setdefault(view.registration.certificate_sha256, []).append(view)
-    return list(groups.values())
-
-
-def _heading(out: Screen, listing: Listing, views: list[RegistrationView]) -> None:
-    from safetok.cli.words import company_line
-    from safetok.domain.times import show_date
-
-    row = views[0].registration
-    certificate = listing.certificates.get(row.certificate_sha256)
-    out.line(company_line(views[0].name, row.mst), "strong")
-    if certificate is None:
-        out.line(_("Serial {serial}").format(serial=row.certificate))
-    else:
-        out.line(
-            _("Serial {serial}, valid {start}–{end}").format(
-                serial=row.certificate, start=show_date(certificate.not_before), end=show_date(certificate.not_after)
-            )
-        )
-
-
-def _table(out: Screen, views: Iterable[RegistrationView]) -> None:
-    out.table(
-        [Column(_("Agency"), wrap=True), Column(_("Name")), Column(_("State"), wrap=True)],
-        [[view.title, view.registration.agency, standing_text(view)] for view in views],
-    )
-
-
-def _advice(out: Screen, views: Sequence[RegistrationView]) -> None:
-    """The next command, once, whatever number of companies it is for."""
-    over = dict.fromkeys(view.registration.agency for view in views if view.standing == "due_check")
-    to_update = any(view.standing in {"open", "rejected"} for view in views)
-    if over or to_update:
-        out.line()
-    for agency in over:
-        out.line(
-            _("The 24h00 are over. Check, then record `agencies accepted {agency}` or `reject`.").format(agency=agency)
-        )
-    if to_update:
-        out.line(_("Updated on one of them? Record it: safetok agencies done NAME"), "dim")
-
-
-def _nothing() -> str:
-    return _(
-        "No list of agencies is open. A renewal opens it; for a certificate renewed elsewhere: safetok certs adopt"
-    )

@@ -10,8 +10,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from safetok.domain.acceptance import Rule
 from safetok.domain.agencies import Standing
 from safetok.domain.campaign import CampaignAnswer
+from safetok.domain.filings import Answer, SignWith
 from safetok.domain.mst import MstVerdict
 from safetok.domain.renewal import Hold, State
 from safetok.domain.revocation import RevocationAnswer
@@ -125,11 +127,17 @@ class Timer(Document):
     until: Instant | None
 
 
+class Part(Document):
+    part: str
+    updated_at: Instant
+
+
 class Registration(Timer):
     state: Standing
     title: str
     name: str
     reason: str
+    parts: list[Part]
 
 
 class Due(Document):
@@ -292,13 +300,99 @@ class Exported(Document):
     new: Fields
     old: Fields | None
     chain_complete: bool
+    page: str | None
+
+
+class Message(Document):
+    """`safetok export --text`."""
+
+    text: str
+    new: Fields
+    old: Fields | None
+
+
+class Listed(Registration):
+    sign_with: SignWith
+    sign_why: str
+    old_cert: Serial | None
+    overdue: bool
 
 
 class Agencies(Document):
     """`safetok agencies list`, `safetok agencies remind`."""
 
-    registrations: list[Registration]
+    registrations: list[Listed]
     timers: list[Timer]
+    xlsx: str | None | msgspec.UnsetType = msgspec.UNSET
+    ics: str | None | msgspec.UnsetType = msgspec.UNSET
+    notified: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class Unit(Document):
+    """`safetok agencies remind --unit`."""
+
+    command: str
+    systemd: dict[str, str]
+    cron: str
+    windows: str
+
+
+class Filing(Document):
+    agency: str
+    title: str
+    mst: str | None
+    cert: Serial
+    state: Standing
+    answer: Answer
+    latest: Instant | None
+    accepted: Instant | None
+    old_first: bool
+    sign_with: SignWith
+    rule: Rule
+    amount: int
+    source: str
+
+
+class Filings(Document):
+    """`safetok agencies when`."""
+
+    need: Instant
+    agencies: list[Filing]
+
+
+class Imported(Document):
+    """`safetok agencies import`."""
+
+    file: str
+    recorded: int
+    unchanged: int
+    failed: int
+    registrations: list[Registration]
+    warnings: list[str]
+    dry_run: bool
+
+
+class Hook(Document):
+    name: str
+    refused: str | None
+
+
+class HookRun(Document):
+    event: str
+    occurrence: str
+    hook: str
+    outcome: Literal["running", "ok", "failed"]
+    attempts: int
+    why: str
+    at: Instant
+
+
+class Hooks(Document):
+    """`safetok agencies hooks`."""
+
+    folder: str
+    hooks: list[Hook]
+    runs: list[HookRun]
 
 
 class Recorded(Document):
@@ -383,6 +477,30 @@ class History(Document):
 
     renewals: list[Past]
     whole: bool
+
+
+class Happened(Document):
+    """`safetok watch`: one envelope a line for each event (JSON Lines); its exit code and errors are that event's alone.
+
+    `token` is null for one that has gone and for a driver that failed; `due` is what is due for this token.
+    """
+
+    event: Literal["inserted", "changed", "removed", "driver_failed"]
+    at: Instant
+    serial: str | None
+    company: str
+    mst: str | None
+    token: Token | None
+    due: list[Due]
+
+
+class AtLogin(Document):
+    """`safetok watch --unit`: `text` goes into `file`, `commands` start it."""
+
+    system: Literal["linux", "macos", "windows"]
+    file: str | None
+    text: str
+    commands: list[str]
 
 
 class SandboxToken(Document):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
+
+if TYPE_CHECKING:
+    from safetok.domain.acceptance import Acceptance
 
 
 class RegistrationState(StrEnum):
@@ -32,6 +35,17 @@ class Agency:
     source: str = ""
     order: int = 0
     added: bool = False  # by the user
+    acceptance: Acceptance | None = None  # None: `wait_hours` says it
+    parts: tuple[tuple[str, str], ...] = ()  # services updated one by one: short name and title
+
+    @property
+    def rule(self) -> Acceptance:
+        """How long it takes to accept; `none` where nobody states a wait."""
+        from safetok.domain.acceptance import NOT_STATED, Acceptance
+
+        if self.acceptance is not None:
+            return self.acceptance
+        return Acceptance(rule="hours", amount=self.wait_hours, source=self.source) if self.wait_hours else NOT_STATED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +59,9 @@ class Registration:
     state: RegistrationState
     opened_at: datetime
     updated_at: datetime | None = None  # when a person put the new certificate on that system
-    until: datetime | None = None  # updated_at + the agency's wait; None where none is stated
+    until: datetime | None = None  # when the agency's wait after updated_at is over; None where none is stated
     reason: str = ""  # of a rejection, as the person gave it
+    parts: tuple[tuple[str, datetime], ...] = ()  # services of the agency already updated, and when
 
 
 def standing(registration: Registration, now: datetime) -> Standing:
@@ -56,3 +71,9 @@ def standing(registration: Registration, now: datetime) -> Standing:
     if registration.until is None:
         return "updated"
     return "waiting" if now < registration.until else "due_check"
+
+
+def is_24h(registration: Registration) -> bool:
+    """Whether its wait is the notice's 24h00, and may be called so."""
+    row = registration
+    return row.until is not None and row.updated_at is not None and row.until - row.updated_at == timedelta(hours=24)

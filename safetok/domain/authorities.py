@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from safetok.domain.certificates import Certificate
+
+if TYPE_CHECKING:
+    from safetok.domain.acceptance import Acceptance
 
 RequestKind = Literal["kur", "p10cr", "cr"]
 Validity = Literal["exact", "ca"]
@@ -57,6 +61,7 @@ class Authority:
     private_addresses: bool = False
     pin_policy: PinPolicy = field(default_factory=PinPolicy)
     contacts: Contacts = field(default_factory=Contacts)
+    acceptance: Mapping[str, Acceptance] = field(default_factory=dict)  # this CA's word on agencies, by their names
     dossier_lookup: str = ""  # the page where a person looks a dossier up
 
     @property

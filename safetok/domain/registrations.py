@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 
+from safetok.domain.acceptance import Acceptance, accepted_from
 from safetok.domain.agencies import Agency, Registration, RegistrationState
 from safetok.domain.certificates import Certificate
-from safetok.domain.times import VIETNAM, show_instant, vietnamese_day
+from safetok.domain.moments import parse_age, parse_at, parse_need
+from safetok.domain.times import show_instant
+from safetok.domain.working_days import WorkingCalendar
 from safetok.errors import UsageError
 from safetok.locale import _
 
-TO_DO = frozenset({RegistrationState.OPEN, RegistrationState.UPDATED, RegistrationState.REJECTED})
+__all__ = [
+    "TO_DO",
+    "Moved",
+    "accepted",
+    "done",
+    "parse_age",
+    "parse_at",
+    "parse_need",
+    "registrations_for",
+    "rejected",
+    "skipped",
+]
 
-_CLOCK = r"(?P<hour>\d{1,2})[:hg](?P<minute>\d{2})?"
-_DAY = r"(?P<day>\d{1,2})[/.-](?P<month>\d{1,2})(?:[/.-](?P<year>\d{4}))?"
-_CLOCK_FIRST = re.compile(rf"{_CLOCK}(?:\s+(?:ngày\s+)?{_DAY})?")
-_DAY_FIRST = re.compile(rf"{_DAY}\s+{_CLOCK}")
-_WORD = re.compile(rf"(?P<word>hôm qua|hom qua|yesterday|hôm nay|hom nay|today)\s+{_CLOCK}")
-_CLOCK_WORD = re.compile(rf"{_CLOCK}\s+(?P<word>hôm qua|hom qua|yesterday|hôm nay|hom nay|today)")
-_WEEKDAY = re.compile(r"\b(?:t[2-7]|cn)\b[ ,]*")
+TO_DO = frozenset({RegistrationState.OPEN, RegistrationState.UPDATED, RegistrationState.REJECTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +60,21 @@ def registrations_for(
 
 
 def done(
-    registration: Registration, agency: Agency, *, at: datetime, now: datetime, issued_at: datetime | None = None
+    registration: Registration,
+    agency: Agency,
+    *,
+    at: datetime,
+    now: datetime,
+    issued_at: datetime | None = None,
+    part: str | None = None,
+    rule: Acceptance | None = None,
+    calendar: WorkingCalendar | None = None,
 ) -> Moved:
-    """A person put the new certificate on that system at `at`: the notice's wait, where there is one, starts then.
+    """A person put the new certificate on that system at `at`: its wait, where one is stated, starts then.
 
+    The wait is `rule`'s, else the agency's own.
+
+    With `part`, one service of an agency that has several: the agency is updated with the last of them.
     A future `at` is refused (UsageError `future_time`); one before the certificate was issued is taken with a warning.
     """
     if at > now:
@@ -70,8 +88,17 @@ def done(
         warning = _("{at} is before this certificate was issued ({issued}). Taken as given; check it.").format(
             at=show_instant(at), issued=show_instant(issued_at)
         )
-    until = at + timedelta(hours=agency.wait_hours) if agency.wait_hours else None
-    after = replace(registration, state=RegistrationState.UPDATED, updated_at=at, until=until, reason="")
+    # Another update of a whole, or one after a rejection, starts over.
+    before = dict(registration.parts) if registration.state is RegistrationState.OPEN else {}
+    parts = before | dict.fromkeys([part] if part else [name for name, _title in agency.parts], at)
+    kept = tuple(sorted(parts.items()))
+    if any(name not in parts for name, _title in agency.parts):
+        after = replace(registration, state=RegistrationState.OPEN, updated_at=None, until=None, reason="", parts=kept)
+        return Moved(registration=after, warning=warning)
+    last = max([at, *parts.values()])
+    wait = agency.rule if rule is None else rule
+    until = accepted_from(wait, last, calendar or WorkingCalendar()) if wait.waits else None
+    after = replace(registration, state=RegistrationState.UPDATED, updated_at=last, until=until, reason="", parts=kept)
     return Moved(registration=after, warning=warning)
 
 
@@ -95,7 +122,9 @@ def rejected(registration: Registration, *, reason: str = "") -> Moved:
 def skipped(registration: Registration) -> Moved:
     """The company does not use this agency."""
     return Moved(
-        registration=replace(registration, state=RegistrationState.UNUSED, updated_at=None, until=None, reason="")
+        registration=replace(
+            registration, state=RegistrationState.UNUSED, updated_at=None, until=None, reason="", parts=()
+        )
     )
 
 
@@ -108,47 +137,3 @@ def _updated_first(registration: Registration) -> None:
                 agency=registration.agency
             ),
         )
-
-
-def parse_at(text: str, now: datetime) -> datetime:
-    """The instant a person means, in UTC: `16:05`, `16h05`, `23/11 16:05`, `16:05 23/11/2026`, `hôm qua 16:05`, what safetok shows
-    (`16:05 T2 23/11/2026`), or ISO 8601 (without an offset: Vietnamese time). A day without a year is the nearest
-    such day. Raises UsageError `bad_time`.
-    """
-    plain = _WEEKDAY.sub("", " ".join(text.strip().lower().split()))
-    today = vietnamese_day(now)
-    try:
-        for form in (_CLOCK_FIRST, _DAY_FIRST, _WORD, _CLOCK_WORD):
-            if found := form.fullmatch(plain):
-                parts = found.groupdict()
-                clock = time(int(parts["hour"]), int(parts["minute"] or 0))
-                return datetime.combine(_day(parts, today), clock, VIETNAM).astimezone(UTC)
-        instant = datetime.fromisoformat(text.strip().replace("z", "Z"))
-        if len(text.strip()) > len("2026-11-23"):
-            return (instant if instant.tzinfo else instant.replace(tzinfo=VIETNAM)).astimezone(UTC)
-    except ValueError:
-        pass
-    raise UsageError(
-        _("{text} is not a moment safetok understands.").format(text=text),
-        code="bad_time",
-        hint=_('Times are Vietnamese time (+07:00), for instance --at 16:05 or --at "23/11/2026 16:05".'),
-    )
-
-
-def _day(parts: dict[str, str | None], today: date) -> date:
-    if word := parts.get("word"):
-        return today - timedelta(days=1) if word in {"hôm qua", "hom qua", "yesterday"} else today
-    day, month, year = parts.get("day"), parts.get("month"), parts.get("year")
-    if day is None or month is None:
-        return today
-    if year is not None:
-        return date(int(year), int(month), int(day))
-    # Told without its year, the nearest such day is meant: in January people still speak of December.
-    for guess in (today.year, today.year - 1):
-        try:
-            found = date(guess, int(month), int(day))
-        except ValueError:  # 29/02
-            continue
-        if found - today <= timedelta(days=182):
-            return found
-    raise ValueError(month)

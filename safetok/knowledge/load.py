@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from safetok.domain.kinds import KindRule
     from safetok.domain.notices import Notice
     from safetok.knowledge.facts import Bits, KnownDriver, System
+    from safetok.domain.working_days import WorkingCalendar
     from safetok.knowledge.guides import AgencyGuide, Holiday, Step
 
 FOLDER = Path(__file__).parent
@@ -45,13 +46,20 @@ def agencies() -> tuple[Agency, ...]:
 
 @cache
 def _agencies(code: Language) -> tuple[Agency, ...]:
+    from safetok.domain.acceptance import Acceptance
     from safetok.domain.agencies import Agency
+
+    def rule(row: Mapping[str, Any]) -> Acceptance:
+        stated = row.get("acceptance", {})
+        return Acceptance(**stated | ({"source": _said(stated["source"], code)} if stated else {}))
 
     return tuple(
         Agency(
             name=row["name"],
             title=_said(row["title"], code),
-            wait_hours=row["wait_hours"],
+            wait_hours=rule(row).amount if rule(row).rule == "hours" else 0,
+            acceptance=rule(row),
+            parts=tuple((part["name"], _said(part, code)) for part in row.get("parts", ())),
             url=row.get("url", ""),
             source=row["source"],
             order=order,
@@ -71,6 +79,12 @@ def agency_steps(name: str) -> tuple[Step, ...]:
     return guide.steps if guide else ()
 
 
+def steps_recorded() -> date:
+    """The day on which the agencies' steps were read from the sources named beside them."""
+    day: date = _table("agencies")["recorded"]
+    return day
+
+
 @cache
 def _guides(code: Language) -> dict[str, AgencyGuide]:
     from safetok.knowledge.guides import AgencyGuide, FormColumn, Step
@@ -82,6 +96,7 @@ def _guides(code: Language) -> dict[str, AgencyGuide]:
             parts=tuple(_said(part, code) for part in row.get("parts", ())),
             needs=tuple(_said(need, code) for need in row.get("needs", ())),
             effective=_said(row["effective"], code),
+            copy=tuple(row.get("copy", ())),
             form=tuple(
                 FormColumn(
                     column=column["column"],
@@ -234,3 +249,19 @@ def _holidays(code: Language) -> dict[date, Holiday]:
             certain = -1 <= offset < tet["days_after"]  # both ways of taking five days have these
             found[day] = Holiday(day=day, name=_said(tet["name"], code), certain=certain)
     return dict(sorted(found.items()))
+
+
+@cache
+def working_calendar() -> WorkingCalendar:
+    """Working days and hours: weekends and the holidays listed are off; hours as knowledge assumes them."""
+    from datetime import date
+
+    from safetok.domain.working_days import WorkingCalendar
+
+    table, found = _table("holidays"), holidays()
+    return WorkingCalendar(
+        off={day: holiday.certain for day, holiday in found.items()},
+        weekdays=frozenset(day - 1 for day in table["office"]["weekdays"]),
+        hours=tuple((opens, closes) for opens, closes in table["office"]["hours"]),
+        known_until=date(max(found).year, 12, 31),
+    )

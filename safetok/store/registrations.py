@@ -16,7 +16,18 @@ from safetok.locale import _
 from safetok.store import encoding
 from safetok.store.database import Database, Row
 
-_COLUMNS = ("certificate_sha256", "certificate", "mst", "agency", "state", "opened_at", "updated_at", "until", "reason")
+_COLUMNS = (
+    "certificate_sha256",
+    "certificate",
+    "mst",
+    "agency",
+    "state",
+    "opened_at",
+    "updated_at",
+    "until",
+    "reason",
+    "parts",
+)
 _PUT = (
     f"INSERT INTO registrations ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{c}' for c in _COLUMNS)}) "  # noqa: S608
     "ON CONFLICT (certificate_sha256, agency) DO NOTHING"
@@ -127,6 +138,18 @@ class Registrations:
             self._write(row["number"], before)
         return before, str(event["what"])
 
+    def acts(self) -> dict[tuple[str, str], tuple[int, datetime]]:
+        """For each row that somebody recorded something at: how many changes it saw (undone ones twice: they changed it twice), and
+        the moment of the last record; by certificate (SHA-256) and agency.
+        """
+        return {
+            (row["certificate_sha256"], row["agency"]): (row["changes"], datetime.fromisoformat(row["last"]))
+            for row in self._db.rows(
+                "SELECT r.certificate_sha256, r.agency, SUM(1 + e.undone) AS changes, MAX(e.at) AS last "
+                "FROM registration_events e JOIN registrations r ON r.number = e.registration GROUP BY r.number"
+            )
+        }
+
     def used(self, company: str) -> dict[str, bool]:
         """What a person said this company uses or not, by agency; `company` is an MST or `company_of(certificate)`."""
         rows = self._db.rows("SELECT agency, used FROM agencies_used WHERE company = ?", (company_key(company),))
@@ -187,7 +210,7 @@ class Registrations:
     def _write(self, number: int, registration: Registration) -> None:
         self._db.run(
             "UPDATE registrations SET state = :state, opened_at = :opened_at, updated_at = :updated_at, until = :until, "
-            "reason = :reason WHERE number = :number",
+            "reason = :reason, parts = :parts WHERE number = :number",
             {**_encode(registration), "number": number},
         )
 
@@ -206,6 +229,7 @@ def _encode(registration: Registration) -> Mapping[str, object]:
     row = {**dataclasses.asdict(registration), "state": registration.state.value, "mst": plain_mst(registration.mst)}
     for name in _INSTANTS:
         row[name] = row[name].isoformat() if row[name] is not None else None
+    row["parts"] = encoding.dump(dict(registration.parts))
     return row
 
 
@@ -221,5 +245,6 @@ def _decode(row: Row) -> Registration:
         state=RegistrationState(row["state"]),
         opened_at=opened_at,
         reason=row["reason"],
+        parts=tuple(sorted(encoding.load(row["parts"]).items())),
         **instants,
     )

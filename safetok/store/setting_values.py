@@ -6,12 +6,15 @@ import dataclasses
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from safetok.domain.authorities import Authority, Contacts, PinPolicy
 from safetok.domain.kinds import FIELDS, KindRule, kind_of
 from safetok.errors import UsageError
 from safetok.locale import _
+
+if TYPE_CHECKING:
+    from safetok.domain.acceptance import Acceptance
 
 _LOOPBACK = re.compile(r"127(\.\d{1,3}){3}")
 _REQUESTS = ("kur", "p10cr", "cr")
@@ -157,8 +160,17 @@ def _authority(table: Table, name: str, shipped: Authority | None) -> Authority:
         private_addresses=table.yes("private_addresses", base.private_addresses),
         pin_policy=_pin_policy(table.table("pin_policy"), base.pin_policy),
         contacts=_contacts(table.table("contacts"), base.contacts),
+        acceptance=_rules(table, base),
         dossier_lookup=table.text("dossier_lookup", base.dossier_lookup),
     )
+
+
+def _rules(table: Table, base: Authority) -> Mapping[str, Acceptance]:
+    if "acceptance" not in table.values:
+        return base.acceptance
+    from safetok.store.rule_values import authority_rules
+
+    return authority_rules(table, base.acceptance)
 
 
 def _files(table: Table, name: str, default: tuple[Path, ...]) -> tuple[Path, ...]:

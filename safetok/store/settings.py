@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +12,18 @@ from safetok.domain.authorities import Authority, belongs
 from safetok.domain.certificates import Certificate
 from safetok.domain.kinds import KindRule
 from safetok.errors import UsageError
-from safetok.locale import LANGUAGES, Language, _
+from safetok.locale import LANGUAGES, Language, _, why
 from safetok.store.paths import Home
 from safetok.store.pem import load_pem, subjects
 
 if TYPE_CHECKING:
+    from safetok.domain.acceptance import Acceptance
     from safetok.store.setting_values import Table
 
 __all__ = ["Settings", "authority_of", "load", "load_pem"]
 
 TIMEOUT = 20.0
-_TOP = ("drivers", "language", "timeout", "kinds", "authorities", "sandbox")
+_TOP = ("drivers", "language", "timeout", "kinds", "authorities", "agencies", "holidays", "office", "sandbox")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,10 @@ class Settings:
     authorities: Mapping[str, Authority]
     timeout: float = TIMEOUT
     sandbox: Mapping[str, Any] | None = None
+    agency_rules: Mapping[str, Acceptance] = field(default_factory=dict)  # the user's own, by the agency's name
+    days_off: Mapping[date, bool | None] = field(default_factory=dict)  # laid over the list; None: worked all the same
+    weekdays: frozenset[int] | None = None
+    hours: tuple[tuple[time, time], ...] | None = None
 
 
 def load(home: Home, environ: Mapping[str, str]) -> Settings:
@@ -62,7 +68,23 @@ def load(home: Home, environ: Mapping[str, str]) -> Settings:
         authorities=authorities(table, shipped),
         timeout=table.number("timeout", TIMEOUT, least=0.1),
         sandbox=sandbox or None,
+        **_rules(table),
     )
+
+
+def _rules(table: Table) -> dict[str, Any]:
+    """What the file says of agencies, holidays and office hours; most say nothing."""
+    if not {"agencies", "holidays", "office"} & {*table.values}:
+        return {}
+    from safetok.store.rule_values import agency_rules, days_off, office
+
+    weekdays, hours = office(table)
+    return {
+        "agency_rules": agency_rules(table),
+        "days_off": days_off(table),
+        "weekdays": weekdays,
+        "hours": hours,
+    }
 
 
 def authority_of(certificate: Certificate, settings: Settings) -> Authority | None:
@@ -87,7 +109,7 @@ def _read(path: Path) -> Table | None:
         return None
     except OSError as error:
         raise UsageError(
-            _("The file {file} cannot be read: {why}.").format(file=path, why=_(error.strerror or str(error))),
+            _("The file {file} cannot be read: {why}.").format(file=path, why=why(error)),
             code="bad_settings",
         ) from error
     import tomllib

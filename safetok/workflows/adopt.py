@@ -183,6 +183,7 @@ def _open(context: Context, new: Certificate, old: Certificate | None, token_ser
     from safetok.knowledge import load
     from safetok.store.inventory import Inventory
     from safetok.store.registrations import Registrations
+    from safetok.workflows.hooks import tell
 
     store, now = Registrations(context.database), context.now()
     with context.database.transaction():
@@ -190,4 +191,7 @@ def _open(context: Context, new: Certificate, old: Certificate | None, token_ser
             new, (*load.agencies(), *store.agencies_added()), now, replaces=old.sha256 if old else None
         )
         Inventory(context.database).mark_adopted(new.sha256, now, token_serial=token_serial)
-    return sum(row.state is RegistrationState.OPEN for row in rows)
+    waiting = sum(row.state is RegistrationState.OPEN for row in rows)
+    adopted = Adopted(new=new, old=old, token_serial=token_serial, opened=True, agencies_open=waiting)
+    tell(context, "adopted", new.sha256, adopted.data())
+    return waiting

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from safetok.domain import registrations as moves
 from safetok.domain.agencies import Agency, Registration, RegistrationState, standing
+from safetok.domain.filings import Signing
 from safetok.errors import SafetokError, UsageError
 from safetok.locale import _
 from safetok.workflows import known
+from safetok.workflows.agency_rules import rule_of, signing_of, working
 from safetok.workflows.known import Selection
 from safetok.workflows.status import RegistrationView
 
@@ -28,28 +30,62 @@ _TIMER = ("agency", "mst", "cert", "updated_at", "until")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Registrations as they stand, by certificate in the order opened; `certificates` are those of the inventory, by SHA-256."""
+    """Registrations as they stand, by certificate in the order opened; `certificates` are those of the inventory, by SHA-256.
+
+    `signing` says what to sign with today, `touched` when somebody last did something; both by certificate and agency.
+    """
 
     now: datetime
     views: tuple[RegistrationView, ...]
     certificates: dict[str, Certificate]
+    old: dict[str, Certificate]  # the one each certificate follows
+    signing: dict[tuple[str, str], Signing]
+    touched: dict[tuple[str, str], datetime]
+    overdue_after: timedelta | None = None
+
+    def overdue(self, view: RegistrationView) -> bool:
+        """Whether it is to do and nobody has touched it for longer than was allowed; never without `overdue_after`."""
+        if self.overdue_after is None or view.standing not in {"open", "rejected", "due_check"}:
+            return False
+        row = view.registration
+        since = max(row.opened_at, self.touched.get(key(row), row.opened_at))
+        if view.standing == "due_check" and row.until is not None:
+            since = max(since, row.until)
+        return self.now - since > self.overdue_after
 
     def checked(self) -> list[SafetokError]:
-        """What `--check` finds: 24 hours over (14), agencies open or rejected (15)."""
+        """What `--check` finds: 24 hours over (14), open or rejected (15); with `overdue_after`, of what nobody touched."""
         from safetok.workflows.due import registrations_due
 
-        return [one.error() for one in registrations_due(self.views)]
+        views = self.views if self.overdue_after is None else tuple(view for view in self.views if self.overdue(view))
+        return [one.error() for one in registrations_due(views)]
 
     def data(self) -> dict[str, Any]:
-        """What scripts read (architecture, section 8)."""
+        """What scripts read."""
         return {
-            "registrations": [view.data() for view in self.views],
+            "registrations": [
+                view.data()
+                | {
+                    "sign_with": self.signing[key(view.registration)].answer,
+                    "sign_why": self.signing[key(view.registration)].why,
+                    "old_cert": self.old[sha256].serial
+                    if (sha256 := view.registration.certificate_sha256) in self.old
+                    else None,
+                    "overdue": self.overdue(view),
+                }
+                for view in self.views
+            ],
             "timers": [
                 {key: value for key, value in view.data().items() if key in _TIMER}
                 for view in self.views
                 if view.standing == "waiting"
             ],
         }
+
+
+def key(row: Registration) -> tuple[str, str]:
+    """A registration's own key: the certificate's SHA-256 and the agency's name."""
+    return row.certificate_sha256, row.agency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,15 +110,34 @@ def all_agencies(store: Registrations) -> dict[str, Agency]:
     return {agency.name: agency for agency in (*load.agencies(), *store.agencies_added())}
 
 
-def listing(context: Context, selection: Selection) -> Listing:
+def listing(context: Context, selection: Selection, *, overdue: str | None = None) -> Listing:
     """Registrations that fit; none where safetok knows the company but nothing was opened for it.
 
-    Raises UsageError for a company, token or certificate never seen.
+    Raises UsageError for a company, token or certificate never seen, and for an `overdue` that is no length of time.
     """
-    store = _store(context)
+    overdue_after = moves.parse_age(overdue) if overdue is not None else None
+    store = store_of(context)
     rows = _rows(context, store, selection)
-    views, certificates = _views(context, store, rows)
-    return Listing(now=context.now(), views=views, certificates=certificates)
+    views, certificates = views_of(context, store, rows)
+    old, signing = signing_of(context, rows, certificates)
+    return Listing(
+        now=context.now(),
+        views=views,
+        certificates=certificates,
+        old=old,
+        signing=signing,
+        touched={row: last for row, (_changes, last) in store.acts().items()},
+        overdue_after=overdue_after,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One agency as a person named it: `vnaccs`, a service of it (`etax:khai`), with its own moment (`v5@16:05`)."""
+
+    agency: Agency
+    part: str | None = None
+    at: datetime | None = None
 
 
 def record(
@@ -94,42 +149,78 @@ def record(
     at: str | None = None,
     reason: str = "",
 ) -> Recorded:
-    """Record one word for every agency named, of one certificate, in one commit.
+    """Record one word for every agency named, of one certificate, in one commit; then hooks are told.
 
     Raises UsageError (`no_such_agency`, `no_registrations`, `future_time`, `bad_time`, `not_updated`, `nothing_to_undo`) and
     SeveralTokens (`several_companies`) before anything is written.
     """
-    store, now = _store(context), context.now()
+    store, now = store_of(context), context.now()
     agencies = all_agencies(store)
-    wanted = [_agency(name, agencies) for name in names]
+    wanted = [_wanted(name, agencies, now) for name in names]
     rows = _chosen(context, store, selection)
     moment = moves.parse_at(at, now) if at is not None else now
-    certificate = _certificate(context, rows[0])
-    warnings: list[str] = []
-    after: list[Registration] = []
     with context.database.transaction():
-        for agency in wanted:
-            row = next((one for one in rows if one.agency == agency.name), None) or _missing(
-                store, rows[0], agency, now
-            )
-            if move == "undo":
-                after.append(_undo(store, row, certificate))
-                continue
-            if move == "done":
-                moved = moves.done(
-                    row, agency, at=moment, now=now, issued_at=certificate.not_before if certificate else None
-                )
-            elif move == "accepted":
-                moved = moves.accepted(row, now=now)
-            elif move == "reject":
-                moved = moves.rejected(row, reason=reason)
-            else:
-                moved = moves.skipped(row)
-            warnings += [f"{agency.title}: {moved.warning}"] if moved.warning else []
-            after.append(store.change(row, moved.registration, now=now, what=move))
-            _remember(store, row, certificate, moved.registration.state is not RegistrationState.UNUSED)
-    views, _known = _views(context, store, after)
+        after, warnings = _record(context, store, move, wanted, rows, moment, reason)
+    views, _known = views_of(context, store, after)
+    tell_hooks(context, move, views)
     return Recorded(now=now, move=move, views=views, warnings=tuple(warnings))
+
+
+def _record(
+    context: Context,
+    store: Registrations,
+    move: Move,
+    wanted: Sequence[Wanted],
+    rows: list[Registration],
+    moment: datetime,
+    reason: str,
+) -> tuple[list[Registration], list[str]]:
+    now, certificate = context.now(), certificate_of(context, rows[0])
+    after: dict[str, Registration] = {row.agency: row for row in rows}
+    warnings: list[str] = []
+    for one in wanted:
+        agency = one.agency
+        row = after.get(agency.name) or _missing(store, rows[0], agency, now)
+        if move == "undo":
+            after[agency.name] = _undo(store, row, certificate)
+            continue
+        if move == "done":
+            moved = moves.done(
+                row,
+                agency,
+                at=one.at or moment,
+                now=now,
+                issued_at=certificate.not_before if certificate else None,
+                part=one.part,
+                rule=rule_of(context, agency, certificate),
+                calendar=working(context),
+            )
+        elif move == "accepted":
+            moved = moves.accepted(row, now=now)
+        elif move == "reject":
+            moved = moves.rejected(row, reason=reason)
+        else:
+            moved = moves.skipped(row)
+        warnings += [f"{agency.title}: {moved.warning}"] if moved.warning else []
+        after[agency.name] = store.change(row, moved.registration, now=now, what=move)
+        _remember(store, row, certificate, moved.registration.state is not RegistrationState.UNUSED)
+    return [after[name] for name in dict.fromkeys(one.agency.name for one in wanted)], warnings
+
+
+def tell_hooks(context: Context, move: str, views: Iterable[RegistrationView]) -> None:
+    """Hooks learn of updates and acceptances, after they are written down."""
+    if move not in {"done", "accepted"}:
+        return
+    from safetok.workflows.hooks import tell
+
+    for view in views:
+        row = view.registration
+        if move == "done" and row.updated_at is not None:
+            tell(context, "updated", f"{row.certificate_sha256}/{row.agency}/{row.updated_at.isoformat()}", view.data())
+        elif move == "accepted" and row.updated_at is not None:
+            tell(
+                context, "accepted", f"{row.certificate_sha256}/{row.agency}/{row.updated_at.isoformat()}", view.data()
+            )
 
 
 def add(
@@ -142,7 +233,7 @@ def add(
     """
     from safetok.knowledge import load
 
-    store, now = _store(context), context.now()
+    store, now = store_of(context), context.now()
     short = _short(name)
     if short in {agency.name for agency in load.agencies()}:
         raise UsageError(
@@ -160,18 +251,19 @@ def add(
         added=True,
     )
     rows = _chosen(context, store, selection)
-    certificate = _certificate(context, rows[0])
+    certificate = certificate_of(context, rows[0])
     with context.database.transaction():
         store.add_agency(agency)
         for row in {one.certificate_sha256: one for one in rows}.values():
             _missing(store, row, agency, now)
         store.set_used(_company(rows[0], certificate), short, used=True)
     fresh = [one for one in store.list(certificate=rows[0].certificate_sha256) if one.agency == short]
-    views, _known = _views(context, store, fresh)
+    views, _known = views_of(context, store, fresh)
     return Recorded(now=now, move="add", views=views, waits=waits)
 
 
-def _store(context: Context) -> Registrations:
+def store_of(context: Context) -> Registrations:
+    """The registrations of this run's state."""
     from safetok.store.registrations import Registrations
 
     return Registrations(context.database)
@@ -202,7 +294,7 @@ def _chosen(context: Context, store: Registrations, selection: Selection) -> lis
         )
     certificates = dict.fromkeys(row.certificate_sha256 for row in rows)
     if len(certificates) > 1:
-        choices = [one for one in (_certificate(context, row) for row in _firsts(rows)) if one is not None]
+        choices = [one for one in (certificate_of(context, row) for row in _firsts(rows)) if one is not None]
         chosen = known.one_only(context, choices, data="companies")
         rows = [row for row in rows if row.certificate_sha256 == chosen.sha256]
     return rows
@@ -212,7 +304,8 @@ def _firsts(rows: Iterable[Registration]) -> list[Registration]:
     return list({row.certificate_sha256: row for row in reversed(list(rows))}.values())[::-1]
 
 
-def _certificate(context: Context, row: Registration) -> Certificate | None:
+def certificate_of(context: Context, row: Registration) -> Certificate | None:
+    """The certificate a row is about, where the inventory has it."""
     from safetok.store.inventory import Inventory
 
     return Inventory(context.database).certificate(row.certificate_sha256)
@@ -229,6 +322,11 @@ def _remember(store: Registrations, row: Registration, certificate: Certificate 
     company = _company(row, certificate)
     if used != store.used(company).get(row.agency, True):
         store.set_used(company, row.agency, used)
+
+
+def remember(context: Context, store: Registrations, row: Registration) -> None:
+    """Keep whether the company uses the agency, as the row now says."""
+    _remember(store, row, certificate_of(context, row), row.state is not RegistrationState.UNUSED)
 
 
 def _undo(store: Registrations, row: Registration, certificate: Certificate | None) -> Registration:
@@ -251,9 +349,10 @@ def _missing(store: Registrations, like: Registration, agency: Agency, now: date
     return row
 
 
-def _views(
+def views_of(
     context: Context, store: Registrations, rows: Iterable[Registration]
 ) -> tuple[tuple[RegistrationView, ...], dict[str, Certificate]]:
+    """Rows as they are shown, and their certificates by SHA-256."""
     from safetok.store.inventory import Inventory
 
     inventory, now, agencies = Inventory(context.database), context.now(), all_agencies(store)
@@ -271,13 +370,33 @@ def _views(
                 title=agencies[row.agency].title if row.agency in agencies else row.agency,
                 name=certificate.subject_name if certificate else row.mst or row.certificate,
                 standing=standing(row, now),
+                parts=agencies[row.agency].parts if row.agency in agencies else (),
             )
         )
     return tuple(views), certificates
 
 
-def _agency(name: str, agencies: dict[str, Agency]) -> Agency:
-    found = agencies.get(name.strip().lower()) or agencies.get(_letters(name))
+def _wanted(name: str, agencies: dict[str, Agency], now: datetime) -> Wanted:
+    """`vnaccs`, `etax:khai`, `v5@16:05`; a title that holds such a sign is taken whole."""
+    if found := agencies.get(name.strip().lower()) or agencies.get(letters(name)):
+        return Wanted(agency=found)
+    named, _at, moment = name.partition("@")
+    short, _colon, part = named.partition(":")
+    agency = agency_named(short, agencies)
+    if part and letters(part) not in dict(agency.parts):
+        raise UsageError(
+            _("{agency} has no part {part}.").format(agency=agency.title, part=part),
+            code="no_such_part",
+            hint=_("Known: {names}.").format(names=", ".join(f"{agency.name}:{one}" for one, _title in agency.parts))
+            if agency.parts
+            else "",
+        )
+    return Wanted(agency=agency, part=letters(part) or None, at=moves.parse_at(moment, now) if moment.strip() else None)
+
+
+def agency_named(name: str, agencies: dict[str, Agency]) -> Agency:
+    """The agency a person means by its short name or title. Raises UsageError `no_such_agency`."""
+    found = agencies.get(name.strip().lower()) or agencies.get(letters(name))
     if found is None:
         raise UsageError(
             _("There is no agency {name}.").format(name=name),
@@ -289,7 +408,7 @@ def _agency(name: str, agencies: dict[str, Agency]) -> Agency:
 
 def _short(name: str) -> str:
     """The name to type later: lower-case ASCII of what a person wrote ("Hóa đơn MISA" -> "hoa-don-misa")."""
-    short = _letters(name)
+    short = letters(name)
     if not short or len(short) > LARGEST_NAME:
         raise UsageError(
             _("{name} is no name for an agency: letters and digits, at most {most}.").format(
@@ -300,7 +419,8 @@ def _short(name: str) -> str:
     return short
 
 
-def _letters(name: str) -> str:
+def letters(name: str) -> str:
+    """`Hóa đơn MISA` -> `hoa-don-misa`."""
     import unicodedata
 
     plain = unicodedata.normalize("NFD", name.strip().lower().replace("đ", "d"))

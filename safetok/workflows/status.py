@@ -33,6 +33,7 @@ class RegistrationView:
     title: str
     name: str
     standing: Standing
+    parts: tuple[tuple[str, str], ...] = ()  # the agency's services that are updated one by one: short name and title
 
     def data(self) -> dict[str, Any]:
         """What scripts read (architecture, section 8)."""
@@ -47,6 +48,7 @@ class RegistrationView:
             "title": self.title,
             "name": self.name,
             "reason": row.reason,
+            "parts": [{"part": part, "updated_at": at} for part, at in row.parts],
         }
 
 

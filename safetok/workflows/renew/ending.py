@@ -43,13 +43,42 @@ def hand_over(run: Run) -> None:
                 why=error
             )
         )
+    tell_issued(run)
+
+
+def tell_issued(run: Run) -> None:
+    """Hooks learn of the new certificate; none of them can undo it."""
+    from safetok.workflows.hooks import tell
+
+    renewal = run.renewal
+    new = certificates.parse(renewal.certificate)
+    tell(
+        run.context,
+        "issued",
+        renewal.id,
+        {
+            "renewal_id": renewal.id,
+            "token": renewal.token_serial,
+            "mst": new.mst,
+            "name": new.subject_name,
+            "old_serial": renewal.old_serial,
+            "new_serial": new.serial,
+            "not_after": new.not_after,
+            "contract_end": renewal.contract_end,
+            "kit": renewal.kit or None,
+        },
+    )
 
 
 def clean(run: Run) -> None:
-    """Destroy the key pair this renewal made, if it made one; never anything else. Repeatable."""
+    """Destroy the key pair this renewal made, if it made one, and its certificate, if that came so far; never anything else.
+    Repeatable.
+    """
     renewal = run.renewal
     if renewal.key_plan == "new" and renewal.key_id:
         session = run.session()
         with token_step(run, _("removing the unused key")):
+            if renewal.certificate:
+                session.destroy_certificate(renewal.certificate, renewal.key_label)
             session.destroy_keys(renewal.key_id)
     run.update(cleaned=True)

@@ -1,0 +1,344 @@
+"""How registrations are shown: lists, reminders, what was recorded, filings, worklists and hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from safetok.cli.render import Cell, Column, Screen, Toned, screen
+from safetok.domain.agencies import is_24h
+from safetok.locale import _, later
+
+if TYPE_CHECKING:
+    from safetok.cli.render import Tone
+    from safetok.domain.acceptance import Acceptance
+    from safetok.domain.agencies import Standing
+    from safetok.domain.filings import Signing, SignWith
+    from safetok.workflows.agencies import Listing, Recorded
+    from safetok.workflows.agencies_sheet import Imported
+    from safetok.workflows.agencies_when import Answer, Answers
+    from safetok.workflows.hooks import Hooks
+    from safetok.workflows.status import RegistrationView
+
+
+def show_list(listing: Listing) -> None:
+    """Each certificate's agencies in the notice's order."""
+    out = screen()
+    groups = _by_certificate(listing.views)
+    if not groups:
+        out.line(_nothing())
+    for number, views in enumerate(groups):
+        if number:
+            out.line()
+        _heading(out, listing, views)
+        _table(out, views, listing, signing=True)
+        _reasons(out, views, listing)
+    if any(view.standing == "open" for view in listing.views):
+        out.line()
+        out.line(_("Updated on one of them? Record it: safetok agencies done NAME"), "dim")
+
+
+def show_reminder(listing: Listing) -> None:
+    """What is to do first, then what waits, then what is finished."""
+    out = screen()
+    groups = _by_certificate(listing.views)
+    if not groups:
+        out.line(_nothing())
+    for number, views in enumerate(groups):
+        if number:
+            out.line()
+        _heading(out, listing, views)
+        for standings, title in _REMINDER:
+            found = [view for view in views if view.standing in standings]
+            if found:
+                out.title(_(title).format(count=len(found)))
+                _table(out, found, listing)
+    _advice(out, listing.views)
+
+
+def show_recorded(recorded: Recorded) -> None:
+    """What was recorded and what follows from it."""
+    out = screen()
+    for view in recorded.views:
+        out.notice(_recorded(recorded.move, view, waits=recorded.waits), "good")
+        if view.standing == "due_check":
+            out.line(
+                _("The 24h00 are over. Check, then record `agencies accepted {agency}` or `reject`.").format(
+                    agency=view.registration.agency
+                )
+            )
+    if recorded.move == "done":
+        out.line(_("safetok only takes note: the update itself is made by you on that system."), "dim")
+
+
+def _recorded(move: str, view: RegistrationView, *, waits: bool) -> str:
+    from safetok.domain.times import show_instant
+
+    row = view.registration
+    sentence = {
+        "done": _done(view),
+        "undo": _("{agency}: taken back. Now: {state}."),
+        "skip": _("{agency}: not used; remembered for this company's next certificates."),
+        "add": _("{agency}: added as {name}. 24h00 count from the update there.")
+        if waits
+        else _("{agency}: added as {name}, without a waiting time."),
+    }.get(move, "{agency}: {state}.")
+    return sentence.format(
+        agency=view.title,
+        name=row.agency,
+        state=standing_text(view).text,
+        at=show_instant(row.updated_at) if row.updated_at else "",
+        until=show_instant(row.until) if row.until else "",
+    )
+
+
+def _done(view: RegistrationView) -> str:
+    row = view.registration
+    if row.until:
+        if is_24h(row):
+            return _("{agency}: updated at {at}. 24h00 are over at {until}.")
+        return _("{agency}: updated at {at}. The wait is over at {until}.")
+    if row.updated_at is None:
+        return "{agency}: {state}."
+    return _("{agency}: updated at {at}.")
+
+
+_TONES: dict[Standing, Tone] = {
+    "open": "warn",
+    "updated": "",
+    "waiting": "",
+    "due_check": "warn",
+    "accepted": "good",
+    "rejected": "bad",
+    "unused": "dim",
+}
+
+_REMINDER: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("due_check",), later("24h00 are over, check now ({count})")),
+    (("rejected",), later("Rejected, update again ({count})")),
+    (("open",), later("Not yet updated, mandatory ({count})")),
+    (("waiting",), later("Waiting for the 24h00 ({count})")),
+    (("updated",), later("Updated, record accepted when you have seen it ({count})")),
+    (("accepted",), later("Accepted ({count})")),
+)
+
+
+def standing_text(view: RegistrationView) -> Toned:
+    """Where a registration stands, in the notice's words."""
+    from safetok.domain.times import show_instant
+
+    row = view.registration
+    at = show_instant(row.updated_at) if row.updated_at else ""
+    until = show_instant(row.until) if row.until else ""
+    left = [title for part, title in view.parts if part not in dict(row.parts)] if row.parts else []
+    words: dict[Standing, str] = {
+        "open": _("not yet updated; still to do: {parts}").format(parts=", ".join(left))
+        if left
+        else _("not yet updated"),
+        "updated": _("updated at {at}").format(at=at),
+        "waiting": (_("waiting for the 24h00 until {until}") if is_24h(row) else _("waiting until {until}")).format(
+            until=until
+        ),
+        "due_check": (
+            _("24h00 over at {until}, to be checked") if is_24h(row) else _("wait over at {until}, to be checked")
+        ).format(until=until),
+        "accepted": _("accepted"),
+        "rejected": _("rejected: {reason}").format(reason=row.reason) if row.reason else _("rejected"),
+        "unused": _("not used"),
+    }
+    return Toned(words[view.standing], _TONES[view.standing])
+
+
+def _by_certificate(views: Iterable[RegistrationView]) -> list[list[RegistrationView]]:
+    groups: dict[str, list[RegistrationView]] = {}
+    for view in views:
+        groups.setdefault(view.registration.certificate_sha256, []).append(view)
+    return list(groups.values())
+
+
+def _heading(out: Screen, listing: Listing, views: list[RegistrationView]) -> None:
+    from safetok.cli.words import company_line
+    from safetok.domain.times import show_date
+
+    row = views[0].registration
+    certificate = listing.certificates.get(row.certificate_sha256)
+    out.line(company_line(views[0].name, row.mst), "strong")
+    if certificate is None:
+        out.line(_("Serial {serial}").format(serial=row.certificate))
+    else:
+        out.line(
+            _("Serial {serial}, valid {start}–{end}").format(
+                serial=row.certificate, start=show_date(certificate.not_before), end=show_date(certificate.not_after)
+            )
+        )
+
+
+def _table(out: Screen, views: Iterable[RegistrationView], listing: Listing, *, signing: bool = False) -> None:
+    from safetok.workflows.agencies import key
+
+    heads = [Column(_("Agency"), wrap=True), Column(_("Name")), Column(_("State"), wrap=True)]
+    rows: list[list[Cell]] = []
+    for view in views:
+        state = standing_text(view)
+        if listing.overdue_after is not None:  # red only what nobody has touched
+            state = Toned(state.text, "bad" if listing.overdue(view) else "" if state.tone == "bad" else state.tone)
+        row: list[Cell] = [view.title, view.registration.agency, state]
+        if signing:
+            row.append(signing_text(listing.signing[key(view.registration)]))
+        rows.append(row)
+    if signing:
+        heads.append(Column(_("Sign today with"), wrap=True))
+    out.table(heads, rows)
+
+
+_SIGN_TONES: dict[SignWith, Tone] = {"new": "good", "old": "", "unchecked": "warn", "neither": "warn", "unused": "dim"}
+
+
+def signing_text(signing: Signing) -> Toned:
+    """What to sign with, in a word; the why is told under the table."""
+    words: dict[SignWith, str] = {
+        "new": _("the new one"),
+        "old": _("the old one"),
+        "unchecked": _("the old one, once checked"),
+        "neither": _("neither yet"),
+        "unused": "–",
+    }
+    return Toned(words[signing.answer], _SIGN_TONES[signing.answer])
+
+
+def _reasons(out: Screen, views: Iterable[RegistrationView], listing: Listing) -> None:
+    """Why the old one or neither, once for each reason; the timer's is in the table."""
+    from safetok.workflows.agencies import key
+
+    said = {}
+    for view in views:
+        signing = listing.signing[key(view.registration)]
+        if signing.answer in {"old", "unchecked", "neither"} and view.standing != "waiting":
+            said[signing_text(signing).text, signing.why] = signing
+    for (what, why), signing in said.items():
+        out.line(_("Sign today with {what}: {why}.").format(what=what, why=why), signing_text(signing).tone)
+
+
+def show_when(found: Answers) -> None:
+    """For each agency the last moment to update, or what to do instead."""
+    from safetok.domain.times import show_instant
+
+    out = screen()
+    if not found.answers:
+        out.line(_nothing())
+        return
+    out.line(_("For a filing due at {need}:").format(need=show_instant(found.need)), "strong")
+    names = {one.view.registration.certificate_sha256: one.view for one in found.answers}
+    for sha256, view in names.items():
+        from safetok.cli.words import company_line
+
+        out.title(company_line(view.name, view.registration.mst))
+        for one in found.answers:
+            if one.view.registration.certificate_sha256 == sha256:
+                text, tone = _when(one)
+                out.notice(f"{one.view.title}: {text}", tone, hint=_rule(one))
+
+
+def _when(one: Answer) -> tuple[str, Tone]:
+    from safetok.domain.times import show_instant
+
+    filing, row = one.filing, one.view.registration
+    accepted = show_instant(filing.accepted) if filing.accepted else ""
+    if filing.answer == "ready":
+        return _("updated already: sign with the new one."), "good"
+    if filing.answer == "waiting":
+        return _("updated already: the new one is accepted from {at}, in time.").format(at=accepted), "good"
+    if filing.answer == "in_time":
+        latest = show_instant(filing.latest) if filing.latest else ""
+        if not one.rule.waits:
+            return _("update before {latest}; no wait is stated, so leave time.").format(latest=latest), ""
+        return _("update by {latest} at the latest.").format(latest=latest), ""
+    need = show_instant(filing.need)
+    if row.updated_at is not None and one.view.standing == "waiting":
+        text = _("updated already: the new one is accepted only from {at}, NOT in time for {need}.")
+        return text.format(at=accepted, need=need), "bad"
+    text = _("updated now, it is accepted only from {at}, NOT in time for {need}.").format(at=accepted, need=need)
+    advice = ""
+    if filing.old_first:
+        advice = _(
+            "If the old certificate is still valid and still registered there: file with the old one first, update afterwards."
+        )
+    elif one.old is not None:
+        advice = _(
+            "The old certificate cannot be used: update at once and ask the office that handles the filing about its deadline."
+        )
+    return f"{text} {advice}".rstrip(), "bad"
+
+
+def _rule(one: Answer) -> str:
+    said = rule_text(one.rule)
+    if one.effective:
+        return _("Elsewhere: {said}.").format(said=one.effective)
+    return _("Rule: {rule} ({source}).").format(rule=said, source=one.rule.source) if said else ""
+
+
+def rule_text(rule: Acceptance) -> str:
+    """A rule in words; empty where no wait is stated."""
+    words = {
+        "hours": _("{n} hours from the update"),
+        "next_midnight": _("from the midnight after the update"),
+        "working_hours": _("{n} working hours from the update"),
+        "working_days": _("{n} working days from the update"),
+    }
+    return words[rule.rule].format(n=rule.amount) if rule.waits else ""
+
+
+def show_imported(done: Imported) -> None:
+    """What a worklist came to."""
+    out = screen()
+    for view in done.views:
+        out.notice(f"{view.name} · {view.title}: {standing_text(view).text}", "good")
+    text = _("{file}: {recorded} recorded, {unchanged} already known, {failed} not usable.")
+    if done.dry_run:
+        text = _("{file}: {recorded} would be recorded, {unchanged} already known, {failed} not usable.")
+    out.line(
+        text.format(file=done.file, recorded=len(done.views), unchanged=done.unchanged, failed=len(done.errors)),
+        "strong",
+    )
+
+
+def show_hooks(found: Hooks) -> None:
+    """The programs in the folder, then what failed."""
+    from safetok.domain.times import show_instant
+
+    out = screen()
+    out.line(_("Folder: {folder}").format(folder=found.folder), "strong")
+    if not found.hooks:
+        out.line(_("No program there. One put there is run with what happened as JSON on its standard input."))
+    for hook in found.hooks:
+        if hook.refused:
+            out.notice(_("{name}: not run, {why}").format(name=hook.path.name, why=hook.refused), "bad")
+        else:
+            out.notice(hook.path.name, "good")
+    if found.runs:
+        out.title(_("Tried again ({count})") if found.again else _("Failed ({count})"))
+    for one in found.runs:
+        text = f"{one.hook}, {one.event}, {show_instant(one.at)}: {one.why or _('done')}"
+        out.notice(text, "good" if one.outcome == "ok" else "bad")
+    if found.runs and not found.again:
+        out.line(_("Run those again: safetok agencies hooks --retry"), "dim")
+
+
+def _advice(out: Screen, views: Sequence[RegistrationView]) -> None:
+    """The next command, once, whatever number of companies it is for."""
+    over = dict.fromkeys(view.registration.agency for view in views if view.standing == "due_check")
+    to_update = any(view.standing in {"open", "rejected"} for view in views)
+    if over or to_update:
+        out.line()
+    for agency in over:
+        out.line(
+            _("The 24h00 are over. Check, then record `agencies accepted {agency}` or `reject`.").format(agency=agency)
+        )
+    if to_update:
+        out.line(_("Updated on one of them? Record it: safetok agencies done NAME"), "dim")
+
+
+def _nothing() -> str:
+    return _(
+        "No list of agencies is open. A renewal opens it; for a certificate renewed elsewhere: safetok certs adopt"
+    )

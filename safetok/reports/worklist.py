@@ -1,0 +1,220 @@
+"""The worklist as a spreadsheet: one row for each client and agency, values to copy, and columns that staff fill in and hand back.
+
+What comes back is a stranger's file: bounded, its formulas never computed, nothing in it but values.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from safetok.domain.times import VIETNAM
+from safetok.errors import UsageError
+from safetok.locale import _, later
+from safetok.reports.fields import plain_line
+
+LARGEST_FILE = 10 << 20
+LARGEST_INSIDE = 100 << 20
+LARGEST_ROWS = 50_000
+LARGEST_COLUMNS = 64
+LARGEST_CELL = 4000
+
+RESULTS = {"accepted": later("accepted"), "rejected": later("rejected"), "unused": later("not used")}
+_DATES = "dd/mm/yyyy hh:mm"
+_WHOLE_NUMBER = "@"  # text, so that a tax code keeps its zeros
+
+# The columns by their keys, which stand in a hidden first row: titles may be translated, moved or renamed by whoever fills it in.
+COLUMNS: tuple[tuple[str, str, int], ...] = (
+    ("mst", later("MST"), 16),
+    ("company", later("Company"), 34),
+    ("agency", later("Short name"), 11),
+    ("title", later("Agency"), 42),
+    ("serial", later("New serial"), 36),
+    ("issuer", later("Issuer"), 26),
+    ("valid_from", later("Valid from"), 18),
+    ("valid_to", later("Valid to"), 18),
+    ("old_serial", later("Old serial"), 36),
+    ("url", later("Where"), 32),
+    ("state", later("State"), 26),
+    ("done_at", later("DONE AT (fill in)"), 20),
+    ("result", later("RESULT (fill in)"), 20),
+    ("note", later("NOTE (fill in)"), 30),
+    ("key", "", 4),
+)
+_TO_FILL = ("done_at", "result", "note")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row to write; the keys of COLUMNS. Instants are shown in Vietnamese time."""
+
+    values: dict[str, str | datetime | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """One row as it came back: which registration (`key` or `serial`, and `agency`), and what was filled in. `number` is the
+    spreadsheet's own.
+    """
+
+    number: int
+    agency: str
+    serial: str
+    key: str
+    done_at: datetime | str | None
+    result: str
+    note: str
+
+
+def write(rows: Iterable[Row]) -> bytes:
+    """The workbook. Raises UsageError `xlsx_missing` where openpyxl is not installed."""
+    openpyxl = _openpyxl()
+    from openpyxl.styles import Alignment, Font, PatternFill
+    from openpyxl.utils import get_column_letter
+    from openpyxl.worksheet.datavalidation import DataValidation
+
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "safetok"
+    fill = PatternFill("solid", start_color="FFF2CC")
+    for number, (name, title, width) in enumerate(COLUMNS, 1):
+        letter = get_column_letter(number)
+        _text(sheet.cell(1, number), name)
+        head = sheet.cell(2, number)
+        _text(head, _(title) if title else "")
+        head.font = Font(bold=True)
+        if name in _TO_FILL:
+            head.fill = fill
+        sheet.column_dimensions[letter].width = width
+        sheet.column_dimensions[letter].hidden = name == "key"
+    sheet.row_dimensions[1].hidden = True
+    sheet.freeze_panes = "C3"
+    last = 2
+    for last, row in enumerate(rows, 3):
+        for number, (name, _title, _width) in enumerate(COLUMNS, 1):
+            cell, value = sheet.cell(last, number), row.values.get(name)
+            if isinstance(value, datetime):
+                cell.value = value.astimezone(VIETNAM).replace(tzinfo=None, microsecond=0)
+                cell.number_format = _DATES
+            else:
+                _text(cell, value or "")
+            if name in _TO_FILL:
+                cell.fill = fill
+            cell.alignment = Alignment(vertical="top", wrap_text=name in {"company", "title", "note"})
+    if last > 2:  # noqa: PLR2004  (below the two rows of heads)
+        choices = DataValidation(
+            type="list", formula1='"' + ",".join(_(word) for word in RESULTS.values()) + '"', allow_blank=True
+        )
+        sheet.add_data_validation(choices)
+        letter = get_column_letter(next(n for n, (name, *_rest) in enumerate(COLUMNS, 1) if name == "result"))
+        choices.add(f"{letter}3:{letter}{last}")
+        sheet.auto_filter.ref = f"A2:{get_column_letter(len(COLUMNS))}{last}"
+    sheet.page_setup.orientation = "landscape"
+    sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
+    sheet.sheet_properties.pageSetUpPr = openpyxl.worksheet.properties.PageSetupProperties(fitToPage=True)
+    buffer = io.BytesIO()
+    book.save(buffer)
+    return buffer.getvalue()
+
+
+def read(path: Path) -> Iterator[Filled]:
+    """Every row on which something was filled in. Raises UsageError `bad_worklist` (not ours, too large, not a workbook)."""
+    openpyxl = _openpyxl()
+    data = _bounded(path)
+    try:
+        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
+    except Exception as error:
+        raise _bad(path, _("it is no Excel workbook")) from error
+    try:
+        yield from _rows(path, book)
+    except (UsageError, GeneratorExit):
+        raise
+    except Exception as error:
+        raise _bad(path, _("it cannot be read")) from error
+    finally:
+        book.close()
+
+
+def _rows(path: Path, book: Any) -> Iterator[Filled]:
+    sheet = book.worksheets[0] if book.worksheets else None
+    if sheet is None:
+        raise _bad(path, _("it has no sheet"))
+    places: dict[str, int] | None = None
+    for number, row in enumerate(sheet.iter_rows(max_col=LARGEST_COLUMNS, values_only=True), 1):
+        if number > LARGEST_ROWS:
+            raise _bad(path, _("it has more than {most} rows").format(most=LARGEST_ROWS))
+        if places is None:
+            places = _places(row)
+            if places is None and number > 5:  # noqa: PLR2004  (somebody put a title above)
+                break
+            continue
+        values = {name: row[at] if at < len(row) else None for name, at in places.items()}
+        done_at = values.get("done_at")
+        told = {name: _said(values.get(name)) for name in ("agency", "serial", "key", "result", "note")}
+        when = done_at.replace(tzinfo=VIETNAM) if isinstance(done_at, datetime) else _said(done_at) or None
+        if number > 2 and told["agency"] and (when or told["result"]):  # noqa: PLR2004
+            yield Filled(number=number, done_at=when, **told)
+    if places is None:
+        raise _bad(path, _("it is not a worklist of safetok: the first, hidden row is missing"))
+
+
+def _places(row: Sequence[Any]) -> dict[str, int] | None:
+    """Where each column is, by the hidden row of keys; None when this is not that row."""
+    names = {name for name, *_rest in COLUMNS}
+    found = {str(value): at for at, value in enumerate(row) if isinstance(value, str) and value in names}
+    return found if {"agency", "serial", "done_at"} <= {*found} else None
+
+
+def _said(value: Any) -> str:
+    return "" if value is None else " ".join(str(value)[:LARGEST_CELL].split())
+
+
+def _bounded(path: Path) -> bytes:
+    """The file's bytes: not larger than a worklist may be, inside and out, and without document types (which may expand)."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise _bad(path, _(error.strerror or str(error))) from error
+    if len(data) > LARGEST_FILE:
+        raise _bad(path, _("it is larger than {most} MB").format(most=LARGEST_FILE >> 20))
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            if sum(one.file_size for one in packed.infolist()) > LARGEST_INSIDE:
+                raise _bad(path, _("it is larger than {most} MB").format(most=LARGEST_INSIDE >> 20))
+            for one in packed.infolist():
+                with packed.open(one) as part:
+                    if one.filename.endswith((".xml", ".rels")) and b"<!DOCTYPE" in part.read(4096).upper():
+                        raise _bad(path, _("it cannot be read"))
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise _bad(path, _("it is no Excel workbook")) from error
+    return data
+
+
+def _text(cell: Any, value: str) -> None:
+    """Text that no spreadsheet takes for a formula, whatever it begins with."""
+    cell.value = plain_line(value)[:LARGEST_CELL]
+    cell.data_type = "s"
+    cell.number_format = _WHOLE_NUMBER
+    cell.quotePrefix = True
+
+
+def _bad(path: Path, why: str) -> UsageError:
+    return UsageError(_("The worklist {file} is not used: {why}.").format(file=path, why=why), code="bad_worklist")
+
+
+def _openpyxl() -> Any:
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise UsageError(
+            _("Excel files need one more package, which is not installed."),
+            code="xlsx_missing",
+            hint='pip install "safetok[xlsx]"',
+        ) from error
+    return openpyxl

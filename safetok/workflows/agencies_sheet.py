@@ -1,0 +1,217 @@
+"""The worklist that staff fill in: written from the registrations, and read back into them row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetok.domain import registrations as moves
+from safetok.domain.agencies import Registration, RegistrationState
+from safetok.errors import ExitStatus, SafetokError, UsageError
+from safetok.locale import _
+from safetok.workflows import agencies
+from safetok.workflows.agency_rules import rule_of, working
+from safetok.workflows.status import RegistrationView
+
+if TYPE_CHECKING:
+    from safetok.domain.agencies import Agency
+    from safetok.reports.worklist import Filled
+    from safetok.store.registrations import Registrations
+    from safetok.workflows.agencies import Listing
+    from safetok.workflows.context import Context
+
+# What staff write in the result column, in either language and without marks.
+_RESULTS = {
+    "accepted": RegistrationState.ACCEPTED,
+    "chap nhan": RegistrationState.ACCEPTED,
+    "duoc chap nhan": RegistrationState.ACCEPTED,
+    "da chap nhan": RegistrationState.ACCEPTED,
+    "ok": RegistrationState.ACCEPTED,
+    "rejected": RegistrationState.REJECTED,
+    "tu choi": RegistrationState.REJECTED,
+    "bi tu choi": RegistrationState.REJECTED,
+    "unused": RegistrationState.UNUSED,
+    "not used": RegistrationState.UNUSED,
+    "khong su dung": RegistrationState.UNUSED,
+    "khong dung": RegistrationState.UNUSED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What a filled-in worklist came to: rows recorded, rows that said what was known already, and rows that could not be used."""
+
+    now: datetime
+    file: str
+    views: tuple[RegistrationView, ...]
+    unchanged: int
+    errors: tuple[SafetokError, ...]
+    warnings: tuple[str, ...]
+    dry_run: bool = False
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        return ExitStatus.PARTLY if self.errors else ExitStatus.DONE
+
+    def data(self) -> dict[str, Any]:
+        """What scripts read."""
+        return {
+            "file": self.file,
+            "recorded": len(self.views),
+            "unchanged": self.unchanged,
+            "failed": len(self.errors),
+            "registrations": [view.data() for view in self.views],
+            "warnings": self.warnings,
+            "dry_run": self.dry_run,
+        }
+
+
+def write_sheet(context: Context, listing: Listing, path: Path, words: Callable[[RegistrationView], str]) -> Path:
+    """Write the worklist of a listing to `path`, in place of what is there; `words` says where a registration stands.
+
+    Raises UsageError `folder_unusable`, `xlsx_missing`.
+    """
+    from safetok.reports import worklist
+    from safetok.reports.fields import fields_of
+    from safetok.reports.files import write_all
+
+    known = agencies.all_agencies(agencies.store_of(context))
+    rows = []
+    for view in listing.views:
+        row = view.registration
+        certificate = listing.certificates.get(row.certificate_sha256)
+        fields = fields_of(certificate) if certificate else None
+        old = listing.old.get(row.certificate_sha256)
+        values: dict[str, str | datetime | None] = {
+            "mst": row.mst,
+            "company": view.name,
+            "agency": row.agency,
+            "title": view.title,
+            "serial": row.certificate,
+            "issuer": fields.issuer_name if fields else "",
+            "valid_from": fields.valid_from if fields else None,
+            "valid_to": fields.valid_to if fields else None,
+            "old_serial": old.serial if old else "",
+            "url": known[row.agency].url if row.agency in known else "",
+            "state": words(view),
+            "done_at": row.updated_at,
+            "result": _(worklist.RESULTS[row.state.value]) if row.state.value in worklist.RESULTS else "",
+            "note": row.reason,
+            "key": row.certificate_sha256,
+        }
+        rows.append(worklist.Row(values=values))
+    write_all(path.parent, {path.name: worklist.write(rows)}, replace=True)
+    return path
+
+
+def import_sheet(context: Context, path: Path, *, dry_run: bool = False) -> Imported:
+    """Record what staff filled in. A row that cannot be used is told and stops no other; repeating a file changes nothing.
+
+    Raises UsageError `bad_worklist`, `xlsx_missing`.
+    """
+    from safetok.reports import worklist
+
+    store = agencies.store_of(context)
+    filled = list(worklist.read(path))
+    rows = {agencies.key(row): row for row in store.list(superseded=True)}
+    known = agencies.all_agencies(store)
+    changed: list[Registration] = []
+    told: list[tuple[str, Registration]] = []
+    errors: list[SafetokError] = []
+    warnings: list[str] = []
+    unchanged = 0
+    for one in filled:
+        try:
+            row = _row_of(one, rows)
+            steps = _steps(context, one, row, known[row.agency])
+        except SafetokError as error:
+            error.message = _("Row {number}: {why}").format(number=one.number, why=error.message)
+            errors.append(error)
+            continue
+        if not steps:
+            unchanged += 1
+            continue
+        for what, moved in steps:
+            warnings += [f"{one.number}: {moved.warning}"] if moved.warning else []
+            if not dry_run:
+                store.change(rows[agencies.key(row)], moved.registration, now=context.now(), what=what)
+            rows[agencies.key(row)] = moved.registration
+            told.append((what, moved.registration))
+        changed.append(rows[agencies.key(row)])
+    views, _certificates = agencies.views_of(context, store, changed)
+    if not dry_run:
+        _remember_and_tell(context, store, told)
+    return Imported(
+        now=context.now(),
+        file=str(path),
+        views=views,
+        unchanged=unchanged,
+        errors=tuple(errors),
+        warnings=tuple(warnings),
+        dry_run=dry_run,
+    )
+
+
+def _remember_and_tell(context: Context, store: Registrations, told: list[tuple[str, Registration]]) -> None:
+    for what, row in told:
+        agencies.remember(context, store, row)
+        views, _certificates = agencies.views_of(context, store, [row])
+        agencies.tell_hooks(context, what, views)
+
+
+def _row_of(one: Filled, rows: dict[tuple[str, str], Registration]) -> Registration:
+    if row := rows.get((one.key.lower(), one.agency)):
+        return row
+    found = [row for row in rows.values() if row.certificate == one.serial.upper() and row.agency == one.agency]
+    if len(found) != 1:
+        raise UsageError(
+            _("{agency} and serial {serial} are not in the list of safetok.").format(
+                agency=one.agency[:40], serial=one.serial[:60]
+            ),
+            code="no_such_registration",
+        )
+    return found[0]
+
+
+def _steps(context: Context, one: Filled, row: Registration, agency: Agency) -> list[tuple[str, moves.Moved]]:
+    """What the filled-in cells say beyond what is recorded, in order; nothing where they say what is known."""
+    now = context.now()
+    steps: list[tuple[str, moves.Moved]] = []
+    result = _result(one.result)
+    certificate = agencies.certificate_of(context, row)
+    if result is RegistrationState.UNUSED:
+        return [("skip", moves.skipped(row))] if row.state is not RegistrationState.UNUSED else []
+    if one.done_at is not None:
+        at = one.done_at if isinstance(one.done_at, datetime) else moves.parse_at(one.done_at, now)
+        if row.updated_at is None or abs((at - row.updated_at).total_seconds()) >= 60:  # noqa: PLR2004  (shown in minutes)
+            moved = moves.done(
+                row,
+                agency,
+                at=at,
+                now=now,
+                issued_at=certificate.not_before if certificate else None,
+                rule=rule_of(context, agency, certificate),
+                calendar=working(context),
+            )
+            steps.append(("done", moved))
+            row = moved.registration
+    if result is RegistrationState.ACCEPTED and row.state is not result:
+        steps.append(("accepted", moves.accepted(row, now=now)))
+    elif result is RegistrationState.REJECTED and (row.state is not result or row.reason != one.note.strip()):
+        steps.append(("reject", moves.rejected(row, reason=one.note)))
+    return steps
+
+
+def _result(text: str) -> RegistrationState | None:
+    if not text.strip():
+        return None
+    words = agencies.letters(text).replace("-", " ")
+    if words not in _RESULTS:
+        raise UsageError(
+            _("{text} is no result: leave it empty, or write accepted, rejected or unused.").format(text=text[:40]),
+            code="bad_result",
+        )
+    return _RESULTS[words]
