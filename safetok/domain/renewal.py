@@ -126,6 +126,7 @@ class Renewal:
     first_sent_at: datetime | None = None
 
     check_after: datetime | None = None
+    poll: bytes = b""  # DER of our last pollReq until it is answered: the same bytes go out again
     poll_nonce: bytes = b""  # senderNonce of our last pollReq
     server_nonce: bytes = b""  # senderNonce of the CA's last message
 

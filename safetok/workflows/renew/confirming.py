@@ -5,7 +5,7 @@ from __future__ import annotations
 from safetok.domain import certificates
 from safetok.domain.renewal import Hold, Renewal, State
 from safetok.domain.revocation import RevocationAnswer
-from safetok.errors import CaUnreachable, CaWait
+from safetok.errors import CaUnreachable, CaWait, PersonNeeded
 from safetok.locale import _
 from safetok.workflows.renew import ending
 from safetok.workflows.renew.run import Held, Run, no_answer, token_step
@@ -46,19 +46,20 @@ def confirm(run: Run) -> None:
     _by_status(run)
 
 
-def send_confirmation(run: Run) -> object:
-    """Send the stored certConf and read what comes back. Raises Held (CA_UNREACHABLE) when nothing usable does."""
+def send_confirmation(run: Run, der: bytes = b"") -> object:
+    """Send the stored certConf, or `der`, and read what comes back. Raises Held (CA_UNREACHABLE) when nothing usable does."""
     from safetok.ca.cmp.answers import read_answer
     from safetok.ca.cmp.requests import sender_nonce_of
     from safetok.ca.cmp.transport import send
 
+    message = der or run.renewal.confirmation
     try:
-        raw = send(run.context.http, run.endpoint, run.renewal.confirmation)
+        raw = send(run.context.http, run.endpoint, message)
         return read_answer(
             raw,
             endpoint=run.endpoint,
             transaction_id=run.renewal.transaction_id,
-            nonces=frozenset({sender_nonce_of(run.renewal.confirmation)}),
+            nonces=frozenset({sender_nonce_of(message)}),
             old=run.old,
             at=run.context.now(),
             expect="confirmation",
@@ -130,3 +131,23 @@ def reject(run: Run) -> None:
     if confirm_by is None or run.context.now() < confirm_by:
         send_confirmation(run)
     ending.clean(run)
+
+
+def take_back(run: Run) -> None:
+    """On the way to ABANDONED: the CA is asked to undo what it issued, and says that it did. Nothing of the row changes before.
+
+    Raises PersonNeeded (`too_late_to_abandon`) when the certificate stands, because it is confirmed already.
+    """
+    from safetok.ca.cmp.answers import Confirmed
+
+    renewal = run.renewal
+    answer = send_confirmation(run, signed_confirmation(run, renewal.certificate, accept=False, fail_info="badRequest"))
+    if not isinstance(answer, Confirmed) and new_status(run) is not RevocationAnswer.REVOKED:
+        raise PersonNeeded(
+            _("The CA does not take the new certificate back: it stands, and this renewal cannot be given up."),
+            code="too_late_to_abandon",
+            hint=_("Finish it: safetok renew --resume"),
+            token=renewal.token_serial,
+        )
+    with token_step(run, _("removing the certificate that was taken back")):  # it may be there before the row says so
+        run.session().destroy_certificate(renewal.certificate, renewal.key_label)

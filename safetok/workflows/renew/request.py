@@ -11,6 +11,9 @@ from safetok.domain.times import last_usable_day, rfc3339
 from safetok.errors import ExitStatus
 from safetok.workflows.pins import PinSource
 
+# Where a row's certificate has been verified and stands: a lie is not shown as the new one, and may not even be readable.
+_BELIEVED = {State.VERIFIED, State.WRITTEN, State.PROVEN, State.ACKNOWLEDGED, State.DONE}
+
 
 @dataclass(frozen=True, kw_only=True)
 class RenewRequest:
@@ -75,11 +78,7 @@ def result_of(renewal: Renewal, *, agencies_open: int = 0) -> RenewResult:
     from safetok.domain import certificates
 
     old = certificates.parse(renewal.old_certificate)
-    believed = renewal.certificate and renewal.state not in {
-        State.UNTRUSTED,
-        State.LAPSED,
-    }  # a lie may not even be readable
-    shown = certificates.parse(renewal.certificate) if believed else None
+    shown = certificates.parse(renewal.certificate) if renewal.state in _BELIEVED else None
     not_after = shown.not_after if shown else renewal.requested_not_after
     return RenewResult(
         token=renewal.token_serial,

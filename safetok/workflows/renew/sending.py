@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safetok.domain import certificates
 from safetok.domain.authorities import Validity
@@ -25,34 +25,41 @@ def send_request(run: Run) -> None:
     else:
         run.update(sent_count=run.renewal.sent_count + 1)
     renewal = run.renewal
-    _ask(run, renewal.request, frozenset({renewal.sender_nonce}), label=_label(run))
+    nonces = frozenset({renewal.sender_nonce})
+    _ask(run, renewal.request, nonces, times=renewal.sent_count, label=_label(run))
 
 
 def poll(run: Run) -> None:
-    """PENDING: not before checkAfter; then a signed pollReq."""
+    """PENDING: not before checkAfter; then a signed pollReq. One that nobody answered goes out again as it was, without a PIN:
+    the certificate may have been in the answer that was lost.
+    """
     from safetok.ca.cmp.requests import build_poll
 
     renewal, context = run.renewal, run.context
     if renewal.check_after is not None and context.now() < renewal.check_after:
         raise _come_back(renewal.check_after)
-    session = run.session()
-    with token_step(run, _("asking for the result")):
-        der, nonce = build_poll(
-            old=run.old,
-            old_key=session.private_key(run.old.spki),
-            transaction_id=renewal.transaction_id,
-            recip_nonce=renewal.server_nonce,
-            endpoint=run.endpoint,
-            cert_req_id=renewal.cert_req_id,
-            now=context.now(),
-            random=context.random,
-        )
-    run.update(poll_nonce=nonce)
-    _ask(run, der, frozenset({nonce, renewal.sender_nonce}))
+    times = renewal.sent_count
+    if renewal.poll:
+        times += 1
+    else:
+        session = run.session()
+        with token_step(run, _("asking for the result")):
+            der, nonce = build_poll(
+                old=run.old,
+                old_key=session.private_key(run.old.spki),
+                transaction_id=renewal.transaction_id,
+                recip_nonce=renewal.server_nonce,
+                endpoint=run.endpoint,
+                cert_req_id=renewal.cert_req_id,
+                now=context.now(),
+                random=context.random,
+            )
+        run.update(poll=der, poll_nonce=nonce)
+    _ask(run, run.renewal.poll, frozenset({run.renewal.poll_nonce, renewal.sender_nonce}), times=times)
 
 
-def _ask(run: Run, message: bytes, nonces: frozenset[bytes], *, label: str = "") -> None:
-    """Send a request or a question after it, and take what comes back to the state it means."""
+def _ask(run: Run, message: bytes, nonces: frozenset[bytes], *, times: int, label: str = "") -> None:
+    """Send a request or a question after it, and take what comes back to the state it means. `times`: how often it went out."""
     from safetok.ca.cmp.answers import Issued, Refused, Waiting, read_answer
     from safetok.ca.cmp.transport import send
 
@@ -75,7 +82,7 @@ def _ask(run: Run, message: bytes, nonces: frozenset[bytes], *, label: str = "")
         _waiting(run, answer)
     else:
         assert isinstance(answer, Refused)
-        _refused(run, answer)
+        _refused(run, answer, times)
 
 
 def verify_stored(run: Run) -> None:
@@ -168,7 +175,8 @@ def _implicit(run: Run, answer: Issued) -> str:
 def _waiting(run: Run, answer: Waiting) -> None:
     """PENDING until checkAfter. A first `waiting` names no time (RFC 9810 section 5.3.22): it is asked after at once."""
     due = run.context.now() + timedelta(seconds=answer.check_after)
-    changes = {"check_after": due, "server_nonce": answer.server_nonce, "cert_req_id": answer.cert_req_id}
+    changes: dict[str, Any] = {"check_after": due, "server_nonce": answer.server_nonce, "poll": b""}
+    changes["cert_req_id"] = answer.cert_req_id
     asked_before = run.renewal.state is State.PENDING
     if asked_before:
         run.update(**changes)
@@ -178,10 +186,11 @@ def _waiting(run: Run, answer: Waiting) -> None:
         raise _come_back(due, answer.text)
 
 
-def _refused(run: Run, answer: Refused) -> None:
+def _refused(run: Run, answer: Refused, times: int) -> None:
     """A refusal under the CA's signature ends a request sent once; after that it may be the echo of one that worked."""
     said = answer.text or ", ".join(answer.fail_info)
     if answer.temporary:
+        run.update(poll=b"")  # answered: the next one is a new one
         raise Held(
             Hold.CA_UNREACHABLE,
             CaUnreachable(
@@ -190,14 +199,14 @@ def _refused(run: Run, answer: Refused) -> None:
                 hint=_("Your progress is kept. Later: safetok renew --resume"),
             ),
         )
-    if run.renewal.sent_count == 1:
+    if times == 1:
         run.advance(State.REJECTED, reason=said, cleaned=run.renewal.key_plan == "same")
         return
     raise Held(
         Hold.ANSWER_LOST,
         PersonNeeded(
             _("The CA refuses a request that was sent {n} times: {why}. The certificate may have been issued.").format(
-                n=run.renewal.sent_count, why=said
+                n=times, why=said
             ),
             code="answer_lost",
             hint=_("Give the CA this transaction number: {id}. Only --new-request asks again.").format(

@@ -231,7 +231,9 @@ def ended(context: Context, renewal: Renewal) -> RenewResult:
 
 
 def give_up_lost(context: Context, renewal: Renewal) -> None:
-    """--new-request: a renewal whose answer is lost for good makes room for another. The doubt stays in its row."""
+    """--new-request: a renewal whose answer is lost for good makes room for another. The doubt stays in its row, and a key
+    made for it on the token: the CA may have issued a certificate for that key.
+    """
     from safetok.store.journal import Journal
 
     if renewal.hold is not Hold.ANSWER_LOST:
@@ -248,7 +250,7 @@ def give_up_lost(context: Context, renewal: Renewal) -> None:
         State.ABANDONED,
         now=context.now(),
         hold=None,
-        cleaned=renewal.key_plan == "same",
+        cleaned=True,
         reason=_("its answer was lost; a new request was asked for"),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from safetok.domain import certificates
@@ -10,7 +11,8 @@ from safetok.domain.times import rfc3339
 from safetok.errors import ExitStatus, PersonNeeded, SafetokError, SeveralTokens, UsageError, first_that_holds
 from safetok.locale import _
 from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of
-from safetok.workflows.renew.start import give_up_lost, resume_one, run_of
+from safetok.workflows.renew.run import Held
+from safetok.workflows.renew.start import renew, resume_one, run_of
 
 if TYPE_CHECKING:
     from safetok.workflows.context import Context
@@ -43,8 +45,9 @@ def resume(context: Context, request: RenewRequest) -> tuple[list[RenewResult], 
     for renewal in waiting:
         try:
             if request.new_request:
-                give_up_lost(context, renewal)
-            done.append(resume_one(context, renewal, request))
+                done.append(renew(context, dataclasses.replace(request, serial=renewal.token_serial)))
+            else:
+                done.append(resume_one(context, renewal, request))
         except SafetokError as error:
             failed.append(error)
     return done, failed
@@ -82,8 +85,8 @@ def abandon(context: Context, identity: str, request: RenewRequest, *, force: bo
     Raises UsageError (`unknown_renewal`), PersonNeeded (`may_have_been_issued`, `too_late_to_abandon`).
     """
     from safetok.store.journal import Journal
-    from safetok.workflows.renew.confirming import send_confirmation, signed_confirmation
-    from safetok.workflows.renew.engine import carry_on
+    from safetok.workflows.renew.confirming import take_back
+    from safetok.workflows.renew.engine import carry_on, explained
 
     journal = Journal(context.database)
     found = [r for r in journal.unfinished() if r.id == identity]
@@ -111,11 +114,7 @@ def abandon(context: Context, identity: str, request: RenewRequest, *, force: bo
     run = run_of(context, renewal, request)
     try:
         if renewal.state in _REJECTABLE and renewal.route == "cmp":
-            rejecting = signed_confirmation(run, renewal.certificate, accept=False, fail_info="badRequest")
-            run.update(confirmation=rejecting)
-            send_confirmation(run)
-            if renewal.state in {State.WRITTEN, State.PROVEN}:
-                run.session().destroy_certificate(renewal.certificate, renewal.key_label)
+            take_back(run)
         run.advance(
             State.ABANDONED,
             reason=_("given up; a certificate may have been issued")
@@ -124,5 +123,7 @@ def abandon(context: Context, identity: str, request: RenewRequest, *, force: bo
             cleaned=renewal.key_plan == "same",
         )
         return result_of(carry_on(run))
+    except Held as held:
+        raise explained(run.renewal, held.error) from held
     finally:
         run.close()

@@ -1,0 +1,343 @@
+"""Every way a renewal can go at an honest but difficult CA: no, not now, later, too late, and given up."""
+
+from __future__ import annotations
+
+import re
+from unittest.mock import patch
+
+import pytest
+from support_faults import Box, Template
+
+from safetok.ca.cmp.structures import PKIMessage
+from safetok.domain.renewal import Hold, State
+
+DAY = 86_400
+
+
+@pytest.mark.parametrize("fail", ["systemUnavail", "systemFailure", "badTime"])
+def test_not_now_is_a_hold(box: Box, fail: str) -> None:
+    """A temporary refusal under protection ends nothing: 8, the same bytes later, one certificate."""
+    box.plan({"name": "refuse", "on": "kur", "fail": fail, "processed": False})
+    came = box.renew()
+    assert (came.status, came.code, came.state) == (8, "ca_busy", "REQUESTED")
+    request = box.journal().request
+    assert box.resume().status == 0
+    assert box.journal().request == request
+    assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
+def test_no_at_the_first_sending_is_the_end_and_takes_only_our_key(box: Box) -> None:
+    """REJECTED, 7; the key made for it is destroyed, everything else on the token is as it was."""
+    before = box.objects()
+    box.plan({"name": "refuse", "on": "kur", "fail": "badPOP", "processed": False})
+    came = box.renew(new_key=True)
+    assert (came.status, came.code, came.state) == (7, "ca_refused", "REJECTED")
+    assert box.objects() == before
+    assert box.journal().finished
+    assert box.renew().status == 0
+
+
+def lose_the_answer(box: Box, **more: bool) -> None:
+    """The CA issues, its answer is lost, and the repeated request is refused: nobody knows whether there is a certificate."""
+    box.plan("cut", {"name": "refuse", "on": "kur", "fail": "transactionIdInUse", "times": 2})
+    assert box.renew(**more).status == 8
+
+
+def test_no_to_a_repeated_request_is_a_doubt(box: Box) -> None:
+    """ANSWER_LOST, 11: the transaction's number is told, nothing is destroyed, and it is not asked again by itself."""
+    before = box.objects()
+    lose_the_answer(box, new_key=True)
+    for _again in range(2):
+        came = box.resume()
+        assert (came.status, came.code, came.state) == (11, "answer_lost", "REQUESTED")
+        assert came.error is not None
+        assert box.journal().transaction_id.hex().upper() in came.error.hint
+    assert box.journal().hold is Hold.ANSWER_LOST
+    assert len(box.objects()["Private Key"]) == len(before["Private Key"]) + 1
+    assert box.resume().status == 0, "the CA that repeats its answer after all has lost nothing"
+    assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
+@pytest.mark.parametrize("by", ["renew", "resume"])
+def test_only_new_request_asks_for_another(made: Template, by: str) -> None:
+    """--new-request gives the lost one up, keeps the key the CA may have certified, and opens a second transaction."""
+    with made.box(confirm_wait=3600) as box:
+        lose_the_answer(box, new_key=True)
+        assert box.resume().status == 11
+        kept = box.objects()
+        box.plan()
+        box.clock.turn(hours=2)  # the CA takes back what nobody confirmed
+        came = box.renew(new_request=True) if by == "renew" else box.resume(new_request=True)
+        assert (came.status, came.state) == (0, "DONE")
+        assert [row["state"] for row in box.issued()] == ["undone", "confirmed"]
+        assert set(kept["Private Key"]) <= set(box.objects()["Private Key"])
+        assert box.resume().result is None, "nothing is left unfinished"
+
+
+def test_new_request_is_only_for_a_lost_answer(box: Box) -> None:
+    """A renewal that merely waits is not doubled."""
+    box.plan("cut")
+    box.renew()
+    came = box.renew(new_request=True)
+    assert (came.status, came.code) == (11, "not_lost")
+    assert len(box.transactions()) == 1
+
+
+def test_waiting_takes_days_and_outlives_the_offer(made: Template) -> None:
+    """PENDING, 9, over days and restarts; the offer expires meanwhile; the certificate comes in the end."""
+    with made.box(answer_after=3 * DAY) as box:
+        came = box.renew()
+        assert (came.status, came.state) == (9, "PENDING")
+        due = box.journal().check_after
+        assert due is not None
+        asked = len(box.states())
+        assert box.resume(pin=False).status == 9, "not due: nobody is asked for a PIN"
+        assert len(box.states()) - asked <= 1
+        box.clock.turn(days=1.5)
+        assert box.resume(pin=False).status == 9
+        box.clock.turn(days=1.6)
+        assert box.clock.now > due
+        expires = box.journal().offer_expires
+        assert expires is not None
+        assert box.clock.now > expires
+        assert (came := box.resume(pin=False)).status == 11, came
+        assert box.journal().hold is Hold.NEED_PIN
+        assert box.resume().status == 0
+        assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
+@pytest.mark.parametrize("fault", ["cut", "unprotected", "stranger_refusal", "html"])
+def test_a_certificate_in_a_lost_answer_to_a_poll_is_not_lost(made: Template, fault: str) -> None:
+    """The pollReq that nobody answered goes out again as it was, without a PIN, and brings the certificate that was issued."""
+    with made.box(answer_after=DAY) as box:
+        assert box.renew().status == 9
+        box.clock.turn(days=1.1)
+        box.plan({"name": fault, "on": "pollReq", "times": 2})
+        came = box.resume()
+        assert (came.status, came.state) == (8, "PENDING")
+        poll = box.journal().poll
+        assert box.resume(pin=False).status == 8
+        assert box.journal().poll == poll
+        assert box.resume().status == 0
+        assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
+def test_no_to_a_repeated_poll_is_a_doubt(made: Template) -> None:
+    """As for the request itself: the certificate may have been in the answer that was lost."""
+    with made.box(answer_after=DAY) as box:
+        assert box.renew(new_key=True).status == 9
+        keys = box.objects()["Private Key"]
+        box.clock.turn(days=1.1)
+        box.plan({"name": "cut", "on": "pollReq"}, {"name": "refuse", "on": "pollReq", "fail": "badRequest"})
+        assert box.resume().status == 8
+        came = box.resume()
+        assert (came.status, came.code, came.state) == (11, "answer_lost", "PENDING")
+        assert box.objects()["Private Key"] == keys
+        assert box.resume().status == 0
+
+
+def test_no_to_a_first_poll_is_the_end(made: Template) -> None:
+    """REJECTED after waiting: under protection, to a question asked once."""
+    with made.box(answer_after=DAY) as box:
+        assert box.renew().status == 9
+        box.clock.turn(days=1.1)
+        box.plan({"name": "refuse", "on": "pollReq", "fail": "badRequest", "processed": False})
+        came = box.resume()
+        assert (came.status, came.state) == (7, "REJECTED")
+
+
+def test_not_now_to_a_poll_is_a_hold(made: Template) -> None:
+    """A temporary refusal of a pollReq is asked again with a new one."""
+    with made.box(answer_after=DAY) as box:
+        assert box.renew().status == 9
+        box.clock.turn(days=1.1)
+        box.plan({"name": "refuse", "on": "pollReq", "processed": False})
+        came = box.resume()
+        assert (came.status, came.code, came.state) == (8, "ca_busy", "PENDING")
+        assert box.journal().poll == b""
+        assert box.resume().status == 0
+
+
+def test_confirmed_too_late_is_lapsed(made: Template) -> None:
+    """The confirmation waited beyond the CA's time: it has revoked the new certificate. 11, and our key is destroyed."""
+    with made.box(confirm_wait=3600) as box:
+        before = box.objects()
+        box.plan({"name": "cut", "on": "certConf", "processed": False})
+        assert box.renew(new_key=True).status == 8
+        box.clock.turn(hours=2)
+        came = box.resume()
+        assert (came.status, came.code, came.state) == (11, "lapsed", "LAPSED")
+        assert box.objects() == before
+        assert [row["state"] for row in box.issued()] == ["undone"]
+        assert box.renew().status == 0
+
+
+def test_issued_too_long_ago_is_not_even_written(made: Template) -> None:
+    """Held between the answer and the writing until the CA took the certificate back: LAPSED, nothing written."""
+    with made.box(confirm_wait=3600) as box:
+        before = box.objects()
+        box.plan("cut")
+        box.renew()
+        box.clock.turn(hours=2)
+        came = box.resume()
+        assert (came.status, came.state) == (11, "LAPSED")
+        assert box.objects() == before
+
+
+def test_a_lost_word_of_the_ca_is_settled_by_the_certificate_s_status(box: Box) -> None:
+    """certConf processed, its answer lost, and the repetition refused: the new certificate is good, so it is DONE."""
+    box.plan({"name": "cut", "on": "certConf"}, {"name": "refuse", "on": "certConf", "fail": "certConfirmed"})
+    assert box.renew().status == 8
+    done = box.resume(pin=False)
+    assert (done.status, done.state) == (0, "DONE")
+
+
+def test_implicit_confirmation_sends_no_confirmation(box: Box) -> None:
+    """Asked for by the authority's option and granted: DONE without certConf."""
+    configure(box, "implicit_confirm = true")
+    assert box.renew().status == 0
+    (transaction,) = box.transactions()
+    assert transaction.confirmation == ""
+    assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
+@pytest.mark.parametrize("request_kind", ["cr", "p10cr"])
+def test_other_requests_by_configuration(box: Box, request_kind: str) -> None:
+    """`request = "cr"` or `"p10cr"`: the same way to DONE, also by way of lost answers."""
+    configure(box, f'request = "{request_kind}"')
+    box.plan("cut", {"name": "cut", "on": "certConf"})
+    assert [c.status for c in (box.renew(), box.resume(), box.resume(pin=False))] == [8, 8, 0]
+    assert PKIMessage.load(box.journal().request)["body"].name == request_kind
+    assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
+def test_polling_for_a_p10cr(made: Template) -> None:
+    """A request without a number is asked after by the number that the CA gave it."""
+    with made.box(answer_after=DAY) as box:
+        configure(box, 'request = "p10cr"')
+        assert box.renew().status == 9
+        box.clock.turn(days=1.1)
+        assert box.resume().status == 0
+        assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
+def configure(box: Box, line: str) -> None:
+    text = box.places.settings.read_text()
+    found = re.search(r"^\[authorities\.\"?safe-ca\"?\]$", text, re.MULTILINE)
+    assert found, text
+    box.places.settings.write_text(text[: found.end()] + f"\n{line}" + text[found.end() :])
+
+
+ABANDONED = {
+    # plan, how often to resume before, state it stands in, force, status, ledger
+    "REQUESTED, not heard": ([{"name": "cut", "processed": False}], State.REQUESTED, True, 0, []),
+    "REQUESTED, issued": (["cut"], State.REQUESTED, True, 0, ["issued"]),
+    "PROVEN, not heard": ([{"name": "cut", "on": "certConf", "processed": False}], State.PROVEN, False, 0, ["undone"]),
+    "PROVEN, confirmed": ([{"name": "cut", "on": "certConf"}], State.PROVEN, False, 11, ["confirmed"]),
+}
+
+
+@pytest.mark.parametrize("case", ABANDONED)
+def test_giving_up(box: Box, case: str) -> None:
+    """`--abandon`: our key goes, a certificate that the CA takes back goes, one that stands is never lost."""
+    plans, state, force, status, ledger = ABANDONED[case]
+    before = box.objects()
+    box.plan(*plans)
+    assert box.renew(new_key=True).status == 8
+    assert box.journal().state is state
+    if force:
+        refused = box.abandon()
+        assert (refused.status, refused.code) == (11, "may_have_been_issued")
+        assert box.journal().state is state
+    came = box.abandon(force=force)
+    assert came.status == status
+    assert [row["state"] for row in box.issued()] == ledger
+    if status == 0:
+        assert box.journal().state is State.ABANDONED
+        assert box.objects() == before
+        assert box.resume().result is None
+    else:
+        assert came.code == "too_late_to_abandon"
+        done = box.resume(pin=False)
+        assert (done.status, done.state) == (0, "DONE"), "the accepting certConf is still the stored one"
+
+
+@pytest.mark.parametrize("new_key", [False, True])
+@pytest.mark.parametrize(
+    ("dies_in", "state", "ledger"),
+    [
+        ("keys.build_request", State.CONFIRMED, []),
+        ("sending._verify", State.REQUESTED, ["issued"]),
+        ("writing.place", State.VERIFIED, ["undone"]),
+        ("writing.prove", State.VERIFIED, ["undone"]),
+    ],
+)
+def test_giving_up_what_was_interrupted(
+    box: Box, dies_in: str, state: State, ledger: list[str], *, new_key: bool
+) -> None:
+    """Killed at a step and then given up: the token is as it was, and the CA knows when it had issued."""
+    before = box.objects()
+    target = f"safetok.workflows.renew.{dies_in}".replace("keys.build_request", "keys._request_into")
+    with patch(target, side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        box.renew(new_key=new_key)
+    assert box.journal().state is state
+    came = box.abandon(force=state is State.REQUESTED)
+    assert (came.status, came.state) == (0, "ABANDONED")
+    assert [row["state"] for row in box.issued()] == ledger
+    assert box.objects() == before
+    assert box.resume().result is None
+
+
+def test_giving_up_a_lie_that_waits_for_a_pin(box: Box) -> None:
+    """ISSUED and not yet rejected: abandoning rejects it."""
+    box.plan("cut", "nonsense")
+    box.renew()
+    box.resume(pin=False)
+    assert box.journal().state is State.ISSUED
+    came = box.abandon()
+    assert (came.status, came.state) == (0, "ABANDONED")
+    assert [row["state"] for row in box.issued()] == ["undone"]
+
+
+def test_giving_up_while_waiting(made: Template) -> None:
+    """PENDING is given up only with --force, and shown as one that may have been issued."""
+    with made.box(answer_after=DAY) as box:
+        assert box.renew().status == 9
+        assert box.abandon().code == "may_have_been_issued"
+        came = box.abandon(force=True)
+        assert (came.status, came.state) == (0, "ABANDONED")
+        assert "may have been issued" in box.journal().reason or "có thể đã" in box.journal().reason
+
+
+def test_giving_up_that_the_ca_does_not_hear_changes_nothing(box: Box) -> None:
+    """The rejection does not arrive: 8, the renewal stands where it stood, and can still be finished."""
+    box.plan(
+        {"name": "cut", "on": "certConf", "processed": False}, {"name": "cut", "on": "certConf", "processed": False}
+    )
+    assert box.renew().status == 8
+    stored = box.journal().confirmation
+    came = box.abandon()
+    assert (came.status, came.state) == (8, "PROVEN")
+    assert box.journal().confirmation == stored
+    done = box.resume(pin=False)
+    assert (done.status, done.state) == (0, "DONE")
+    assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
+def test_giving_up_without_a_pin_says_so(box: Box) -> None:
+    """The rejection needs the token: 11 pin_needed, nothing changed."""
+    box.plan({"name": "cut", "on": "certConf", "processed": False})
+    box.renew()
+    came = box.abandon(pin=False)
+    assert (came.status, came.code, came.state) == (11, "pin_needed", "PROVEN")
+    assert box.resume(pin=False).status == 0
+
+
+def test_a_rejected_and_an_untrusted_one_are_over(box: Box) -> None:
+    """What has ended cannot be given up: there is nothing of that name left."""
+    box.plan({"name": "refuse", "on": "kur", "fail": "badRequest", "processed": False})
+    assert box.renew().status == 7
+    assert box.abandon().code == "unknown_renewal"
+    box.plan("other_subject")
+    assert box.renew().status == 10
+    assert box.abandon().code == "unknown_renewal"
