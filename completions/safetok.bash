@@ -16,18 +16,22 @@ _safetok() {
             continue
         fi
         case "$path,$word" in
-        *,--abandon | *,--at | *,--cert | *,--confirm-contract-end | *,--contract-end | *,--csr | *,--lang | *,--limit | *,--log-file | *,--min-not-after | *,--module | *,--mst | *,--new-pin-env | *,--new-pin-file | *,--out | *,--pin-env | *,--pin-file | *,--reason | *,--serial | *,--timeout | *,--title | *,--url | *,--wait) skip=1 ;;
+        *,--abandon | *,--at | *,--cert | *,--confirm-contract-end | *,--confirmed-by | *,--contract-end | *,--csr | *,--events | *,--format | *,--hthuc | *,--jitter | *,--jobs | *,--kit | *,--lang | *,--limit | *,--log-file | *,--max-failures | *,--min-not-after | *,--module | *,--mst | *,--need | *,--new-pin-env | *,--new-pin-file | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--overdue | *,--patience | *,--per-day | *,--pin-env | *,--pin-file | *,--rate | *,--reason | *,--serial | *,--timeout | *,--title | *,--url | *,--wait | *,--xlsx) skip=1 ;;
         *,-*) ;;
         *)
             case "${path:+$path }$word" in
-            "status" | "tokens" | "tokens list" | "tokens set-kind" | "tokens note" | "certs" | "certs list" | "certs show" | "certs adopt" | "certs check" | "certs install" | "renew" | "export" | "agencies" | "agencies list" | "agencies remind" | "agencies done" | "agencies accepted" | "agencies reject" | "agencies skip" | "agencies undo" | "agencies add" | "contacts" | "pin" | "pin store" | "pin forget" | "pin change" | "pin import" | "history" | "sandbox" | "sandbox up" | "sandbox down" | "sandbox demo") path="${path:+$path }$word" ;;
+            "status" | "tokens" | "tokens list" | "tokens set-kind" | "tokens note" | "certs" | "certs list" | "certs show" | "certs adopt" | "certs check" | "certs install" | "renew" | "batch" | "batch plan" | "batch run" | "batch resume" | "batch report" | "export" | "agencies" | "agencies list" | "agencies when" | "agencies import" | "agencies hooks" | "agencies remind" | "agencies done" | "agencies accepted" | "agencies reject" | "agencies skip" | "agencies undo" | "agencies add" | "contacts" | "watch" | "pin" | "pin store" | "pin forget" | "pin change" | "pin import" | "history" | "sandbox" | "sandbox up" | "sandbox down" | "sandbox demo") path="${path:+$path }$word" ;;
             esac
             ;;
         esac
     done
     if ((skip)); then
         case "$path,$prev" in
-        *,--csr | *,--log-file | *,--module | *,--new-pin-file | *,--out | *,--pin-file) ;;
+        *,--csr | *,--events | *,--kit | *,--log-file | *,--module | *,--new-pin-file | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--pin-file | *,--xlsx) ;;
+        *,--format)
+            COMPREPLY=($(compgen -W "table csv xlsx json" -- "$cur"))
+            compopt +o default +o bashdefault 2>/dev/null
+            ;;
         *,--lang)
             COMPREPLY=($(compgen -W "vi en" -- "$cur"))
             compopt +o default +o bashdefault 2>/dev/null
@@ -39,7 +43,7 @@ _safetok() {
     local words="" options=""
     case "$path" in
     "")
-        words="status tokens certs renew export agencies contacts pin history sandbox" options="--version"
+        words="status tokens certs renew batch export agencies contacts watch pin history sandbox" options="--version"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "status")
@@ -87,16 +91,46 @@ _safetok() {
         words="" options="--serial --cert --mst --new-key --yes --contract-end --confirm-contract-end --min-not-after --pin-stdin --pin-env --pin-file --pin-as-is --force-last-try --dry-run --resume --list --abandon --force --new-request --csr"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
+    "batch")
+        words="plan run resume report" options=""
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "batch plan")
+        words="" options="--out --per-day"
+        ;;
+    "batch run")
+        words="" options="--jobs --insert --max-failures --rate --patience --jitter --pins-changed --events"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "batch resume")
+        words="" options="--jobs --insert --patience --events"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "batch report")
+        words="" options="--format --out"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
     "export")
-        words="" options="--out --mst --serial --cert --force"
+        words="" options="--out --kit --text --hthuc --confirmed-by --mst --serial --cert --force"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "agencies")
-        words="list remind done accepted reject skip undo add" options="--mst --serial --cert --check"
+        words="list when import hooks remind done accepted reject skip undo add" options="--mst --serial --cert --check --overdue --xlsx"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "agencies list")
-        words="" options="--mst --serial --cert --check"
+        words="" options="--mst --serial --cert --check --overdue --xlsx"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "agencies when")
+        words="" options="--need --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "agencies import")
+        words="" options="--dry-run"
+        ;;
+    "agencies hooks")
+        words="" options="--retry"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "agencies remind")
@@ -129,6 +163,10 @@ _safetok() {
         ;;
     "contacts")
         words="safe-ca lcs-ca" options=""
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "watch")
+        words="" options="--refresh --unit"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "pin")

@@ -7,9 +7,11 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('tokens', 'Các USB Token đang cắm: danh sách, loại V1/V2, ghi chú.'),
             @('certs', 'Chứng thư số trên USB Token: liệt kê, xem, kiểm tra, nhận CTS mới.'),
             @('renew', 'Cấp bù thời hạn chứng thư số trên USB Token đến ngày kết thúc theo hợp đồng.'),
-            @('export', 'Xuất CTS mới và cũ ra tệp, kèm các thông tin mà cơ quan yêu cầu khai.'),
+            @('batch', 'Many tokens from one list: plan it, run it, carry it on, report it.'),
+            @('export', 'Ghi CTS mới và cũ ra tệp, các dòng cơ quan hỏi, và trọn bộ để cập nhật với cơ quan.'),
             @('agencies', 'Các cơ quan phải cập nhật số Serial CTS mới, và thời gian chờ 24h00.'),
             @('contacts', 'Nơi gọi điện hoặc gửi thư hỗ trợ: in đúng từng dòng như thông báo của SAFE-CA và LCS-CA.'),
+            @('watch', 'Báo mỗi khi cắm USB Token: chứng thư số, thông báo cấp bù, việc phải làm. Dừng bằng Ctrl-C. Không cần mã PIN.'),
             @('pin', 'Mã PIN của USB Token: lưu vào kho mật khẩu của máy, hoặc đổi.'),
             @('history', 'Các lần cấp bù đã làm và từng bước của mỗi lần: trạng thái, thời gian, đã chờ gì.'),
             @('sandbox', 'CA và USB Token để tập dượt ngay trên máy này, và bản chạy thử.'),
@@ -88,15 +90,52 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--new-request', 'Xin lại sau khi mất câu trả lời: có thể bị cấp hai lần.'),
             @('--csr', 'Tạo yêu cầu (PKCS#10) để gửi cho CA làm việc qua thư.')
         )
+        'batch' = @(
+            @('plan', 'Check each row of a list, without a PIN, and write what a run would do.'),
+            @('run', 'Renew what a plan says, several tokens at once. Safe to run again: done rows are left.'),
+            @('resume', 'Carry on what a stopped run left; rows that failed are left as they are.'),
+            @('report', 'How every row of a plan stands: on screen, or as CSV, XLSX or JSON.')
+        )
+        'batch plan' = @(
+            @('--out', 'Where to write it; beside the list without.'),
+            @('--per-day', 'At most N a working day: the agencies must follow each.')
+        )
+        'batch run' = @(
+            @('--jobs', 'How many tokens at once.'),
+            @('--insert', 'Take tokens as they are plugged in; say which is next, which is done.'),
+            @('--max-failures', 'Begin nothing more after N rows failed.'),
+            @('--rate', 'Begin at most N rows a minute at each CA.'),
+            @('--patience', 'How long a row goes on asking a CA that cannot answer now.'),
+            @('--jitter', 'Wait up to so long first, so that not everyone asks at once.'),
+            @('--pins-changed', 'Try PIN sources again that failed before: somebody has put them right.'),
+            @('--events', 'Also write each event to FILE, as a JSON line.')
+        )
+        'batch resume' = @(
+            @('--jobs', 'How many tokens at once.'),
+            @('--insert', 'Take tokens as they are plugged in; say which is next, which is done.'),
+            @('--patience', 'How long a row goes on asking a CA that cannot answer now.'),
+            @('--events', 'Also write each event to FILE, as a JSON line.')
+        )
+        'batch report' = @(
+            @('--format', 'What to write it as.'),
+            @('--out', 'Write the report to FILE.')
+        )
         'export' = @(
             @('--out', 'Thư mục để ghi; không ghi là ./safetok-export.'),
+            @('--kit', 'Ghi trọn bộ vào thư mục này: chứng thư số, trang hướng dẫn từng cơ quan, biên bản, tin nhắn, dòng khai hóa đơn.'),
+            @('--text', 'In tin nhắn gửi khách hàng (Zalo, e-mail); không ghi tệp nào.'),
+            @('--hthuc', 'Dòng của tờ khai 01/ĐKTĐ-HĐĐT trong bộ hồ sơ: 1 Thêm mới, 2 Gia hạn, 3 chỉ ngừng số Serial cũ.'),
+            @('--confirmed-by', 'Người đã xác nhận, để ghi vào biên bản.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.'),
             @('--force', 'Ghi đè tệp đã có với nội dung khác.')
         )
         'agencies' = @(
-            @('list', 'Từng cơ quan của mỗi CTS mới, và tình trạng.'),
+            @('list', 'Từng cơ quan của mỗi CTS mới, đang ở bước nào, hôm nay ký bằng CTS nào.'),
+            @('when', 'Phải cập nhật trước lúc nào để kịp hạn nộp, hay nộp bằng CTS cũ trước.'),
+            @('import', 'Ghi nhận những gì nhân viên đã điền vào bảng việc của `agencies list --xlsx`.'),
+            @('hooks', 'Chương trình riêng được báo khi có việc: đang có những gì, cái nào lỗi.'),
             @('remind', 'Việc còn phải làm: chưa cập nhật, chờ đủ 24h00, đủ 24h00 chờ kiểm tra, được chấp nhận.'),
             @('done', 'Ghi nhận đã cập nhật CTS mới lên các hệ thống này; 24h00 tính từ đó.'),
             @('accepted', 'Ghi nhận các cơ quan này đã chấp nhận CTS mới.'),
@@ -107,13 +146,29 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.'),
-            @('--check', 'Trạng thái kết thúc cho biết có việc đến hạn (14) hay còn cơ quan chưa cập nhật (15).')
+            @('--check', 'Trạng thái kết thúc cho biết có việc đến hạn (14) hay còn cơ quan chưa cập nhật (15).'),
+            @('--overdue', 'Như --check, nhưng chỉ tính việc không ai đụng đến lâu như vậy: 2d (2 ngày), 36h (36 giờ).'),
+            @('--xlsx', 'Ghi bảng việc cho nhân viên điền, tệp Excel.')
         )
         'agencies list' = @(
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.'),
-            @('--check', 'Trạng thái kết thúc cho biết có việc đến hạn (14) hay còn cơ quan chưa cập nhật (15).')
+            @('--check', 'Trạng thái kết thúc cho biết có việc đến hạn (14) hay còn cơ quan chưa cập nhật (15).'),
+            @('--overdue', 'Như --check, nhưng chỉ tính việc không ai đụng đến lâu như vậy: 2d (2 ngày), 36h (36 giờ).'),
+            @('--xlsx', 'Ghi bảng việc cho nhân viên điền, tệp Excel.')
+        )
+        'agencies when' = @(
+            @('--need', 'Hạn nộp: 10:00, "24/11 10:00", "T3 10:00".'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
+        'agencies import' = @(
+            ,@('--dry-run', 'Chỉ cho xem sẽ ghi nhận gì; không ghi.')
+        )
+        'agencies hooks' = @(
+            ,@('--retry', 'Chạy lại những chương trình bị lỗi.')
         )
         'agencies remind' = @(
             @('--mst', 'Đơn vị nào, theo MST.'),
@@ -160,6 +215,10 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
         'contacts' = @(
             @('safe-ca', 'safe-ca, lcs-ca hoặc tên đặt trong settings.toml; để trống thì in tất cả.'),
             @('lcs-ca', 'safe-ca, lcs-ca hoặc tên đặt trong settings.toml; để trống thì in tất cả.')
+        )
+        'watch' = @(
+            @('--refresh', 'Hỏi nhà cung cấp của mỗi token vừa cắm: thông báo cấp bù và thu hồi (dùng mạng).'),
+            @('--unit', 'In cách cho tự chạy khi đăng nhập vào máy này rồi thôi.')
         )
         'pin' = @(
             @('store', 'Lưu mã PIN của một USB Token vào kho mật khẩu, sau khi đăng nhập một lần để chắc là đúng.'),
@@ -213,28 +272,49 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
         '*,--at' = @()
         '*,--cert' = @()
         '*,--confirm-contract-end' = @()
+        '*,--confirmed-by' = @()
         '*,--contract-end' = @()
         '*,--csr' = @()
+        '*,--events' = @()
+        '*,--format' = @(
+            @('table', 'What to write it as.'),
+            @('csv', 'What to write it as.'),
+            @('xlsx', 'What to write it as.'),
+            @('json', 'What to write it as.')
+        )
+        '*,--hthuc' = @()
+        '*,--jitter' = @()
+        '*,--jobs' = @()
+        '*,--kit' = @()
         '*,--lang' = @(
             @('vi', 'Tiếng Việt hoặc tiếng Anh; đặt lâu dài bằng SAFETOK_LANG.'),
             @('en', 'Tiếng Việt hoặc tiếng Anh; đặt lâu dài bằng SAFETOK_LANG.')
         )
         '*,--limit' = @()
         '*,--log-file' = @()
+        '*,--max-failures' = @()
         '*,--min-not-after' = @()
         '*,--module' = @()
         '*,--mst' = @()
+        '*,--need' = @()
         '*,--new-pin-env' = @()
         '*,--new-pin-file' = @()
-        '*,--out' = @()
+        'batch plan,--out' = @()
+        'batch report,--out' = @()
+        'export,--out' = @()
+        '*,--overdue' = @()
+        '*,--patience' = @()
+        '*,--per-day' = @()
         '*,--pin-env' = @()
         '*,--pin-file' = @()
+        '*,--rate' = @()
         '*,--reason' = @()
         '*,--serial' = @()
         '*,--timeout' = @()
         '*,--title' = @()
         '*,--url' = @()
         '*,--wait' = @()
+        '*,--xlsx' = @()
     }
     $common = @(
             @('--json', 'Trả lời bằng JSON ra stdout, một phong bì duy nhất, dành cho chương trình.'),

@@ -40,6 +40,9 @@ COMMANDS: dict[str, Entry] = {
     "pin": Entry(
         "safetok.cli.pin", later("A token's PIN: keep it in the computer's keyring, or change it."), group=True
     ),
+    "watch": Entry(
+        "safetok.cli.watch", later("Announce each USB token as it is plugged in, and what is due for it.")
+    ),
     "history": Entry(
         "safetok.cli.history", later("The renewals so far, and the way each went: states, times, what it waited for.")
     ),

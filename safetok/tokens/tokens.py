@@ -49,6 +49,7 @@ class Tokens:
         self._deadlines = deadlines or Deadlines()
         self._idle: dict[str, list[Worker]] = {}
         self._last: Reading | None = None
+        self._set: frozenset[tuple[Any, ...]] = frozenset()  # what the last reading saw, as `_list` tells it
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -73,12 +74,14 @@ class Tokens:
     def read(self) -> Reading:
         """Every token with its certificates, without a login. A driver, slot or object that fails costs its own rows only."""
         seen: list[Seen] = []
+        told: set[tuple[Any, ...]] = set()
         failed: list[DriverFailure] = []
         answered: list[str] = []
         for driver, worker in self._asked("read"):
             answers = worker.answers()
             try:
                 for shown in answers:
+                    told.add(_told(driver, shown))
                     if "serial" in shown:
                         seen.append(Seen(driver.path, shown))
                     if "error" in shown:
@@ -88,6 +91,7 @@ class Tokens:
             else:
                 answered.append(driver.path)
             self._give_back(worker)
+        self._set = frozenset(told)
         tokens = merge(seen, read_at=self._clock(), known=self._known)
         self._last = Reading(tokens=tokens, failed=tuple(failed), drivers=tuple(answered))
         return self._last
@@ -100,8 +104,11 @@ class Tokens:
         `poll`: seconds between two looks. Drivers are polled: few of them can wait for an event that does not get lost.
         """
         reading = self.read()
+        shown, polls = (
+            self._set,
+            0,
+        )  # of the reading itself: what changes while the caller is busy with it is not missed
         yield reading
-        shown, polls = self._list(frozenset()), 0
         while until is None or self._clock() < until:
             sleep(poll)
             polls += 1
@@ -119,10 +126,7 @@ class Tokens:
                 shown = _end(worker)
             except WorkerFailure:
                 shown = []
-            found.update(
-                (driver.path, one.get("serial"), one.get("label"), one.get("manufacturer"), one.get("error"))
-                for one in shown
-            )
+            found.update(_told(driver, one) for one in shown)
             self._give_back(worker)
         return frozenset(found)
 
@@ -215,6 +219,10 @@ class Tokens:
             worker.hang_up()
         else:
             self._idle.setdefault(worker.driver, []).append(worker)
+
+
+def _told(driver: DriverFile, shown: dict[str, Any]) -> tuple[Any, ...]:
+    return (driver.path, shown.get("serial"), shown.get("label"), shown.get("manufacturer"), shown.get("error"))
 
 
 def _end(worker: Worker) -> Any:

@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import json
+import os
+import plistlib
+import select
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support_cli import Cli
+from support_issued import issued
+from support_tokens import MadeToken, SoftHsm
+
+from safetok.cli import conformance
+from safetok.cli.globals import begin
+from safetok.cli.run import surroundings
+from safetok.errors import NoToken
+from safetok.workflows.watch import Happened, watch
+from safetok.workflows.watch_unit import unit
+
+WAIT = 30.0
+ROUNDS = 250
+
+
+@pytest.fixture
+def cli(softhsm: SoftHsm, tmp_path: Path) -> Cli:
+    """The command line with this test's driver and a home of its own."""
+    return Cli(
+        {
+            "SAFETOK_HOME": str(tmp_path / "home"),
+            "SAFETOK_MODULE": os.environ["SAFETOK_MODULE"],
+            "SOFTHSM2_CONF": str(softhsm.configuration),
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
+
+
+class Watching:
+    """A `safetok watch` that runs, and the lines it printed."""
+
+    def __init__(self, cli: Cli, *words: str, env: dict[str, str] | None = None) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "safetok", "watch", *words],
+            env=cli.environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self._rest = b""
+
+    def line(self) -> str:
+        """The next line on stdout."""
+        assert self.process.stdout is not None
+        end = time.monotonic() + WAIT
+        while b"\n" not in self._rest:
+            ready, _w, _x = select.select([self.process.stdout], [], [], max(end - time.monotonic(), 0))
+            assert ready, f"nothing came: {self._rest!r}"
+            data = os.read(self.process.stdout.fileno(), 1 << 16)
+            assert data, f"it ended: {self.process.stderr.read()!r}"  # type: ignore[union-attr]
+            self._rest += data
+        line, self._rest = self._rest.split(b"\n", 1)
+        return line.decode()
+
+    def event(self) -> dict[str, Any]:
+        """The next event, held to its schema."""
+        document = json.loads(self.line())
+        conformance.check(document)
+        assert document["command"] == ["watch"]
+        return document
+
+    def until(self, text: str) -> str:
+        """Everything up to a line that holds `text`."""
+        told = ""
+        while text not in told:
+            told += self.line() + "\n"
+        return told
+
+    def end(self, number: int) -> tuple[int, str]:
+        """Send a signal; the exit status and what was said on stderr."""
+        self.process.send_signal(number)
+        _out, err = self.process.communicate(timeout=WAIT)
+        return self.process.returncode, err.decode()
+
+
+def pulled(token: MadeToken) -> Path:
+    """Take the token out of SoftHSM's sight; returns where it lies."""
+    aside = token.folder.parent.parent / "out" / token.folder.name
+    aside.parent.mkdir(exist_ok=True)
+    return token.folder.rename(aside)
+
+
+def plugged(token: MadeToken) -> None:
+    """Put it in again."""
+    (token.folder.parent.parent / "out" / token.folder.name).rename(token.folder)
+
+
+def test_a_token_announces_itself_and_nobody_logs_in(
+    cli: Cli, simulator: Any, make_token: Callable[..., MadeToken], rsa_key: Any
+) -> None:
+    """Plugged in, pulled out, plugged in again: each is one line that fits its schema; there is no login, no open session."""
+    token = make_token("Kho A", certificates=[issued(rsa_key)])
+    pulled(token)
+    running = Watching(cli, "--json", env=simulator.environment)
+    plugged(token)
+    came = running.event()
+    assert came["data"]["event"] == "inserted"
+    assert came["data"]["serial"] == token.serial
+    assert came["data"]["company"] == "CÔNG TY TNHH THỬ NGHIỆM"
+    assert [one["serial"] for one in came["data"]["token"]["certificates"]] == ["54010108096D8A02E2F22CE98BD7168E"]
+    assert [one["code"] for one in came["data"]["due"]] == ["contract_end_unknown"]
+    pulled(token)
+    went = running.event()["data"]
+    assert (went["event"], went["serial"], went["token"]) == ("removed", token.serial, None)
+    plugged(token)
+    assert running.event()["data"]["event"] == "inserted"
+    status, err = running.end(signal.SIGINT)
+    assert status == 0, err
+    assert "Traceback" not in err
+    assert simulator.count("C_Login") == 0
+    assert simulator.count("C_OpenSession") == simulator.count("C_CloseSession")
+
+
+def test_people_read_what_came_and_what_is_due(cli: Cli, make_token: Callable[..., MadeToken], rsa_key: Any) -> None:
+    """A grey V1 is announced with its certificate, what is due and the command, and the notice's hint for its own program."""
+    token = make_token("Kho A", certificates=[issued(rsa_key)])
+    assert cli("tokens", "set-kind", token.serial, "v1").status == 0
+    running = Watching(cli)
+    told = running.until("nhấn đúp chữ S")
+    assert "VỪA CẮM: CÔNG TY TNHH THỬ NGHIỆM · MST 0106324653" in told
+    assert token.serial in told
+    assert "54010108096D8A02E2F22CE98BD7168E" in told
+    assert "→ safetok renew --contract-end" in told
+    pulled(token)
+    assert "đã rút ra" in running.until(f"(Token ID {token.serial})")
+    status, err = running.end(signal.SIGTERM)
+    assert (status, "mã PIN" in err) == (0, True)
+
+
+def test_a_certificate_that_comes_while_the_token_stays_in(
+    cli: Cli, make_token: Callable[..., MadeToken], softhsm: SoftHsm, rsa_key: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vendor's program writes a new certificate: it is announced as a change, with what is due for it."""
+    from support_tokens import add_certificate
+
+    token = make_token("Kho A", certificates=[issued(rsa_key)])
+    with ready(cli, monkeypatch) as (context, clock):
+        found = watch(context, poll=1, sleep=clock.sleep)
+        assert next(found).what == "inserted"
+        new = issued(rsa_key, serial=0x54010108AAAA, start=datetime(2026, 11, 1, tzinfo=UTC), days_left=700)
+        add_certificate(softhsm, token, new)
+        event = next(found)
+        assert event.what == "changed"
+        assert [one.code for one in event.due] == ["new_certificate"]
+        found.close()
+
+
+class Clock:
+    """Time that passes only by being slept through; each step may do something to the tokens."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 23, tzinfo=UTC)
+        self.steps: Iterator[object] = iter(())
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        next(self.steps, None)
+        self.now += timedelta(seconds=seconds)
+
+
+@contextmanager
+def ready(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Clock]]:
+    """A Context in this process, with a clock of the test's own."""
+    for name, value in cli.env.items():
+        monkeypatch.setenv(name, value)
+    begin(())
+    with surroundings() as context:
+        clock = context.clock = Clock()
+        yield context, clock
+
+
+def resident(pid: int) -> int:
+    """Kilobytes of memory a process has in RAM."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
+
+
+def children() -> list[int]:
+    """This process's children, dead ones that nobody waited for among them."""
+    return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+
+
+def test_hundreds_of_insertions_leave_nothing_behind(
+    cli: Cli, make_token: Callable[..., MadeToken], ec_key: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every one is announced, by one worker; files, processes and memory stay what they were after the first few."""
+    token = make_token("Kho A", certificates=[issued(ec_key)])
+    events: list[Happened] = []
+
+    def turns() -> Iterator[None]:
+        for _n in range(ROUNDS):
+            pulled(token)
+            yield
+            plugged(token)
+            yield
+
+    before = set(children())
+    with ready(cli, monkeypatch) as (context, clock):
+        clock.steps = turns()
+        found = watch(context, poll=1, sleep=clock.sleep)
+        events.append(next(found))
+        (worker,) = set(children()) - before
+        measured = {}
+        while len(events) < 2 * ROUNDS + 1:
+            events.append(next(found))
+            if len(events) in {101, 2 * ROUNDS + 1}:
+                files = [len(os.listdir(f"/proc/{pid}/fd")) for pid in ("self", worker)]  # noqa: PTH208
+                measured[len(events)] = (files, set(children()) - before, resident(worker), resident(os.getpid()))
+        found.close()
+    assert [one.what for one in events[1:5]] == ["removed", "inserted"] * 2
+    assert sum(one.what == "inserted" for one in events) == ROUNDS + 1
+    early, late = measured[101], measured[2 * ROUNDS + 1]
+    print(f"after 50 and {ROUNDS} insertions: files, children, worker KB, parent KB: {early} {late}")  # noqa: T201
+    assert early[:2] == late[:2] == (early[0], {worker})
+    assert late[2] - early[2] < 2048
+    assert late[3] - early[3] < 4096
+
+
+def test_one_that_cannot_be_read_yet_is_announced_when_it_can(
+    cli: Cli, simulator: Any, make_token: Callable[..., MadeToken], rsa_key: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token whose sessions fail just after it was plugged in is not announced as empty: it is looked at again."""
+    make_token("Kho A", certificates=[issued(rsa_key)])
+    simulator.steer(faults=["C_OpenSession from=1 to=1 answer=0x30"])
+    with ready(cli, monkeypatch) as (context, clock):
+        monkeypatch.setenv("SAFETOK_MODULE", str(simulator.module))
+        found = watch(context, poll=1, sleep=clock.sleep)
+        event = next(one for one in found if one.what == "inserted")
+        assert event.company == "CÔNG TY TNHH THỬ NGHIỆM"
+        found.close()
+
+
+def test_a_hook_is_told_of_an_insertion(cli: Cli, make_token: Callable[..., MadeToken], tmp_path: Path) -> None:
+    """A program in the folder of hooks is run once for each insertion, with the event on its standard input."""
+    token = make_token("Kho A")
+    hooks = tmp_path / "home" / "hooks"
+    hooks.mkdir(parents=True, mode=0o700)
+    hook = hooks / "note"
+    hook.write_text(f"#!/bin/sh\ncat >> {tmp_path}/told\n")
+    hook.chmod(0o700)
+    running = Watching(cli, "--json")
+    running.event()
+    end = time.monotonic() + WAIT
+    while not (tmp_path / "told").exists() or not (tmp_path / "told").read_text():
+        assert time.monotonic() < end
+    assert running.end(signal.SIGINT)[0] == 0
+    (told,) = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
+    assert (told["event"], told["data"]["serial"]) == ("inserted", token.serial)
+
+
+def test_without_a_driver_there_is_nothing_to_watch(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no driver could ever show a token, it says so and ends 3 instead of waiting for ever."""
+    with ready(cli, monkeypatch) as (context, clock):
+        monkeypatch.setattr("safetok.tokens.drivers._discovered", lambda *_a: iter(()))
+        monkeypatch.delenv("SAFETOK_MODULE")
+        with pytest.raises(NoToken) as caught:
+            next(watch(context, sleep=clock.sleep))
+    assert caught.value.code == "no_driver"
+
+
+HARD = {"SAFETOK_HOME": '/nhà của "tôi"/100%/$x'}
+
+
+def test_units_keep_odd_names_whole() -> None:
+    """A home with spaces, quotes, percent and dollar signs comes through systemd's, launchd's and Windows' quoting."""
+    linux = unit("linux", HARD, command=["/opt/a b/safetok"], words=["watch"])
+    assert r'Environment="SAFETOK_HOME=/nhà của \"tôi\"/100%%/$x"' in linux.text
+    assert 'ExecStart="/opt/a b/safetok" "watch"' in linux.text
+    mac = plistlib.loads(unit("macos", HARD, command=["/opt/a b/safetok"], words=["watch"]).text.encode())
+    assert mac["ProgramArguments"] == ["/opt/a b/safetok", "watch"]
+    assert mac["EnvironmentVariables"] == HARD
+    windows = unit("windows", {"SAFETOK_HOME": r"C:\a b"}, command=[r"C:\a b\safetok.exe"], words=["watch"])
+    assert '"C:\\a b\\safetok.exe" watch' in windows.text
+    assert 'set "SAFETOK_HOME=C:\\a b"' in windows.text
+
+
+def test_the_unit_is_printed_for_this_system(cli: Cli) -> None:
+    """`--unit` prints file, lines and commands, opens no driver, and in JSON fits its schema."""
+    said = cli("watch", "--unit")
+    assert said.status == 0
+    assert "WantedBy=default.target" in said.out
+    assert "systemctl --user enable --now safetok-watch" in said.out
+    document = cli.json("watch", "--unit", "--refresh")
+    conformance.check(document.envelope)
+    line = next(row for row in document.data["text"].splitlines() if row.startswith("ExecStart="))
+    assert shlex.split(line.removeprefix("ExecStart="))[-2:] == ["watch", "--refresh"]
