@@ -170,6 +170,8 @@ def show(result: RenewResult) -> None:
     if result.state == "DONE":
         assert result.not_before is not None
         assert result.not_after is not None
+        if out.rich:
+            out.line()
         out.notice(_("THE TOP-UP IS COMPLETE."), "good")
         out.pairs(
             [

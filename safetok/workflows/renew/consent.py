@@ -44,10 +44,12 @@ def show_notes(context: Context, eligible: Eligible, request: RenewRequest) -> N
                 name=eligible.name
             )
         )
+    say("")
     for line in before_renewal(
         load.notices(), v1=token_kind(context, eligible) is Kind.V1, safe_ca=eligible.authority.name == "safe-ca"
     ):
         say(line)
+    say("")
     if eligible.certificate.not_after < context.now():
         say(
             _(
@@ -92,6 +94,7 @@ def show_details(
 ) -> None:
     """Everything the person is about to confirm, a line each."""
     say, old = context.prompter.say, eligible.certificate
+    say("")
     say(_("Company: {name}").format(name=old.subject_name))
     say(f"MST: {old.mst or '?'}")
     say(f"Token ID: {eligible.serial}")
