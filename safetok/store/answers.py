@@ -39,7 +39,8 @@ class Answers:
         self._put("revocations", sha256, dataclasses.asdict(revocation), revocation.checked_at)
 
     def _put(self, table: str, sha256: str, body: dict[str, object], checked_at: datetime) -> None:
-        self._db.run(
-            f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",  # noqa: S608  (two names, both ours)
-            (sha256, encoding.dump(body), checked_at.isoformat()),
-        )
+        with self._db.transaction(durable=False):
+            self._db.run(
+                f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",  # noqa: S608  (two names, both ours)
+                (sha256, encoding.dump(body), checked_at.isoformat()),
+            )

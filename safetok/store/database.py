@@ -57,23 +57,39 @@ class Database:
                 self._scratch = None
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All of it is committed durably at the end, or nothing. One inside another joins the outer: steps may share a commit."""
+    def transaction(self, *, durable: bool = True) -> Iterator[None]:
+        """All of it is committed at the end, or nothing. One inside another joins the outer: steps may share a commit.
+
+        With `durable` False the commit does not wait for the disk: for what can be asked or made again. The next durable
+        one takes it along (WAL), and a crash of the machine loses nothing else.
+        """
         with self._lock:
             self._depth += 1
             try:
                 if self._depth > 1:
                     yield
                     return
-                self._do("BEGIN IMMEDIATE" if not self.read_only else "BEGIN")
-                try:
-                    yield
-                except BaseException:
-                    self._roll_back()
-                    raise
-                self._commit()
+                with self._waiting_for_the_disk(durable=durable or self.read_only):
+                    self._do("BEGIN IMMEDIATE" if not self.read_only else "BEGIN")
+                    try:
+                        yield
+                    except BaseException:
+                        self._roll_back()
+                        raise
+                    self._commit()
             finally:
                 self._depth -= 1
+
+    @contextmanager
+    def _waiting_for_the_disk(self, *, durable: bool) -> Iterator[None]:
+        if durable:
+            yield
+            return
+        self._do("PRAGMA synchronous = NORMAL")
+        try:
+            yield
+        finally:
+            self._do("PRAGMA synchronous = FULL")
 
     def run(self, sql: str, values: Values = ()) -> int:
         """Execute one change; returns the row id of an insert. Outside a transaction it is one of its own."""

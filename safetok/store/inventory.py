@@ -77,7 +77,7 @@ class Inventory:
         readings = reading.tokens if isinstance(reading, Reading) else (reading,)
         news = [one for one in readings if one.info.serial and not one.info.readable_only and self._is_news(one, now)]
         if news:
-            with self._db.transaction():
+            with self._db.transaction(durable=False):
                 for one in news:
                     self._record(one, now)
 

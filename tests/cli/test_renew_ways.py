@@ -208,3 +208,45 @@ def test_no_pin_is_in_any_child_s_environment_or_arguments() -> None:
         "pin_source(env='P')\nassert 'P' not in os.environ\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_renewal_waits_for_the_disk_at_most_seven_times(sandbox: Sandbox) -> None:
+    """What must not be lost costs at most seven durable commits; what can be asked again costs none."""
+    script = (
+        "import sys\n"
+        "from safetok.store.database import Database\n"
+        "kept, waits = Database._commit, []\n"
+        "def commit(self):\n"
+        "    waits.append(self._do('PRAGMA synchronous').fetchone()[0] == 2)\n"
+        "    kept(self)\n"
+        "Database._commit = commit\n"
+        "plain = Database.run\n"
+        "def run(self, sql, values=()):\n"
+        "    if self._depth == 0:\n"
+        "        waits.append(True)\n"
+        "    return plain(self, sql, values)\n"
+        "Database.run = run\n"
+        "from safetok.cli.app import main\n"
+        "status = main(sys.argv[1:])\n"
+        "print(sum(waits), file=sys.stderr)\n"
+        "sys.exit(status)\n"
+    )
+    token = sandbox.token("v1-owed")
+    words = [
+        "renew",
+        "--serial",
+        token["serial"],
+        "--yes",
+        "--confirm-contract-end",
+        token["contract_end"],
+        "--pin-stdin",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words],
+        env=sandbox.cli.environment(),
+        input=token["pin"] + "\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stderr.splitlines()[-1]) <= 7

@@ -36,7 +36,9 @@ def hand_over(run: Run) -> None:
     from safetok.workflows.export import write_kit
 
     try:
-        run.update(kit=str(write_kit(run.context, run.renewal)))
+        kit = write_kit(run.context, run.renewal)
+        with run.context.database.transaction(durable=False):  # the files can be made again
+            run.update(kit=str(kit))
     except (SafetokError, OSError) as error:
         run.context.prompter.warn(
             _("The renewal is done; its files could not be written ({why}). Make them with: safetok export").format(
