@@ -16,18 +16,18 @@ _safetok() {
             continue
         fi
         case "$path,$word" in
-        *,--abandon | *,--at | *,--cert | *,--confirm-contract-end | *,--confirmed-by | *,--contract-end | *,--csr | *,--events | *,--format | *,--hthuc | *,--jitter | *,--jobs | *,--kit | *,--lang | *,--limit | *,--log-file | *,--max-failures | *,--min-not-after | *,--module | *,--mst | *,--need | *,--new-pin-env | *,--new-pin-file | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--overdue | *,--patience | *,--per-day | *,--pin-env | *,--pin-file | *,--rate | *,--reason | *,--serial | *,--timeout | *,--title | *,--url | *,--wait | *,--xlsx) skip=1 ;;
+        *,--abandon | *,--at | *,--cert | *,--confirm-contract-end | *,--confirmed-by | *,--contract-end | *,--csr | *,--events | *,--format | *,--hthuc | *,--jitter | *,--jobs | *,--kit | *,--lang | *,--limit | *,--log-file | *,--max-failures | *,--min-not-after | *,--module | *,--mst | *,--need | *,--new-pin-env | *,--new-pin-file | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--overdue | *,--patience | *,--per-day | *,--pin-env | *,--pin-file | *,--rate | *,--reason | *,--serial | *,--timeout | *,--title | *,--url | *,--wait | *,--xlsx) skip=1 ;;
         *,-*) ;;
         *)
             case "${path:+$path }$word" in
-            "status" | "tokens" | "tokens list" | "tokens set-kind" | "tokens note" | "certs" | "certs list" | "certs show" | "certs adopt" | "certs check" | "certs install" | "renew" | "batch" | "batch plan" | "batch run" | "batch resume" | "batch report" | "export" | "agencies" | "agencies list" | "agencies when" | "agencies import" | "agencies hooks" | "agencies remind" | "agencies done" | "agencies accepted" | "agencies reject" | "agencies skip" | "agencies undo" | "agencies add" | "contacts" | "watch" | "pin" | "pin store" | "pin forget" | "pin change" | "pin import" | "history" | "sandbox" | "sandbox up" | "sandbox down" | "sandbox demo") path="${path:+$path }$word" ;;
+            "status" | "tokens" | "tokens list" | "tokens set-kind" | "tokens note" | "certs" | "certs list" | "certs show" | "certs adopt" | "certs check" | "certs install" | "certs prune" | "renew" | "batch" | "batch plan" | "batch run" | "batch resume" | "batch report" | "export" | "agencies" | "agencies list" | "agencies when" | "agencies import" | "agencies hooks" | "agencies remind" | "agencies done" | "agencies accepted" | "agencies reject" | "agencies skip" | "agencies undo" | "agencies add" | "contacts" | "watch" | "pin" | "pin store" | "pin forget" | "pin change" | "pin import" | "history" | "sandbox" | "sandbox up" | "sandbox down" | "sandbox demo") path="${path:+$path }$word" ;;
             esac
             ;;
         esac
     done
     if ((skip)); then
         case "$path,$prev" in
-        *,--csr | *,--events | *,--kit | *,--log-file | *,--module | *,--new-pin-file | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--pin-file | *,--xlsx) ;;
+        *,--csr | *,--events | *,--kit | *,--log-file | *,--module | *,--new-pin-file | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--pin-file | *,--xlsx) ;;
         *,--format)
             COMPREPLY=($(compgen -W "table csv xlsx json" -- "$cur"))
             compopt +o default +o bashdefault 2>/dev/null
@@ -67,7 +67,7 @@ _safetok() {
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "certs")
-        words="list show adopt check install" options="--decimal"
+        words="list show adopt check install prune" options="--decimal"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "certs list")
@@ -86,6 +86,10 @@ _safetok() {
         ;;
     "certs install")
         words="" options="--serial --min-not-after --pin-stdin --pin-env --pin-file --pin-as-is --force-last-try --dry-run"
+        ;;
+    "certs prune")
+        words="" options="--serial --out --pin-stdin --pin-env --pin-file --pin-as-is --force-last-try --dry-run"
+        compopt +o default +o bashdefault 2>/dev/null
         ;;
     "renew")
         words="" options="--serial --cert --mst --new-key --yes --contract-end --confirm-contract-end --min-not-after --pin-stdin --pin-env --pin-file --pin-as-is --force-last-try --dry-run --resume --list --abandon --force --new-request --csr"

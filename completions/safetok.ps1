@@ -5,9 +5,9 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
         '' = @(
             @('status', 'Xem một lượt mọi việc cần làm: USB Token, chứng thư số, thông báo cấp bù, cơ quan và mốc 24h00. Không dùng mạng, không hỏi mã PIN.'),
             @('tokens', 'Các USB Token đang cắm: danh sách, loại V1/V2, ghi chú.'),
-            @('certs', 'Chứng thư số trên USB Token: liệt kê, xem, kiểm tra, nhận CTS mới.'),
+            @('certs', 'Chứng thư số trên các token: liệt kê, xem, kiểm tra, tiếp nhận, gỡ cái cũ.'),
             @('renew', 'Cấp bù thời hạn chứng thư số trên USB Token đến ngày kết thúc theo hợp đồng.'),
-            @('batch', 'Many tokens from one list: plan it, run it, carry it on, report it.'),
+            @('batch', 'Nhiều token theo một danh sách: lập kế hoạch, chạy, chạy tiếp, báo cáo.'),
             @('export', 'Ghi CTS mới và cũ ra tệp, các dòng cơ quan hỏi, và trọn bộ để cập nhật với cơ quan.'),
             @('agencies', 'Các cơ quan phải cập nhật số Serial CTS mới, và thời gian chờ 24h00.'),
             @('contacts', 'Nơi gọi điện hoặc gửi thư hỗ trợ: in đúng từng dòng như thông báo của SAFE-CA và LCS-CA.'),
@@ -43,6 +43,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('adopt', 'Nhận CTS mới đến bằng cách khác (chương trình của hãng): mở danh sách cơ quan cần cập nhật.'),
             @('check', 'Hỏi nhà cung cấp ngay: CTS có bị thu hồi hay tạm dừng không. Không cần mã PIN.'),
             @('install', 'Nạp vào token CTS nhận qua thư, sau khi kiểm tra đầy đủ.'),
+            @('prune', 'Gỡ CTS cũ khỏi token khi mọi cơ quan đã chấp nhận CTS mới. Khóa giữ nguyên.'),
             @('--decimal', 'In số Serial dạng thập phân.')
         )
         'certs list' = @(
@@ -61,6 +62,16 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
         'certs install' = @(
             @('--serial', 'Token nào, theo Token ID.'),
             @('--min-not-after', 'Không nhận CTS mới hết hạn trước ngày này.'),
+            @('--pin-stdin', 'Đọc mã PIN từ đầu vào chuẩn, một dòng.'),
+            @('--pin-env', 'Đọc mã PIN từ biến môi trường này.'),
+            @('--pin-file', 'Đọc mã PIN từ một tệp chỉ mình Quý khách đọc được.'),
+            @('--pin-as-is', 'Gửi mã PIN khác thông lệ của CA này mà không hỏi lại.'),
+            @('--force-last-try', 'Dùng lần thử PIN cuối. Sai là USB Token bị khóa mã PIN.'),
+            @('--dry-run', 'Chỉ cho biết sẽ làm gì. Không dùng mã PIN, không gửi, không ghi.')
+        )
+        'certs prune' = @(
+            @('--serial', 'Token nào, theo Token ID.'),
+            @('--out', 'Nơi lưu tệp CTS trước khi gỡ; không ghi thì lưu trong thư mục của safetok.'),
             @('--pin-stdin', 'Đọc mã PIN từ đầu vào chuẩn, một dòng.'),
             @('--pin-env', 'Đọc mã PIN từ biến môi trường này.'),
             @('--pin-file', 'Đọc mã PIN từ một tệp chỉ mình Quý khách đọc được.'),
@@ -91,34 +102,34 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--csr', 'Tạo yêu cầu (PKCS#10) để gửi cho CA làm việc qua thư.')
         )
         'batch' = @(
-            @('plan', 'Check each row of a list, without a PIN, and write what a run would do.'),
-            @('run', 'Renew what a plan says, several tokens at once. Safe to run again: done rows are left.'),
-            @('resume', 'Carry on what a stopped run left; rows that failed are left as they are.'),
-            @('report', 'How every row of a plan stands: on screen, or as CSV, XLSX or JSON.')
+            @('plan', 'Kiểm tra từng dòng của danh sách, không dùng mã PIN, và ghi ra những gì sẽ làm.'),
+            @('run', 'Cấp bù theo kế hoạch, nhiều token cùng lúc. Chạy lại vẫn an toàn: dòng đã xong thì để yên.'),
+            @('resume', 'Làm tiếp phần còn lại của lần chạy bị dừng; dòng không xong vì lỗi thì để yên.'),
+            @('report', 'Từng dòng của kế hoạch đến đâu: trên màn hình, hoặc CSV, XLSX, JSON.')
         )
         'batch plan' = @(
-            @('--out', 'Where to write it; beside the list without.'),
-            @('--per-day', 'At most N a working day: the agencies must follow each.')
+            @('--out', 'Ghi vào đâu; bỏ trống là cạnh danh sách.'),
+            @('--per-day', 'Mỗi ngày làm việc nhiều nhất N: CTS nào cũng còn phải cập nhật với các cơ quan.')
         )
         'batch run' = @(
-            @('--jobs', 'How many tokens at once.'),
-            @('--insert', 'Take tokens as they are plugged in; say which is next, which is done.'),
-            @('--max-failures', 'Begin nothing more after N rows failed.'),
-            @('--rate', 'Begin at most N rows a minute at each CA.'),
-            @('--patience', 'How long a row goes on asking a CA that cannot answer now.'),
-            @('--jitter', 'Wait up to so long first, so that not everyone asks at once.'),
-            @('--pins-changed', 'Try PIN sources again that failed before: somebody has put them right.'),
-            @('--events', 'Also write each event to FILE, as a JSON line.')
+            @('--jobs', 'Cùng lúc bao nhiêu token.'),
+            @('--insert', 'Làm với token theo thứ tự được cắm vào; báo cắm token nào tiếp, token nào đã xong.'),
+            @('--max-failures', 'Có N dòng không xong thì không bắt đầu dòng nào nữa.'),
+            @('--rate', 'Mỗi phút bắt đầu nhiều nhất N dòng ở mỗi CA.'),
+            @('--patience', 'Mỗi dòng chờ và hỏi lại CA đang không trả lời được trong bao lâu.'),
+            @('--jitter', 'Chờ ngẫu nhiên nhiều nhất chừng ấy rồi mới chạy, để mọi máy không hỏi cùng lúc.'),
+            @('--pins-changed', 'Thử lại những nguồn PIN đã sai trước đây: đã có người sửa lại cho đúng.'),
+            @('--events', 'Ghi thêm từng sự kiện vào TỆP, mỗi dòng một JSON.')
         )
         'batch resume' = @(
-            @('--jobs', 'How many tokens at once.'),
-            @('--insert', 'Take tokens as they are plugged in; say which is next, which is done.'),
-            @('--patience', 'How long a row goes on asking a CA that cannot answer now.'),
-            @('--events', 'Also write each event to FILE, as a JSON line.')
+            @('--jobs', 'Cùng lúc bao nhiêu token.'),
+            @('--insert', 'Làm với token theo thứ tự được cắm vào; báo cắm token nào tiếp, token nào đã xong.'),
+            @('--patience', 'Mỗi dòng chờ và hỏi lại CA đang không trả lời được trong bao lâu.'),
+            @('--events', 'Ghi thêm từng sự kiện vào TỆP, mỗi dòng một JSON.')
         )
         'batch report' = @(
-            @('--format', 'What to write it as.'),
-            @('--out', 'Write the report to FILE.')
+            @('--format', 'Ghi ở dạng nào.'),
+            @('--out', 'Ghi báo cáo vào TỆP.')
         )
         'export' = @(
             @('--out', 'Thư mục để ghi; không ghi là ./safetok-export.'),
@@ -277,10 +288,10 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
         '*,--csr' = @()
         '*,--events' = @()
         '*,--format' = @(
-            @('table', 'What to write it as.'),
-            @('csv', 'What to write it as.'),
-            @('xlsx', 'What to write it as.'),
-            @('json', 'What to write it as.')
+            @('table', 'Ghi ở dạng nào.'),
+            @('csv', 'Ghi ở dạng nào.'),
+            @('xlsx', 'Ghi ở dạng nào.'),
+            @('json', 'Ghi ở dạng nào.')
         )
         '*,--hthuc' = @()
         '*,--jitter' = @()
@@ -299,6 +310,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
         '*,--need' = @()
         '*,--new-pin-env' = @()
         '*,--new-pin-file' = @()
+        'certs prune,--out' = @()
         'batch plan,--out' = @()
         'batch report,--out' = @()
         'export,--out' = @()

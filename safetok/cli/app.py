@@ -26,9 +26,12 @@ class Entry:
 COMMANDS: dict[str, Entry] = {
     "status": Entry("safetok.cli.status", later("What is due: tokens, certificates, agencies, timers, in one look.")),
     "tokens": Entry("safetok.cli.tokens", later("The USB tokens that are in: list, kind, notes."), group=True),
-    "certs": Entry("safetok.cli.certs", later("The certificates on the tokens: list, show, check, adopt."), group=True),
+    "certs": Entry("safetok.cli.certs", later("The certificates on the tokens: list, show, check, adopt, prune."), group=True),
     "renew": Entry(
         "safetok.cli.renew", later("Top up the validity of a certificate to the contract end, on the token.")
+    ),
+    "batch": Entry(
+        "safetok.cli.batch", later("Many tokens from one list: plan it, run it, carry it on, report it."), group=True
     ),
     "export": Entry(
         "safetok.cli.export", later("The new and the old certificate as files, with the fields agencies ask for.")
@@ -37,11 +40,11 @@ COMMANDS: dict[str, Entry] = {
         "safetok.cli.agencies", later("The agencies that must learn the new serial, and their 24 hours."), group=True
     ),
     "contacts": Entry("safetok.cli.contacts", later("Whom to call or write to, as the CAs' notices print it.")),
-    "pin": Entry(
-        "safetok.cli.pin", later("A token's PIN: keep it in the computer's keyring, or change it."), group=True
-    ),
     "watch": Entry(
         "safetok.cli.watch", later("Announce each USB token as it is plugged in, and what is due for it.")
+    ),
+    "pin": Entry(
+        "safetok.cli.pin", later("A token's PIN: keep it in the computer's keyring, or change it."), group=True
     ),
     "history": Entry(
         "safetok.cli.history", later("The renewals so far, and the way each went: states, times, what it waited for.")

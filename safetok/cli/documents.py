@@ -15,6 +15,7 @@ from safetok.domain.agencies import Standing
 from safetok.domain.campaign import CampaignAnswer
 from safetok.domain.filings import Answer, SignWith
 from safetok.domain.mst import MstVerdict
+from safetok.domain.plan import RowState, Verdict
 from safetok.domain.renewal import Hold, State
 from safetok.domain.revocation import RevocationAnswer
 from safetok.domain.tokens import KeyPresence, Kind, PinState
@@ -479,6 +480,31 @@ class History(Document):
     whole: bool
 
 
+class MissingForPrune(Document):
+    code: str
+    message: str
+    command: str
+
+
+class Superseded(Document):
+    """A certificate that a newer one on its token has followed; `files` are what it was exported as."""
+
+    token: str
+    cert: Serial
+    successor: Serial
+    name: str
+    mst: str | None
+    state: Literal["kept", "removable", "would_remove", "removed"]
+    missing: list[MissingForPrune]
+    files: list[str]
+
+
+class Prune(Document):
+    """`safetok certs prune`."""
+
+    certificates: list[Superseded]
+
+
 class Happened(Document):
     """`safetok watch`: one envelope a line for each event (JSON Lines); its exit code and errors are that event's alone.
 
@@ -501,6 +527,57 @@ class AtLogin(Document):
     file: str | None
     text: str
     commands: list[str]
+
+
+class BatchRow(Document):
+    """One row of a list; `state` is null until a run has looked at it."""
+
+    row: int
+    token: str | None
+    mst: str | None
+    name: str
+    planned: Verdict
+    state: RowState | None
+    code: str | None
+    message: str
+    exit_status: int | None
+    old_serial: Serial | None
+    new_serial: Serial | None
+    not_after: Instant | None
+    contract_end: date | None
+    new_key: bool
+    group: str
+    confirmed_by: str
+    day: date | None
+    renewal_id: str | None
+
+
+class BatchPlan(Document):
+    """`safetok batch plan`; `plan` is the file that was written."""
+
+    plan: str
+    id: str
+    ignored_columns: list[str]
+    rows: list[BatchRow]
+
+
+class BatchRun(Document):
+    """`safetok batch run` and `resume`; `rows` are those this run worked on, `states` counts all that a run may begin."""
+
+    plan: str
+    id: str
+    states: dict[str, int]
+    rows: list[BatchRow]
+
+
+class BatchReport(Document):
+    """`safetok batch report`; `file` is where it was written, if anywhere."""
+
+    plan: str
+    manifest: str
+    made_at: Instant
+    rows: list[BatchRow]
+    file: str | None
 
 
 class SandboxToken(Document):

@@ -23,6 +23,7 @@ PLACEHOLDERS = (  # the values of options that help names in both languages; oth
     later("TEXT"),
     later("COMMAND"),
     later("OPTIONS"),
+    later("PLAN"),
 )
 
 Row = tuple[str, str]

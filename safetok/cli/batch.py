@@ -1,0 +1,365 @@
+"""`batch`: many tokens from one list: planned, run, carried on, reported."""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from safetok.cli.commands import Commands
+from safetok.cli.globals import flags
+from safetok.cli.render import Column, Tone, Toned, screen
+from safetok.cli.run import Outcome, run
+from safetok.locale import _, later
+
+if TYPE_CHECKING:
+    from safetok.domain.plan import PlanRow, RowResult
+    from safetok.errors import SafetokError
+    from safetok.workflows.batch.planning import Planned
+    from safetok.workflows.batch.report import Report
+    from safetok.workflows.batch.run import Options, Ran
+    from safetok.workflows.context import Context
+
+app = Commands(help=later("Many tokens from one list: plan it, run it, carry it on, report it."))
+
+
+class Format(StrEnum):
+    """What a report is written as."""
+
+    TABLE = "table"
+    CSV = "csv"
+    XLSX = "xlsx"
+    JSON = "json"
+
+
+List = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help=later("The list: CSV (UTF-8) or XLSX, with Token ID or MST, contract end, da_ky_het, nguon_pin."),
+    ),
+]
+PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help=later("The plan that `batch plan` wrote."))]
+SomePlan = Annotated[
+    Path | None, typer.Argument(metavar="PLAN", help=later("The plan; without it the one that was run last."))
+]
+PlanOut = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help=later("Where to write it; beside the list without."))
+]
+PerDay = Annotated[
+    int | None,
+    typer.Option("--per-day", metavar="N", help=later("At most N a working day: the agencies must follow each.")),
+]
+Jobs = Annotated[int, typer.Option("--jobs", metavar="N", help=later("How many tokens at once."), min=1, max=64)]
+MaxFailures = Annotated[
+    int | None,
+    typer.Option("--max-failures", metavar="N", help=later("Begin nothing more after N rows failed."), min=1),
+]
+Rate = Annotated[
+    float | None,
+    typer.Option("--rate", metavar="N", help=later("Begin at most N rows a minute at each CA."), min=0.1),
+]
+Patience = Annotated[
+    float,
+    typer.Option(
+        "--patience", metavar="SECONDS", help=later("How long a row goes on asking a CA that cannot answer now."), min=0
+    ),
+]
+Jitter = Annotated[
+    float,
+    typer.Option(
+        "--jitter", metavar="SECONDS", help=later("Wait up to so long first, so that not everyone asks at once."), min=0
+    ),
+]
+Insert = Annotated[
+    bool, typer.Option("--insert", help=later("Take tokens as they are plugged in; say which is next, which is done."))
+]
+PinsChanged = Annotated[
+    bool,
+    typer.Option(
+        "--pins-changed", help=later("Try PIN sources again that failed before: somebody has put them right.")
+    ),
+]
+Events = Annotated[
+    Path | None, typer.Option("--events", metavar="FILE", help=later("Also write each event to FILE, as a JSON line."))
+]
+Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help=later("Write the report to FILE."))]
+As = Annotated[Format, typer.Option("--format", metavar="table|csv|xlsx|json", help=later("What to write it as."))]
+
+
+@app.command("plan", help=later("Check each row of a list, without a PIN, and write what a run would do."))
+def plan(*, file: List, out: PlanOut = None, per_day: PerDay = None) -> None:
+    """Every row is judged; only what is written into the plan is ever run."""
+
+    def work(context: Context) -> Outcome[Planned]:
+        from safetok.domain.plan import Verdict
+        from safetok.errors import ExitStatus
+        from safetok.workflows.batch.planning import plan as planned
+        from safetok.workflows.batch.report import row_data
+
+        result = planned(context, file, out=out, per_day=per_day)
+        wrong = any(row.verdict in {Verdict.REFUSED, Verdict.NOT_READY} for row in result.plan.rows)
+        rows = [row_data(row) for row in result.plan.rows]
+        data = {"plan": str(result.file), "id": result.plan.id, "ignored_columns": result.ignored, "rows": rows}
+        return Outcome(result, data=data, exit_status=ExitStatus.PARTLY if wrong else ExitStatus.DONE)
+
+    run(["batch", "plan"], work, _show_plan)
+
+
+@app.command(
+    "run", help=later("Renew what a plan says, several tokens at once. Safe to run again: done rows are left.")
+)
+def run_(
+    *,
+    file: PlanFile,
+    jobs: Jobs = 4,
+    insert: Insert = False,
+    max_failures: MaxFailures = None,
+    rate: Rate = None,
+    patience: Patience = 300.0,
+    jitter: Jitter = 0.0,
+    pins_changed: PinsChanged = False,
+    events: Events = None,
+) -> None:
+    """Rows whose day has come and that are not done."""
+    from safetok.workflows.batch.run import Options
+
+    options = Options(
+        jobs=jobs,
+        insert=insert,
+        max_failures=max_failures,
+        rate=rate,
+        patience=patience,
+        jitter=jitter,
+        pins_changed=pins_changed,
+    )
+    run(["batch", "run"], lambda context: _run(context, file, options, events), _show_run)
+
+
+@app.command("resume", help=later("Carry on what a stopped run left; rows that failed are left as they are."))
+def resume(
+    *,
+    file: SomePlan = None,
+    jobs: Jobs = 4,
+    insert: Insert = False,
+    patience: Patience = 300.0,
+    events: Events = None,
+) -> None:
+    """The plan run last, unless one is named."""
+    from safetok.workflows.batch.run import Options
+
+    options = Options(jobs=jobs, insert=insert, patience=patience, resume=True)
+
+    def work(context: Context) -> Outcome[Ran]:
+        from safetok.workflows.batch import results
+
+        return _run(context, file or results.last(context), options, events)
+
+    run(["batch", "resume"], work, _show_run)
+
+
+@app.command("report", help=later("How every row of a plan stands: on screen, or as CSV, XLSX or JSON."))
+def report(*, file: SomePlan = None, form: As = Format.TABLE, out: Out = None) -> None:
+    """Asks nobody and opens no driver."""
+
+    def work(context: Context) -> Outcome[tuple[Report, Path | None]]:
+        from safetok.workflows.batch.report import report as found
+
+        result = found(context, file)
+        written = _write(result, form, out)
+        return Outcome((result, written), data={**result.data(), "file": str(written) if written else None})
+
+    run(["batch", "report"], work, lambda shown: _show_report(shown[0], shown[1], form))
+
+
+def _run(context: Context, file: Path, options: Options, events: Path | None) -> Outcome[Ran]:
+    from safetok.cli.batch_progress import teller
+    from safetok.workflows.batch.report import row_data
+    from safetok.workflows.batch.run import run as run_plan
+
+    with teller(events) as tell:
+        ran = run_plan(context, file, options, tell)
+    data = {
+        "plan": str(file),
+        "id": ran.plan.id,
+        "states": dict(ran.states()),
+        "rows": [row_data(row, ran.results[row.row]) for row in ran.plan.rows if row.row in ran.worked_on],
+    }
+    told = () if not (flags().json or flags().quiet) else _errors(ran)  # else each row was told as it ended
+    return Outcome(ran, data=data, errors=told, exit_status=ran.exit_status)
+
+
+def _errors(ran: Ran) -> list[SafetokError]:
+    """One for each row that is not done, with its row number."""
+    from safetok.errors import Unexpected
+
+    errors: list[SafetokError] = []
+    for row in ran.plan.rows:
+        result = ran.results[row.row]
+        if row.row in ran.worked_on and not result.state.settled and result.code:
+            text = _("Row {row}, {name}: {why}")
+            name = row.name or row.token or row.mst or "?"
+            message = text.format(row=row.row, name=name, why=result.message)
+            errors.append(Unexpected(message, code=result.code, token=result.token))
+    return errors
+
+
+def _show_plan(planned: Planned) -> None:
+    from safetok.domain.plan import Verdict
+    from safetok.domain.times import show_day
+
+    tones: dict[Verdict, Tone] = {
+        Verdict.RENEW: "good",
+        Verdict.NOTHING_DUE: "dim",
+        Verdict.NOT_IN: "warn",
+        Verdict.NOT_READY: "warn",
+        Verdict.REFUSED: "bad",
+    }
+    out = screen()
+    rows = planned.plan.rows
+    dated = any(row.day for row in rows)
+    heads = [Column(_("Row"), right=True), Column(_("Company"), wrap=True), Column("Token ID"), Column(_("Plan"))]
+    heads += [Column(_("Contract's end"))] + ([Column(_("Day"))] if dated else []) + [Column(_("Reason"), wrap=True)]
+    out.table(heads, [_plan_line(row, tones[row.verdict], dated=dated) for row in rows])
+    counts = Counter(row.verdict for row in rows)
+    out.title(", ".join(f"{_verdict(verdict)} {counts[verdict]}" for verdict in Verdict if counts[verdict]))
+    if dated:
+        last = max(row.day for row in rows if row.day)
+        out.line(_("The last of them on {day}.").format(day=show_day(last)))
+    if planned.ignored:
+        out.line(_("Columns not read: {names}").format(names=", ".join(planned.ignored)))
+    if any(row.runs for row in rows):
+        out.notice(
+            _("The plan is in {file}. Nothing has been renewed yet.").format(file=planned.file),
+            "good",
+            hint=f"safetok batch run {planned.file}",
+        )
+
+
+def _plan_line(row: PlanRow, tone: Tone, *, dated: bool) -> list[Any]:
+    from safetok.domain.times import show_day
+
+    line: list[Any] = [row.row, row.name, row.token or row.mst or "?", Toned(_verdict(row.verdict), tone)]
+    line.append(show_day(row.contract_end) if row.contract_end else "")
+    if dated:
+        line.append(show_day(row.day) if row.day else "")
+    return [*line, row.reason]
+
+
+def _verdict(verdict: Any) -> str:
+    from safetok.workflows.batch.report import VERDICTS
+
+    return _(VERDICTS[verdict])
+
+
+def _show_run(ran: Ran) -> None:
+    from safetok.domain.plan import RowState
+    from safetok.workflows.batch.report import STATES
+
+    out = screen()
+    if not ran.worked_on and not ran.stopped:
+        out.notice(_("Nothing to do: no row of this plan is due."), "good")
+        return
+    counts = ran.states()
+    out.notice(
+        ", ".join(f"{_(STATES[state])} {counts[state]}" for state in RowState if counts[state]),
+        "good" if not ran.exit_status else "warn",
+    )
+    if ran.cut_short:
+        out.notice(_("Stopped after so many failures, as --max-failures says."), "warn")
+    if ran.stopped:
+        out.notice(_("Stopped, as asked."), "warn")
+    if counts[RowState.OPEN] or counts[RowState.WAITING]:
+        out.line(_("The rest is carried on with: safetok batch resume"))
+    if counts[RowState.DONE]:
+        out.notice(
+            _("STILL TO DO (mandatory): the agencies of each renewed company must be updated."),
+            "warn",
+            hint="safetok agencies list",
+        )
+    out.line(_("Every row: safetok batch report"))
+
+
+def _write(report: Report, form: Format, out: Path | None) -> Path | None:
+    """Write the report where it was asked for. Raises UsageError (`report_file`, `xlsx_missing`)."""
+    if out is None:
+        return None
+    from safetok.cli.envelope import encoded, plain
+    from safetok.errors import UsageError
+    from safetok.locale import why
+    from safetok.reports import batch
+
+    suffix = out.suffix.lower().removeprefix(".")
+    if form is Format.TABLE and suffix in {"csv", "xlsx", "json"}:
+        form = Format(suffix)
+    heads, rows = report.table()
+    if form is Format.XLSX:
+        content = batch.workbook(heads, rows)
+    elif form is Format.JSON:
+        content = f"{encoded(plain(report.data()), pretty=True)}\n".encode()
+    else:
+        content = batch.comma_separated(heads, rows)
+    try:
+        out.write_bytes(content)
+    except OSError as error:
+        raise UsageError(
+            _("The file {path} cannot be written: {why}.").format(path=out, why=why(error)), code="report_file"
+        ) from error
+    return out.absolute()
+
+
+def _show_report(report: Report, written: Path | None, form: Format) -> None:
+    import sys
+
+    from safetok.cli.envelope import encoded, plain
+    from safetok.reports import batch
+
+    out = screen()
+    if written is not None:
+        out.notice(_("The report is in {file}.").format(file=written), "good")
+    elif form is Format.CSV:
+        heads, rows = report.table()
+        sys.stdout.write(batch.comma_separated(heads, rows).decode("utf-8-sig"))
+    elif form is Format.JSON:
+        sys.stdout.write(f"{encoded(plain(report.data()), pretty=True)}\n")
+    elif form is Format.XLSX:
+        from safetok.errors import UsageError
+
+        raise UsageError(_("An Excel file needs a name: --out FILE"), code="report_file")
+    else:
+        _show_table(report)
+
+
+def _show_table(report: Report) -> None:
+    from safetok.domain.times import show_date
+    from safetok.workflows.batch.report import standing, why
+
+    heads = [
+        Column(_("Row"), right=True),
+        Column(_("Company"), wrap=True),
+        Column("Token ID"),
+        Column(_("State")),
+        Column(_("New serial")),
+        Column(_("New end")),
+        Column(_("Reason"), wrap=True),
+    ]
+    lines: list[list[Any]] = []
+    for row in report.plan.rows:
+        result = report.results[row.row]
+        end = show_date(result.not_after) if result.not_after else ""
+        cell = Toned(standing(row, result), _tone(row, result))
+        token = row.token or result.token or row.mst or "?"
+        lines.append([row.row, row.name, token, cell, result.new_serial, end, why(row, result)])
+    screen().table(heads, lines)
+
+
+def _tone(row: PlanRow, result: RowResult) -> Tone:
+    from safetok.domain.plan import RowState
+
+    tones: dict[RowState, Tone] = {RowState.DONE: "good", RowState.WAITING: "warn", RowState.FAILED: "bad"}
+    if result.state is RowState.OPEN:
+        return "" if row.runs else "dim"
+    return tones.get(result.state, "dim")

@@ -1,0 +1,169 @@
+"""A batch as it goes: bars and counts on a terminal, one JSON object a line anywhere else."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from safetok.cli.globals import flags
+from safetok.cli.render import screen
+from safetok.cli.text import is_terminal
+from safetok.errors import UsageError
+from safetok.locale import _, why
+
+if TYPE_CHECKING:
+    from safetok.workflows.batch.run import Event, Tell
+
+
+@contextmanager
+def teller(events: Path | None) -> Iterator[Tell]:
+    """What a run tells its events to: the terminal or stderr, and the file `events`. Raises UsageError (`events_file`)."""
+    file = _opened(events)
+    lines = [file] if file is not None else []
+    shown: _Terminal | None = None
+    if not flags().quiet:
+        if is_terminal(sys.stderr):
+            shown = _Terminal()
+        else:
+            lines.append(sys.stderr)
+
+    def tell(event: Event) -> None:
+        for stream in lines:
+            _line(stream, event.data)
+        if shown is not None:
+            shown.tell(event)
+
+    try:
+        yield tell
+    finally:
+        if shown is not None:
+            shown.close()
+        if file is not None:
+            file.close()
+
+
+def _opened(path: Path | None) -> TextIO | None:
+    if path is None:
+        return None
+    try:
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            _("The file {path} cannot be written: {why}.").format(path=path, why=why(error)), code="events_file"
+        ) from error
+
+
+def _line(stream: TextIO, data: dict[str, Any]) -> None:
+    from safetok.cli.envelope import encoded, plain
+    from safetok.cli.text import speaks_unicode
+
+    try:
+        stream.write(f"{encoded(plain(data), ascii_only=not speaks_unicode(stream))}\n")
+        stream.flush()
+    except BrokenPipeError:  # the reader has gone: the run has not
+        return
+
+
+class _Terminal:
+    """One line a row that needs attention, and a bar that says how many are in which state."""
+
+    def __init__(self) -> None:
+        self._screen = screen(sys.stderr)
+        self._states: Counter[str] = Counter()
+        self._bar: Any = None
+        self._task: Any = None
+
+    def tell(self, event: Event) -> None:
+        getattr(self, f"_{event.name}", lambda _event: None)(event)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._ended(), counts=self._counts())
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _begin(self, event: Event) -> None:
+        if not event.data["rows"]:
+            return
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._bar = Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[counts]}", markup=False),
+            console=self._screen.console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=event.data["rows"], counts="", speed="")
+        self._bar.start()
+
+    def _row_end(self, event: Event) -> None:
+        assert event.result is not None
+        assert event.row is not None
+        state = str(event.result.state)
+        self._states[state] += 1
+        if self._bar is not None:
+            task = self._bar.tasks[0]
+            speed = f"{task.speed * 60:.0f}/{_('minute')}" if task.speed else ""
+            self._bar.update(self._task, speed=speed)
+        if state in {"failed", "waiting"}:
+            text = _("Row {row}, {name}: {why}")
+            name = event.row.name or event.row.token or event.row.mst or "?"
+            tone = "bad" if state == "failed" else "warn"
+            self._say(text.format(row=event.row.row, name=name, why=event.result.message), tone)
+        elif event.result.new_serial:
+            self._say(f"{event.row.name}: {event.row.old_serial} -> {event.result.new_serial}", "good")
+
+    def _row_waits(self, event: Event) -> None:
+        assert event.row is not None
+        text = _("{name}: {why} Again in {seconds} seconds.")
+        self._say(text.format(name=event.row.name, why=event.data["message"], seconds=event.data["seconds"]), "dim")
+
+    def _insert(self, event: Event) -> None:
+        names = [self._called(row) for row in event.data["next"]]
+        self._say(_("Plug in next ({n} left): {names}").format(n=event.data["rows"], names="; ".join(names)), "strong")
+
+    def _token_in(self, event: Event) -> None:
+        assert event.row is not None
+        self._say(_("In: {name}, Token ID {serial}").format(name=event.row.name, serial=event.data["token"]), "")
+
+    def _pull_out(self, event: Event) -> None:
+        assert event.row is not None
+        self._say(
+            _("Pull out: {name}, Token ID {serial}").format(name=event.row.name, serial=event.data["token"]), "strong"
+        )
+
+    def _stopping(self, _event: Event) -> None:
+        self._say(_("Stopping: what the CA has answered is finished first. Ctrl-C again ends at once."), "warn")
+
+    def _say(self, text: str, tone: Any) -> None:
+        self._screen.notice(text, tone)
+
+    @staticmethod
+    def _called(row: dict[str, Any]) -> str:
+        return f"{row['name'] or row['mst'] or '?'} ({row['token'] or '?'})"
+
+    def _ended(self) -> int:
+        return self._states.total()
+
+    def _counts(self) -> str:
+        from safetok.domain.plan import RowState
+        from safetok.workflows.batch.report import STATES
+
+        return ", ".join(f"{_(STATES[RowState(state)])} {count}" for state, count in sorted(self._states.items()))

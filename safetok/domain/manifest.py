@@ -1,0 +1,324 @@
+"""The list of tokens that a firm hands over: what its columns are called, what its cells may say, and what is wrong with them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import PurePosixPath
+from typing import Literal, TypeVar
+
+from safetok.domain.times import parse_day
+from safetok.errors import UsageError
+from safetok.locale import _
+
+Cell = str | int | float | bool | date | datetime | None
+Column = Literal[
+    "token",
+    "mst",
+    "contract_end",
+    "signed",
+    "agencies",
+    "pin_source",
+    "new_key",
+    "group",
+    "confirmed_by",
+    "name",
+]
+
+# A header is compared without marks, in lower case, words joined by `_`.
+_HEADERS: dict[Column, tuple[str, ...]] = {
+    "token": ("token", "token_id", "serial", "so_token", "ma_token", "so_serial_token", "usb_token", "id_token"),
+    "mst": ("mst", "ma_so_thue", "tax_code", "mst_don_vi"),
+    "contract_end": (
+        *("contract_end", "ngay_ket_thuc_hop_dong", "ngay_ket_thuc_theo_hop_dong", "ket_thuc_hop_dong"),
+        *("het_han_hop_dong", "ngay_het_han_hop_dong", "ngay_ket_thuc"),
+    ),
+    "signed": ("da_ky_het", "pending_signed", "signed", "da_ky_het_ho_so", "da_ky_xong"),
+    "agencies": ("agencies", "co_quan", "cac_co_quan", "co_quan_su_dung", "co_quan_cap_nhat"),
+    "pin_source": ("pin_source", "nguon_pin", "nguon_ma_pin", "lay_pin_tu", "pin_o_dau", "noi_luu_pin"),
+    "new_key": ("new_key", "key", "khoa", "khoa_moi", "loai_khoa"),
+    "group": ("group", "nhom"),
+    "confirmed_by": ("confirmed_by", "nguoi_xac_nhan", "xac_nhan_boi"),
+    "name": ("name", "ten", "ten_don_vi", "don_vi", "ten_cong_ty", "cong_ty", "company"),
+}
+_COLUMN_OF = {header: column for column, headers in _HEADERS.items() for header in headers}
+_SECRETS = re.compile(r"(^|_)(pin|mapin|mat_khau|matkhau|password|passcode|pass)(_|$)")
+_YES = {"co", "x", "yes", "y", "true", "1", "roi", "da", "da_ky", "da_ky_het", "v", "ok", "dung"}
+_NO = {"", "khong", "no", "n", "false", "0", "chua", "sai"}
+_NEW = {"moi", "new", "khoa_moi", "new_key", *_YES}
+_SAME = {"cu", "same", "khoa_cu", "giu_nguyen", "giu", "cung_khoa", "old", *_NO}
+_KEYRING = {"", "keyring", "kho_khoa", "kho_pin", "kho_ma_pin"}
+_ENVIRONMENT = re.compile(r"env:(SAFETOK_PIN_[A-Z0-9_]+)")
+_EXCEL_ZERO = date(1899, 12, 30)
+_DAYS = (date(2015, 1, 1), date(2100, 12, 31))  # a contract's end outside them is a slip
+_MST_DIGITS = (10, 12, 13)
+_SHORTENED = re.compile(r"\d[.,]\d+[eE]\+?\d+|\d+E\+\d+")  # 1,23E+15; a hex serial may hold an e
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What is wrong with one cell. `row` is numbered as a spreadsheet does; `value` is empty where it may be a secret."""
+
+    row: int
+    column: str
+    value: str
+    message: str
+
+    def __str__(self) -> str:
+        where = _("Row {row}, column {column}").format(row=self.row, column=self.column)
+        return f"{where}: {self.value!r}: {self.message}" if self.value else f"{where}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One row: which token, and what a person has confirmed of it. With `problems` the rest of it is not to be believed."""
+
+    row: int
+    token: str | None = None
+    mst: str | None = None
+    contract_end: date | None = None
+    signed: bool = False  # what was pending has been signed with the old certificate
+    agencies: tuple[str, ...] | None = None  # None: as known so far
+    pin_source: str = "keyring"  # keyring | env:NAME | file:RELATIVE
+    new_key: bool = False
+    group: str = ""
+    confirmed_by: str = ""
+    name: str = ""
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The rows in their order, and the columns that mean nothing to safetok."""
+
+    rows: tuple[Wanted, ...]
+    ignored: tuple[str, ...] = ()
+
+
+def read(table: Sequence[Sequence[Cell]], *, epoch: date = _EXCEL_ZERO) -> Manifest:
+    """What the cells say; the first row that is not empty is the header. `epoch`: day 0 of the sheet's serial dates.
+
+    Problems of a row stay with the row. Raises UsageError for what no row can be read with: `manifest_empty`,
+    `manifest_columns`, `manifest_has_pins` (a column of PINs: the whole file is refused).
+    """
+    lines = [(number, line) for number, line in enumerate(table, 1) if any(_text(cell) for cell in line)]
+    if not lines:
+        raise UsageError(_("The list is empty."), code="manifest_empty")
+    header = [_text(cell) for cell in lines[0][1]]
+    columns, ignored = _columns(header)
+    seen: dict[tuple[str | None, str | None], int] = {}
+    rows = [_row(number, line, columns, header, epoch, seen) for number, line in lines[1:]]
+    if not rows:
+        raise UsageError(_("The list has a header and no row."), code="manifest_empty")
+    return Manifest(rows=tuple(rows), ignored=ignored)
+
+
+def plain(text: str) -> str:
+    """A header or a word as it is compared: no marks, lower case, `_` between words."""
+    letters = unicodedata.normalize("NFD", text.replace("Đ", "D").replace("đ", "d").casefold())
+    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return re.sub(r"[^0-9a-z]+", "_", bare).strip("_")
+
+
+def _columns(header: Sequence[str]) -> tuple[dict[Column, int], tuple[str, ...]]:
+    found: dict[Column, int] = {}
+    ignored: list[str] = []
+    for at, title in enumerate(header):
+        name = plain(title)
+        column = _COLUMN_OF.get(name)
+        if column is None:
+            if _SECRETS.search(name):
+                raise UsageError(
+                    _(
+                        "The list has a column of PINs ({column}): it is refused as a whole, and no PIN was read."
+                    ).format(column=title),
+                    code="manifest_has_pins",
+                    hint=_(
+                        "Take the column out and delete the file's copies. PINs belong in the keyring: safetok pin import "
+                        "FILE; then write where each PIN is in a column nguon_pin."
+                    ),
+                )
+            ignored += [title] if title else []
+        elif column in found:
+            raise UsageError(
+                _("Two columns say the same: {first} and {second}.").format(first=header[found[column]], second=title),
+                code="manifest_columns",
+            )
+        else:
+            found[column] = at
+    if "token" not in found and "mst" not in found:
+        raise UsageError(
+            _("The list has neither a column of Token IDs nor one of tax codes."),
+            code="manifest_columns",
+            hint=_(
+                "Columns: token_id or mst, ngay_ket_thuc_hop_dong, da_ky_het; and, where wanted, co_quan, nguon_pin, khoa, "
+                "nhom, nguoi_xac_nhan."
+            ),
+        )
+    return found, tuple(ignored)
+
+
+@dataclass
+class _Reader:
+    """One row's cells, and the problems met in them."""
+
+    row: int
+    line: Sequence[Cell]
+    columns: dict[Column, int]
+    header: Sequence[str]
+    problems: list[Problem] = field(default_factory=list)
+
+    def cell(self, column: Column) -> Cell:
+        at = self.columns.get(column)
+        return self.line[at] if at is not None and at < len(self.line) else None
+
+    def text(self, column: Column) -> str:
+        return _text(self.cell(column))
+
+    def wrong(self, column: Column, message: str, *, value: str | None = None) -> None:
+        title = self.header[self.columns[column]] if column in self.columns else column
+        shown = self.text(column) if value is None else value
+        self.problems.append(Problem(row=self.row, column=title, value=shown[:80], message=message))
+
+    def word(self, column: Column, choices: dict[str, T], otherwise: T, message: str) -> T:
+        word = plain(self.text(column))
+        if word in choices:
+            return choices[word]
+        self.wrong(column, message)
+        return otherwise
+
+
+def _row(
+    number: int,
+    line: Sequence[Cell],
+    columns: dict[Column, int],
+    header: Sequence[str],
+    epoch: date,
+    seen: dict[tuple[str | None, str | None], int],
+) -> Wanted:
+    cells = _Reader(number, line, columns, header)
+    token, mst = cells.text("token") or None, _mst(cells)
+    if token is not None and _SHORTENED.fullmatch(token):
+        cells.wrong("token", _("The spreadsheet has shortened this Token ID. Format the column as text."))
+    if token is None and not cells.text("mst"):
+        cells.wrong("token" if "token" in columns else "mst", _("Neither a Token ID nor a tax code."))
+    key = (token, mst)
+    if key in seen and key != (None, None):
+        cells.wrong("token" if token else "mst", _("The same as in row {row}.").format(row=seen[key]))
+    seen.setdefault(key, number)
+    end = _day(cells, epoch)
+    words = _("Write có or không.")
+    signed = cells.word("signed", {**dict.fromkeys(_NO, False), **dict.fromkeys(_YES, True)}, False, words)
+    new_key = cells.word(
+        "new_key",
+        {**dict.fromkeys(_SAME, False), **dict.fromkeys(_NEW, True)},
+        False,
+        _("Write mới (a new key) or cũ (the same one)."),
+    )
+    agencies = tuple(_parts(cells.text("agencies"))) or None
+    return Wanted(
+        row=number,
+        token=token,
+        mst=mst,
+        contract_end=end,
+        signed=signed,
+        agencies=agencies,
+        pin_source=_pin_source(cells),
+        new_key=new_key,
+        group=cells.text("group"),
+        confirmed_by=cells.text("confirmed_by"),
+        name=cells.text("name"),
+        problems=tuple(cells.problems),
+    )
+
+
+def _mst(cells: _Reader) -> str | None:
+    from safetok.domain.companies import plain_mst
+    from safetok.domain.mst import verdict
+
+    text = cells.text("mst")
+    if not text:
+        return None
+    digits = text.replace("-", "").replace(" ", "")
+    if _SHORTENED.fullmatch(text):
+        cells.wrong("mst", _("The spreadsheet has shortened this tax code. Format the column as text."))
+        return None
+    if digits.isdigit() and len(digits) + 1 in _MST_DIGITS and verdict(f"0{digits}") in {"valid", "no_check_digit"}:
+        cells.wrong(
+            "mst",
+            _(
+                "A tax code that begins with 0 has lost it to the spreadsheet: is it {mst}? Format the column as text."
+            ).format(mst=plain_mst(f"0{digits}")),
+        )
+        return None
+    judged = verdict(text)
+    if judged == "bad_length":
+        cells.wrong("mst", _("A tax code has 10, 12 or 13 digits."))
+    elif judged == "bad_check_digit":
+        cells.wrong("mst", _("The check digit of this tax code is wrong: a slip of the pen?"))
+    return plain_mst(text)
+
+
+def _day(cells: _Reader, epoch: date) -> date | None:
+    cell = cells.cell("contract_end")
+    text = _text(cell)
+    if not text:
+        return None
+    day: date | None
+    if isinstance(cell, datetime):
+        day = cell.date()
+    elif isinstance(cell, date):
+        day = cell
+    elif re.fullmatch(r"\d{5}(\.0+)?", text):  # the day's number, as a spreadsheet keeps it
+        day = epoch + timedelta(days=int(float(text)))
+    else:
+        day = parse_day(text.split(" 00:00")[0])
+    if day is None or not _DAYS[0] <= day <= _DAYS[1]:
+        cells.wrong("contract_end", _("This is no day. Write it as 31/12/2027."))
+        return None
+    return day
+
+
+def _pin_source(cells: _Reader) -> str:
+    """Where the PIN is; a cell that says anything else is never repeated, because it may be the PIN."""
+    text = cells.text("pin_source")
+    if plain(text) in _KEYRING:
+        return "keyring"
+    if _ENVIRONMENT.fullmatch(text):
+        return text
+    if text.startswith("file:"):
+        path = PurePosixPath(text.removeprefix("file:").strip().replace("\\", "/"))
+        if path.parts and not path.is_absolute() and ".." not in path.parts and ":" not in path.parts[0]:
+            return f"file:{path}"
+        cells.wrong("pin_source", _("A PIN file lies in the folder of the list, or below it."))
+        return "keyring"
+    cells.wrong(
+        "pin_source",
+        _(
+            "Neither keyring, nor env:SAFETOK_PIN_…, nor file:NAME (what it says is not shown: it may be a PIN; a PIN never "
+            "belongs in the list)."
+        ),
+        value="",
+    )
+    return "keyring"
+
+
+def _parts(text: str) -> Iterator[str]:
+    for part in re.split(r"[,;+/|\n]", text):
+        if part.strip():
+            yield part.strip()
+
+
+def _text(cell: Cell) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "1" if cell else "0"
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell).strip().strip("\u00a0").strip()

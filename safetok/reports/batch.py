@@ -1,0 +1,67 @@
+"""What a batch came to as a table that a spreadsheet opens: every cell is text, and none of it is a formula."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from safetok.errors import UsageError
+from safetok.locale import _
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def safe(text: str) -> str:
+    """A cell that no spreadsheet calculates: an apostrophe before what would begin a formula, line breaks as spaces."""
+    line = " ".join(text.split("\n")).replace("\r", " ").replace("\0", "")
+    return f"'{line}" if line.startswith(_FORMULA) else line
+
+
+def comma_separated(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
+    """CSV as Excel opens it with a double click: UTF-8 with its mark, semicolons, serials and tax codes kept as text."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
+    writer.writerow([safe(head) for head in heads])
+    for row in rows:
+        writer.writerow([_kept_text(safe(cell)) for cell in row])
+    return out.getvalue().encode("utf-8-sig")
+
+
+def _kept_text(cell: str) -> str:
+    """Digits that a spreadsheet would round or shorten are marked as text."""
+    long = len(cell) > 1 and cell.replace("E", "").isdigit() and (cell.startswith("0") or len(cell) > 9)  # noqa: PLR2004
+    return f"'{cell}" if long else cell
+
+
+def workbook(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
+    """XLSX, every cell a string. Raises UsageError (`xlsx_missing`)."""
+    try:
+        from openpyxl import Workbook
+        from openpyxl.cell import WriteOnlyCell
+        from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+        from openpyxl.styles import Font
+    except ImportError as error:
+        raise UsageError(
+            _("Writing an Excel file needs an addition that is not installed."),
+            code="xlsx_missing",
+            hint=_("Install it: pip install 'safetok[xlsx]'; or use --format csv."),
+        ) from error
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet("batch")
+    sheet.freeze_panes = "A2"
+
+    def cell(text: str, *, bold: bool = False) -> WriteOnlyCell:
+        made = WriteOnlyCell(sheet, value=ILLEGAL_CHARACTERS_RE.sub(" ", text))
+        made.data_type = "s"  # a string whatever it begins with
+        made.number_format = "@"
+        if bold:
+            made.font = Font(bold=True)
+        return made
+
+    sheet.append([cell(head, bold=True) for head in heads])
+    for row in rows:
+        sheet.append([cell(text) for text in row])
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()

@@ -1,0 +1,200 @@
+"""Where each row's PIN is, and when it is not tried: a source that failed on a token rests until it has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import threading
+from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetok.errors import PersonNeeded, SafetokError, UsageError
+from safetok.locale import _, why
+from safetok.log import secret
+from safetok.workflows.pins import PinSource, Source, pin_of_file, without_core
+
+if TYPE_CHECKING:
+    from safetok.domain.plan import PlanRow
+    from safetok.workflows.context import Context
+
+
+@dataclass
+class _Shared:
+    """A source that serves several tokens: one try at a time, and none after the first that failed."""
+
+    lock: threading.Lock
+    failed: bool = False
+
+
+class PinSources:
+    """Every PIN source of one run. The variables are taken out of the environment before any child is started."""
+
+    def __init__(
+        self,
+        context: Context,
+        rows: Iterable[PlanRow],
+        folder: Path,
+        *,
+        changed: bool = False,
+        environ: MutableMapping[str, str] | None = None,
+    ) -> None:
+        without_core()
+        environ = os.environ if environ is None else environ
+        self.context, self._folder, self.changed = context, folder, changed
+        self._variables = {name: environ.pop(name) for name in [*environ] if name.startswith("SAFETOK_PIN_")}
+        for pin in self._variables.values():
+            secret(pin)
+        named = [row.pin_source for row in rows]
+        self._shared = {
+            source: _Shared(threading.Lock()) for source in {*named} if source != "keyring" and named.count(source) > 1
+        }
+
+    def check_keyring(self, serial: str) -> None:
+        """Raises PersonNeeded (`keyring_unusable`) at once when the keyring is locked or there is none."""
+        from safetok.store import pin_store
+
+        pin_store.get(serial)
+
+    def of(self, source: str) -> RowPin:
+        """The PIN of one row."""
+        return RowPin(self, source, self._shared.get(source))
+
+    def value(self, source: str) -> str:
+        """The PIN of a variable or a file. Raises PersonNeeded (`pin_needed`), UsageError (`pin_file…`)."""
+        kind, _colon, name = source.partition(":")
+        if kind == "env":
+            if name not in self._variables:
+                raise PersonNeeded(_("The variable {name} is not set.").format(name=name), code="pin_env_missing")
+            return self._variables[name]
+        pin = pin_of_file(file_of(self._folder, source))
+        secret(pin)
+        return pin
+
+    def purpose(self, source: str) -> str:
+        """What the log of tries calls this source: a file by its place, size and time, so that a changed one is another."""
+        text = source
+        if source.startswith("file:"):
+            try:
+                path = file_of(self._folder, source)
+                seen = path.stat()
+                text = f"{path}:{seen.st_mtime_ns}:{seen.st_size}:{seen.st_ino}"
+            except (SafetokError, OSError):
+                pass
+        return f"batch {hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:24]}"
+
+
+class RowPin(PinSource):
+    """workflows.pins.PinSource for one row of a batch: nobody is asked."""
+
+    def __init__(self, sources: PinSources, source: str, shared: _Shared | None) -> None:
+        super().__init__()
+        self._sources, self._source, self._shared = sources, source, shared
+        self._holding = False
+
+    def _take(self, context: Context, token_serial: str, name: str) -> tuple[str, Source]:  # noqa: ARG002
+        if self._source == "keyring":
+            return self._from_keyring(context, token_serial)
+        if self._shared is not None:
+            self._shared.lock.acquire()
+            self._holding = True
+        try:
+            self._refuse_what_failed(context, token_serial)
+            return self._sources.value(self._source), "given"
+        except BaseException:
+            self.release()
+            raise
+
+    def _from_keyring(self, context: Context, token_serial: str) -> tuple[str, Source]:
+        from safetok.store import pin_store
+        from safetok.store.pins import PinLog
+
+        if PinLog(context.database).keyring_failed(token_serial) and not self._sources.changed:
+            raise PersonNeeded(
+                _("The PIN kept in the keyring did not open this token: it is not tried again."),
+                code="pin_source_failed",
+                hint=_("Save the right one: safetok pin store --serial {serial}").format(serial=token_serial),
+                token=token_serial,
+            )
+        stored = pin_store.get(token_serial)
+        if stored is None:
+            raise PersonNeeded(
+                _("The keyring holds no PIN for token {serial}.").format(serial=token_serial),
+                code="pin_needed",
+                hint=_("Save it: safetok pin store --serial {serial}").format(serial=token_serial),
+                token=token_serial,
+            )
+        secret(stored)
+        return stored, "keyring"
+
+    def _refuse_what_failed(self, context: Context, token_serial: str) -> None:
+        from safetok.store.pins import PinLog
+
+        if self._sources.changed and not (self._shared is not None and self._shared.failed):
+            return
+        log, purpose = PinLog(context.database), self._sources.purpose(self._source)
+        stopped = self._shared is not None and (self._shared.failed or log.failed(purpose))
+        if stopped:
+            raise PersonNeeded(
+                _("{source} serves several tokens and was wrong on one of them: it is tried on no other.").format(
+                    source=self._source
+                ),
+                code="pin_source_stopped",
+                hint=_("Put it right; then run the plan again (with --pins-changed where it is a variable)."),
+                token=token_serial,
+            )
+        if log.failed(purpose, token_serial):
+            raise PersonNeeded(
+                _("{source} did not open this token before: it is not tried again until it has changed.").format(
+                    source=self._source
+                ),
+                code="pin_source_failed",
+                hint=_("Put it right; then run the plan again (with --pins-changed where it is a variable)."),
+                token=token_serial,
+            )
+
+    def purpose(self, came_from: Source) -> str:
+        if came_from == "given":
+            return self._sources.purpose(self._source)
+        return super().purpose(came_from)
+
+    def settled(self, token_serial: str, *, opened: bool) -> None:
+        if self._shared is not None and not opened:
+            from safetok.store.pins import PinLog
+
+            log = PinLog(self._sources.context.database)  # a refusal before the token was asked says nothing of the PIN
+            self._shared.failed = log.failed(self._sources.purpose(self._source), token_serial)
+        self.release()
+
+    def release(self) -> None:
+        """Let the next row use a shared source."""
+        if self._holding and self._shared is not None:
+            self._holding = False
+            self._shared.lock.release()
+
+
+def file_of(folder: Path, source: str) -> Path:
+    """The file a row names, which must really lie below the folder of its list. Raises UsageError (`pin_file`,
+    `pin_file_open`).
+    """
+    name = source.removeprefix("file:")
+    try:
+        path, root = (folder / name).resolve(strict=True), folder.resolve(strict=True)
+        if not path.is_relative_to(root):
+            raise UsageError(
+                _("The PIN file {path} does not lie below the folder of the list.").format(path=name), code="pin_file"
+            )
+        seen = path.stat()
+    except OSError as error:
+        raise UsageError(
+            _("The PIN file {path} cannot be read: {why}.").format(path=name, why=why(error)), code="pin_file"
+        ) from error
+    if not stat.S_ISREG(seen.st_mode) or (os.name == "posix" and stat.S_IMODE(seen.st_mode) & 0o077):
+        raise UsageError(
+            _("Others can read {path}: the PIN in it is not used.").format(path=name),
+            code="pin_file_open",
+            hint=_("Make it yours alone: chmod 600 {path}").format(path=name),
+        )
+    return path

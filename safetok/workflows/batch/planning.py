@@ -1,0 +1,293 @@
+"""From a list to a plan: each row checked against tokens, certificates, revocation, offers and the journal. No PIN is used."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetok.domain.companies import plain_mst
+from safetok.domain.manifest import Wanted
+from safetok.domain.plan import Plan, PlanRow, Verdict
+from safetok.domain.times import show_day, vietnamese_day
+from safetok.domain.tokens import KeyPresence, Reading, TokenReading
+from safetok.errors import CertificateRevoked, NoToken, SafetokError, UsageError
+from safetok.locale import _
+from safetok.workflows.batch import plan_file, sheets
+from safetok.workflows.batch.quiet import Quiet
+from safetok.workflows.renew.choose import Chosen, choose
+from safetok.workflows.renew.eligibility import NothingDue, assess
+from safetok.workflows.renew.request import RenewRequest
+
+if TYPE_CHECKING:
+    from safetok.domain.certificates import Certificate
+    from safetok.workflows.context import Context
+
+AT_ONCE = 6  # rows looked at together: most of the time is a CA's answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """The plan, where it lies, and the list's columns that were not read."""
+
+    plan: Plan
+    file: Path
+    ignored: tuple[str, ...]
+
+
+@dataclass(kw_only=True)
+class _Tokens:
+    """What is plugged in, by serial and by company."""
+
+    reading: Reading
+    by_serial: dict[str, TokenReading] = field(default_factory=dict)
+    by_mst: dict[str, list[TokenReading]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for token in self.reading.tokens:
+            self.by_serial.setdefault(token.info.serial, token)
+            for mst in {plain_mst(s.certificate.mst or "") for s in token.certificates if not s.certificate.is_ca}:
+                self.by_mst.setdefault(mst, []).append(token)
+
+    def fitting(self, token: str | None, mst: str | None) -> Reading:
+        """The tokens a row may mean."""
+        if token is not None:
+            found = [self.by_serial[token]] if token in self.by_serial else []
+        else:
+            found = self.by_mst.get(plain_mst(mst or ""), [])
+        return Reading(tokens=tuple(found), failed=self.reading.failed, drivers=self.reading.drivers)
+
+
+def plan(context: Context, file: Path, *, out: Path | None = None, per_day: int | None = None) -> Planned:
+    """Read the list, check every row and write the plan. Raises UsageError for a list or a file that cannot be used."""
+    from safetok.domain import manifest as lists
+    from safetok.store.inventory import Inventory
+
+    sheet = sheets.read(file)
+    manifest = lists.read(sheet.cells, epoch=sheet.epoch)
+    with context.tokens() as tokens:
+        reading = tokens.read()
+    Inventory(context.database).record(reading, context.now())
+    rows = _checked(context, manifest.rows, _Tokens(reading=reading), file.absolute().parent)
+    if per_day is not None:
+        rows = spread(rows, per_day, vietnamese_day(context.now()), _next_working_day)
+    made = Plan(
+        id=context.random(8).hex(),
+        made_at=context.now(),
+        manifest=str(file.absolute()),
+        folder=str(file.absolute().parent),
+        settings=plan_file.settings_hash(context.settings, (row.authority for row in rows)),
+        rows=tuple(rows),
+    )
+    path = out or file.with_name(f"{file.stem}.plan.json")
+    with context.database.transaction():
+        for row in rows:
+            if row.verdict is Verdict.RENEW and row.certificate and row.contract_end:
+                Inventory(context.database).set_contract_end(row.certificate, row.contract_end, context.now())
+    plan_file.write(context, made, path)
+    return Planned(plan=made, file=path, ignored=manifest.ignored)
+
+
+def spread(rows: Iterable[PlanRow], per_day: int, today: date, following: Callable[[date], date]) -> list[PlanRow]:
+    """At most `per_day` renewals a day from `today` on, each group kept together where it fits; `following` gives the next day."""
+    if per_day < 1:
+        raise UsageError(_("--per-day takes a number from 1 on."), code="bad_number")
+    given = list(rows)
+    wanted = sorted((row for row in given if row.runs), key=lambda row: (row.group, row.row))
+    days: dict[int, date] = {}
+    day, used = today, 0
+    for row in wanted:
+        if used == per_day:
+            day, used = following(day), 0
+        days[row.row] = day
+        used += 1
+    return [replace(row, day=days[row.row]) if row.row in days else row for row in given]
+
+
+def _next_working_day(day: date) -> date:
+    from safetok.knowledge import load
+
+    return load.working_calendar().after(day)
+
+
+def _checked(context: Context, wanted: Iterable[Wanted], tokens: _Tokens, folder: Path) -> list[PlanRow]:
+    from safetok.net import Http
+
+    agencies = _agency_names(context)
+
+    def one(row: Wanted) -> PlanRow:
+        own = replace(context, prompter=Quiet(), _http=Http(timeout=context.timeout or context.settings.timeout))
+        try:
+            return _check(own, row, tokens, agencies, folder)
+        finally:
+            own.http.close()
+
+    _ = context.database  # opened once, before several hands use it
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        rows = list(pool.map(one, wanted))
+    return _once_each(rows)
+
+
+def _once_each(rows: list[PlanRow]) -> list[PlanRow]:
+    """A certificate that two rows mean is renewed by neither."""
+    first: dict[str, PlanRow] = {}
+    twice: dict[int, int] = {}
+    for row in rows:
+        if row.certificate and row.runs:
+            other = first.setdefault(row.certificate, row)
+            if other is not row:
+                twice[row.row], twice[other.row] = other.row, row.row
+    return [
+        replace(
+            row,
+            verdict=Verdict.REFUSED,
+            code="row_twice",
+            reason=_("Row {row} means the same certificate.").format(row=twice[row.row]),
+        )
+        if row.row in twice
+        else row
+        for row in rows
+    ]
+
+
+def _check(context: Context, wanted: Wanted, tokens: _Tokens, agencies: frozenset[str], folder: Path) -> PlanRow:
+    row = PlanRow(
+        row=wanted.row,
+        verdict=Verdict.REFUSED,
+        token=wanted.token,
+        mst=wanted.mst,
+        name=wanted.name,
+        contract_end=wanted.contract_end,
+        new_key=wanted.new_key,
+        pin_source=wanted.pin_source,
+        agencies=wanted.agencies,
+        group=wanted.group,
+        confirmed_by=wanted.confirmed_by,
+    )
+    if wanted.problems:
+        return replace(row, code="bad_cell", reason=" ".join(str(problem) for problem in wanted.problems))
+    if strange := [name for name in wanted.agencies or () if name not in agencies]:
+        reason = _("Row {row}, column {column}").format(row=wanted.row, column="co_quan")
+        known = ", ".join(sorted(agencies))
+        unknown = _("no agency is called so; known: {names}").format(names=known)
+        return replace(row, code="bad_cell", reason=f"{reason}: {', '.join(strange)!r}: {unknown}.")
+    try:
+        chosen = choose(
+            context, tokens.fitting(wanted.token, wanted.mst), serial=wanted.token, cert=None, mst=wanted.mst
+        )
+    except NoToken as error:
+        return _not_in(context, row, error, tokens)
+    except SafetokError as error:
+        return replace(row, verdict=Verdict.NOT_READY, code=error.code, reason=f"{error.message} {error.hint}".strip())
+    row = _about(context, row, chosen.certificate, chosen.token.info.serial)
+    if chosen.token.info.readable_only:
+        return replace(row, code="token_without_serial", reason=_("This token has no serial of its own."))
+    return _judged(context, row, wanted, chosen, folder)
+
+
+def _judged(context: Context, row: PlanRow, wanted: Wanted, chosen: Chosen, folder: Path) -> PlanRow:
+    """What the renewal's own checks say, then what a row of a list must have beyond them."""
+    from safetok.store.journal import Journal
+
+    unfinished = Journal(context.database).unfinished(row.token)
+    if unfinished and wanted.signed:
+        reason = _("A renewal is unfinished ({id}, {state}): it is carried on.").format(
+            id=unfinished[0].id, state=unfinished[0].state.value
+        )
+        return replace(row, verdict=Verdict.RENEW, reason=reason)
+    request = RenewRequest(
+        serial=row.token, contract_end=row.contract_end, confirm_contract_end=row.contract_end, yes=True
+    )
+    try:
+        found = assess(context, chosen, request)
+    except CertificateRevoked as error:
+        return replace(row, code=error.code, reason=error.message)
+    except SafetokError as error:
+        return replace(row, verdict=Verdict.NOT_READY, code=error.code, reason=f"{error.message} {error.hint}".strip())
+    if isinstance(found, NothingDue):
+        return replace(row, verdict=Verdict.NOTHING_DUE, reason="; ".join(found.reasons))
+    assert isinstance(context.prompter, Quiet)
+    lacking = _lacking(context, row, wanted, chosen, folder)
+    if lacking is not None:
+        return replace(row, verdict=Verdict.NOT_READY, code=lacking[0], reason=lacking[1])
+    return replace(row, verdict=Verdict.RENEW, reason=" ".join(context.prompter.warnings))
+
+
+def _lacking(context: Context, row: PlanRow, wanted: Wanted, chosen: Chosen, folder: Path) -> tuple[str, str] | None:
+    """What a person must still do before this row may run with nobody there: a code and a sentence."""
+    from safetok.store.inventory import Inventory
+
+    if row.contract_end is None:
+        return "contract_end_unknown", _("The contract's end is not in the list: it is the second confirmation.")
+    if not wanted.signed:
+        return "not_signed", _("Not marked as signed (da_ky_het): sign what is pending with the old certificate first.")
+    if chosen.token.info.pin_pad:
+        return "pin_pad", _("This token's PIN is typed on its own keypad: renew it by hand.")
+    if chosen.stored.key is KeyPresence.ABSENT:
+        return "key_absent", _("The key of this certificate is not on the token: it cannot be renewed here.")
+    stated = Inventory(context.database).contract_end(row.certificate)
+    if stated is not None and row.contract_end > stated:
+        return "contract_end_differs", _(
+            "The list says the contract ends on {day}; it was stated as {stated} before. Compare it with the contract, and "
+            "state it once by hand: safetok renew --contract-end"
+        ).format(day=show_day(row.contract_end), stated=show_day(stated))
+    return _no_pin(row, folder)
+
+
+def _no_pin(row: PlanRow, folder: Path) -> tuple[str, str] | None:
+    """Whether there is a PIN where the row says; none is tried. A keyring is not opened for a plan."""
+    if row.pin_source.startswith("file:"):
+        from safetok.workflows.batch.pins import file_of
+
+        try:
+            file_of(folder, row.pin_source)
+        except SafetokError as error:
+            return error.code, error.message
+    return None
+
+
+def _not_in(context: Context, row: PlanRow, error: NoToken, tokens: _Tokens) -> PlanRow:
+    """A token that is not plugged in: what is known of it, so that it can be called by name when it is wanted."""
+    from safetok.store.inventory import Inventory
+
+    if row.token is not None and row.token in tokens.by_serial:
+        reason = _("The token {serial} holds no certificate of MST {mst}.").format(serial=row.token, mst=row.mst)
+        return replace(row, code=error.code, reason=reason)
+    inventory = Inventory(context.database)
+    kept = inventory.certificates(row.token, gone=False) if row.token else inventory.by_mst(row.mst or "")
+    known = [one for one in kept if not one.certificate.is_ca and (one.token_serial or row.token)]
+    fitting = [one for one in known if row.mst is None or plain_mst(one.certificate.mst or "") == row.mst]
+    verdict, reason = Verdict.NOT_IN, _("Not plugged in.")
+    if row.contract_end is None:
+        verdict, reason = Verdict.NOT_READY, _("Not plugged in, and the contract's end is not in the list.")
+    if fitting and len({one.token_serial for one in fitting}) == 1:
+        newest = max(fitting, key=lambda one: (one.certificate.not_before, one.certificate.not_after))
+        row = _about(context, row, newest.certificate, newest.token_serial)
+    return replace(row, verdict=verdict, code=error.code, reason=reason)
+
+
+def _about(context: Context, row: PlanRow, certificate: Certificate, token: str) -> PlanRow:
+    from safetok.store.settings import authority_of
+
+    authority = authority_of(certificate, context.settings)
+    return dataclasses.replace(
+        row,
+        token=token,
+        mst=row.mst or certificate.mst,
+        name=certificate.subject_name,
+        certificate=certificate.sha256,
+        old_serial=certificate.serial,
+        authority=authority.name if authority else "",
+    )
+
+
+def _agency_names(context: Context) -> frozenset[str]:
+    from safetok.knowledge import load
+    from safetok.store.registrations import Registrations
+
+    known = (*load.agencies(), *Registrations(context.database).agencies_added())
+    return frozenset(agency.name for agency in known)

@@ -1,0 +1,141 @@
+"""Which row comes next: one at a time on a token, none while its CA asks for patience, none after a stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from safetok.domain.plan import PlanRow
+
+LONGEST_PAUSE = 60.0  # seconds between two tries at a CA that does not say when to come back
+
+
+@dataclass(kw_only=True)
+class Task:
+    """A row on its way, with the token it is on."""
+
+    row: PlanRow
+    token: str
+    first_try: float | None = None
+    not_before: float = 0.0
+
+
+@dataclass
+class _Gate:
+    """One CA: when it may be asked again, how often it failed in a row, and when the next new row may go to it."""
+
+    opens: float = 0.0
+    failures: int = 0
+    next_slot: float = 0.0
+
+
+@dataclass(kw_only=True)
+class Queue:
+    """Shared by the hands of a run. `patience`: seconds a row goes on asking; `rate`: rows a minute for each CA, None without."""
+
+    patience: float
+    rate: float | None = None
+    clock: Callable[[], float] = time.monotonic
+    _waiting: list[Task] = field(default_factory=list)
+    _busy: set[str] = field(default_factory=set)
+    _gates: dict[str, _Gate] = field(default_factory=dict)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _closed: bool = False
+    _more: bool = False
+
+    def put(self, task: Task) -> None:
+        """Add a row."""
+        with self._changed:
+            self._waiting.append(task)
+            self._changed.notify_all()
+
+    def more_may_come(self, more: bool) -> None:
+        """Whether somebody still adds rows: without that, an empty queue ends the run."""
+        with self._changed:
+            self._more = more
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Give out no more rows."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
+    def idle(self) -> int:
+        """How many rows wait that somebody could begin now."""
+        with self._changed:
+            now = self.clock()
+            return sum(self._ready_at(task) <= now for task in self._waiting)
+
+    def take(self) -> Task | None:
+        """The next row, as soon as there is one; None when there will be none."""
+        with self._changed:
+            while True:
+                if self._closed or not (self._waiting or self._busy or self._more):
+                    self._changed.notify_all()
+                    return None
+                now = self.clock()
+                task = min(self._waiting, key=self._ready_at, default=None)
+                if task is not None and (at := self._ready_at(task)) <= now:
+                    self._waiting.remove(task)
+                    self._busy.add(task.token)
+                    if self.rate:
+                        gate = self._gate(task)
+                        gate.next_slot = max(gate.next_slot, now) + 60.0 / self.rate
+                    return task
+                pause = None if task is None or at == float("inf") else max(at - now, 0.01)
+                self._changed.wait(pause)
+
+    def done(self, task: Task, *, answered: bool) -> None:
+        """A row is over; `answered`: its CA was heard, so it is there."""
+        with self._changed:
+            self._busy.discard(task.token)
+            if answered:
+                self._gate(task).failures = 0
+            self._changed.notify_all()
+
+    def again(self, task: Task, after: float) -> float | None:
+        """Put a row back whose CA asked for patience: `after` seconds, or longer each time where it does not say. The seconds
+        it waits; None when its patience is over.
+        """
+        with self._changed:
+            now, gate = self.clock(), self._gate(task)
+            self._busy.discard(task.token)
+            self._changed.notify_all()
+            task.first_try = task.first_try if task.first_try is not None else now
+            if not after:
+                gate.failures += 1
+                after = min(LONGEST_PAUSE, 0.5 * 2 ** min(gate.failures - 1, 10))
+                gate.opens = max(gate.opens, now + after)
+            task.not_before = now + after
+            if self._closed or task.not_before - task.first_try > self.patience:
+                return None
+            self._waiting.append(task)
+            return after
+
+    def hold(self, task: Task, seconds: float) -> None:
+        """Its CA is busy: nobody asks it for so long."""
+        with self._changed:
+            gate = self._gate(task)
+            gate.opens = max(gate.opens, self.clock() + seconds)
+
+    def holds(self, row: int) -> bool:
+        """Whether this row waits here."""
+        with self._changed:
+            return any(task.row.row == row for task in self._waiting)
+
+    def _gate(self, task: Task) -> _Gate:
+        return self._gates.setdefault(task.row.authority, _Gate())
+
+    def _ready_at(self, task: Task) -> float:
+        if task.token in self._busy:
+            return float("inf")
+        gate = self._gate(task)
+        return max(task.not_before, gate.opens, gate.next_slot if self.rate else 0.0)

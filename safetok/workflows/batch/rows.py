@@ -1,0 +1,141 @@
+"""One row of a plan on one token: checked again as if it had never been, then renewed by the same steps as by hand."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from safetok.domain.plan import PlanRow, RowResult, RowState
+from safetok.domain.times import show_day
+from safetok.domain.tokens import Reading
+from safetok.errors import CaUnreachable, CaWait, ExitStatus, Interrupted, NoToken, PersonNeeded, SafetokError
+from safetok.locale import _
+from safetok.workflows.batch.pins import PinSources
+from safetok.workflows.renew.choose import Chosen, choose
+from safetok.workflows.renew.request import RenewRequest, RenewResult
+from safetok.workflows.renew.start import renew_chosen
+
+if TYPE_CHECKING:
+    from safetok.domain.tokens import TokenReading
+    from safetok.tokens.tokens import Tokens
+    from safetok.workflows.context import Context
+
+_WAITING = {ExitStatus.CA_UNREACHABLE, ExitStatus.CA_WAIT, ExitStatus.NO_TOKEN, ExitStatus.INTERRUPTED}
+
+
+def run_row(context: Context, tokens: Tokens, token: TokenReading, row: PlanRow, pins: PinSources) -> RenewResult:
+    """Renew one row's certificate. Raises whatever `renew` raises, and PersonNeeded (`plan_row_changed`,
+    `contract_end_differs`) where the token no longer holds what was planned.
+    """
+    from safetok.store.journal import Journal
+
+    pin = pins.of(row.pin_source)
+    request = RenewRequest(
+        pin=pin,
+        serial=token.info.serial,
+        new_key=row.new_key,
+        yes=True,
+        contract_end=row.contract_end,
+        confirm_contract_end=row.contract_end,
+    )
+    try:
+        chosen = choose(context, Reading(tokens=(token,)), serial=token.info.serial, cert=None, mst=row.mst or None)
+        unfinished = Journal(context.database).unfinished(token.info.serial)
+        if not unfinished:
+            _as_planned(context, row, chosen)
+            _use_agencies(context, row, chosen)
+        return renew_chosen(context, tokens, chosen, request)
+    finally:
+        pin.release()
+
+
+def _as_planned(context: Context, row: PlanRow, chosen: Chosen) -> None:
+    """The certificate is the one planned, and the date no later than what is known of it here."""
+    from safetok.store.inventory import Inventory
+
+    if row.contract_end is None:
+        raise PersonNeeded(
+            _("The contract's end is not in the plan: nobody has confirmed it."), code="contract_end_unknown"
+        )
+    certificate = chosen.certificate
+    if row.certificate and certificate.sha256 != row.certificate:
+        raise PersonNeeded(
+            _("The certificate on this token is no longer the one that was planned ({old}; now {new}).").format(
+                old=row.old_serial, new=certificate.serial
+            ),
+            code="plan_row_changed",
+            hint=_("Make the plan again: safetok batch plan FILE"),
+            token=chosen.token.info.serial,
+        )
+    stated = Inventory(context.database).contract_end(certificate.sha256)
+    if stated is not None and row.contract_end > stated:
+        raise PersonNeeded(
+            _(
+                "The plan says the contract ends on {day}, and {stated} is known here: a plan never raises a date."
+            ).format(day=show_day(row.contract_end), stated=show_day(stated)),
+            code="contract_end_differs",
+            hint=_("Compare it with the contract."),
+            token=chosen.token.info.serial,
+        )
+
+
+def _use_agencies(context: Context, row: PlanRow, chosen: Chosen) -> None:
+    """Remember which agencies this company uses, where the list says so."""
+    if row.agencies is None:
+        return
+    from safetok.domain.companies import company_of
+    from safetok.knowledge import load
+    from safetok.store.registrations import Registrations
+
+    registrations = Registrations(context.database)
+    company = company_of(chosen.certificate)
+    before = registrations.used(company)
+    wanted = {
+        agency.name: agency.name in row.agencies for agency in (*load.agencies(), *registrations.agencies_added())
+    }
+    if any(before.get(name) is not used for name, used in wanted.items()):
+        with context.database.transaction():
+            for name, used in wanted.items():
+                registrations.set_used(company, name, used)
+
+
+def ended(row: PlanRow, result: RenewResult, *, now: datetime) -> RowResult:
+    """The row's result where the renewal ended without an error."""
+    done = result.state == "DONE"
+    return RowResult(
+        row=row.row,
+        state=RowState.DONE if done else RowState.NOTHING_DUE,
+        token=result.token,
+        at=now,
+        code=result.state.lower(),
+        message=" ".join(result.reasons),
+        new_serial=(result.new_serial or "") if done else "",
+        not_after=result.not_after if done else None,
+        renewal_id=result.renewal_id or "",
+    )
+
+
+def failed(row: PlanRow, error: SafetokError, *, token: str | None, now: datetime) -> RowResult:
+    """The row's result where it ended with an error: a rest that a later run carries on, or a failure."""
+    waits = error.exit_status in _WAITING
+    return RowResult(
+        row=row.row,
+        state=RowState.WAITING if waits else RowState.FAILED,
+        token=token or row.token,
+        at=now,
+        code=error.code,
+        message=f"{error.message} {error.hint}".strip(),
+        exit_status=int(error.exit_status),
+        renewal_id=str(error.data.get("renewal_id") or ""),
+    )
+
+
+def comes_back_after(error: SafetokError, now: datetime) -> float | None:
+    """Seconds until asking again makes sense; None where time alone changes nothing."""
+    if not isinstance(error, CaUnreachable | CaWait) or isinstance(error, Interrupted | NoToken):
+        return None
+    if (seconds := error.data.get("retry_after")) is not None:
+        return float(seconds)
+    if (due := error.data.get("check_after")) is not None:
+        return max(0.0, (datetime.fromisoformat(str(due)) - now).total_seconds())
+    return 0.0

@@ -1,0 +1,158 @@
+"""A list as a spreadsheet saves it, CSV or XLSX, read as cells within bounds; nothing in it is ever calculated or resolved."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import warnings
+import zipfile
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from safetok.errors import UsageError
+from safetok.locale import _, why
+
+if TYPE_CHECKING:
+    from safetok.domain.manifest import Cell
+
+LARGEST = 8 << 20  # bytes of a file
+MOST_ROWS = 20_000
+MOST_COLUMNS = 200
+UNPACKED = 64 << 20  # bytes of all parts of an XLSX
+RATIO = 150  # a part that unpacks to more than this many times its size is a trap
+MOST_PARTS = 500
+_FORBIDDEN = re.compile(rb"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
+_CHUNK = 1 << 16
+
+
+class Sheet(NamedTuple):
+    """The cells of a sheet, row by row, and the day its serial dates are counted from."""
+
+    cells: list[list[Cell]]
+    epoch: date = date(1899, 12, 30)
+
+
+def read(path: Path) -> Sheet:
+    """The cells of a CSV or XLSX file; of a workbook its first sheet. Raises UsageError (`manifest_file`, `manifest_bounds`,
+    `manifest_encoding`, `xlsx_missing`).
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except OSError as error:
+        raise UsageError(
+            _("The list {path} cannot be read: {why}.").format(path=path, why=why(error)), code="manifest_file"
+        ) from error
+    if len(data) > LARGEST:
+        raise _beyond(path)
+    if data.startswith(b"PK\x03\x04"):
+        return _workbook(path, data)
+    if data.startswith(b"\xd0\xcf\x11\xe0"):
+        raise UsageError(
+            _("{path} is an old Excel workbook (.xls).").format(path=path.name),
+            code="manifest_file",
+            hint=_("Save it as .xlsx, or as CSV UTF-8."),
+        )
+    return Sheet(_comma_separated(path, data))
+
+
+def _comma_separated(path: Path, data: bytes) -> list[list[Cell]]:
+    """UTF-8 with and without a byte order mark, and Excel's "Unicode text" (UTF-16 with tabs)."""
+    try:
+        text = data.decode("utf-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            _("{path} is not UTF-8.").format(path=path.name),
+            code="manifest_encoding",
+            hint=_("In Excel: Save as, CSV UTF-8 (Comma delimited)."),
+        ) from error
+    if "\0" in text:
+        raise UsageError(_("{path} is not a list.").format(path=path.name), code="manifest_file")
+    first = next((line for line in text.splitlines() if line.strip(" ;,\t")), "")
+    delimiter = max(";,\t", key=first.count)
+    if (said := re.match(r"sep=(.)\r?\n", text)) is not None:  # what Excel itself obeys
+        delimiter, text = said[1], text[said.end() :]
+    rows: list[list[Cell]] = []
+    try:
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
+            rows.append([*row])
+            if len(rows) > MOST_ROWS or len(row) > MOST_COLUMNS:
+                raise _beyond(path)
+    except csv.Error as error:
+        raise UsageError(
+            _("{path} is no table: {why}.").format(path=path.name, why=error), code="manifest_file"
+        ) from error
+    return rows
+
+
+def _workbook(path: Path, data: bytes) -> Sheet:
+    _bounded(path, data)
+    try:
+        import openpyxl
+        from openpyxl.utils.datetime import CALENDAR_MAC_1904
+    except ImportError as error:
+        raise UsageError(
+            _("Reading {path} needs an addition that is not installed.").format(path=path.name),
+            code="xlsx_missing",
+            hint=_("Install it: pip install 'safetok[xlsx]'; or save the list as CSV UTF-8."),
+        ) from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
+        epoch = date(1904, 1, 1) if book.epoch == CALENDAR_MAC_1904 else date(1899, 12, 30)
+        found = book.worksheets[0].iter_rows(max_row=MOST_ROWS + 1, max_col=MOST_COLUMNS, values_only=True)
+        cells: list[list[Cell]] = [[*row] for row in found]
+        book.close()
+    except Exception as error:  # openpyxl raises whatever its parsers raise on a damaged workbook
+        raise UsageError(
+            _("{path} is no workbook that can be read.").format(path=path.name), code="manifest_file"
+        ) from error
+    if len(cells) > MOST_ROWS:
+        raise _beyond(path)
+    return Sheet(cells, epoch)
+
+
+def _bounded(path: Path, data: bytes) -> None:
+    """Refuse what unpacks beyond all measure, and XML that declares entities, before a parser sees any of it."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            parts = archive.infolist()
+            if len(parts) > MOST_PARTS or sum(part.file_size for part in parts) > UNPACKED:
+                raise _beyond(path)
+            left = UNPACKED
+            for part in parts:
+                left -= _part(path, archive, part, left)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+        raise UsageError(
+            _("{path} is no workbook that can be read.").format(path=path.name), code="manifest_file"
+        ) from error
+
+
+def _part(path: Path, archive: zipfile.ZipFile, part: zipfile.ZipInfo, room: int) -> int:
+    """How many bytes one part unpacks to; its own word for it is not believed."""
+    size, tail = 0, b""
+    with archive.open(part) as stream:
+        while piece := stream.read(_CHUNK):
+            size += len(piece)
+            if size > room or (size > _CHUNK and size > RATIO * max(part.compress_size, 1)):
+                raise _beyond(path)
+            seen = (tail + piece).replace(b"\0", b"")  # UTF-16 hides nothing
+            if part.filename.lower().endswith((".xml", ".rels", ".vml")) and _FORBIDDEN.search(seen):
+                raise UsageError(
+                    _("{path} declares entities, which no spreadsheet program does.").format(path=path.name),
+                    code="manifest_bounds",
+                )
+            tail = piece[-64:]
+    return size
+
+
+def _beyond(path: Path) -> UsageError:
+    return UsageError(
+        _("{path} is larger than a list of tokens can be ({rows} rows, {size} MB).").format(
+            path=path.name, rows=MOST_ROWS, size=LARGEST >> 20
+        ),
+        code="manifest_bounds",
+    )
