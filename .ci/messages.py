@@ -38,7 +38,7 @@ def used() -> dict[str, str]:
     """Every message id in the code, with the place it stands at."""
     found: dict[str, str] = {}
     for name, line, message, _comments, _context in extract_from_dir(
-        PACKAGE, [("**.py", "python")], keywords={"_": None, "later": None}
+        PACKAGE, [("**.py", "python"), ("**.html", "jinja2")], keywords={"_": None, "later": None}
     ):
         found.setdefault(message if isinstance(message, str) else message[0], f"{name}:{line}")
     return found

@@ -35,7 +35,7 @@ complete -c safetok -l module -r -F -d 'Trình điều khiển PKCS#11 dùng tha
 complete -c safetok -l help -s h -d 'Xem trợ giúp này.'
 complete -c safetok -n '__safetok_at \'\'' -a 'status' -d 'Xem một lượt mọi việc cần làm: USB Token, chứng thư số, thông báo cấp bù, cơ quan và mốc 24h00. Không dùng mạng, không hỏi mã PIN.'
 complete -c safetok -n '__safetok_at \'\'' -a 'tokens' -d 'Các USB Token đang cắm: danh sách, loại V1/V2, ghi chú.'
-complete -c safetok -n '__safetok_at \'\'' -a 'certs' -d 'Chứng thư số trên các token: liệt kê, xem, kiểm tra, tiếp nhận, gỡ cái cũ.'
+complete -c safetok -n '__safetok_at \'\'' -a 'certs' -d 'Chứng thư số trên USB Token: liệt kê, xem, kiểm tra, nhận CTS mới, gỡ CTS cũ.'
 complete -c safetok -n '__safetok_at \'\'' -a 'renew' -d 'Cấp bù thời hạn chứng thư số trên USB Token đến ngày kết thúc theo hợp đồng.'
 complete -c safetok -n '__safetok_at \'\'' -a 'batch' -d 'Nhiều token theo một danh sách: lập kế hoạch, chạy, chạy tiếp, báo cáo.'
 complete -c safetok -n '__safetok_at \'\'' -a 'export' -d 'Ghi CTS mới và cũ ra tệp, các dòng cơ quan hỏi, và trọn bộ để cập nhật với cơ quan.'

@@ -5,7 +5,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
         '' = @(
             @('status', 'Xem một lượt mọi việc cần làm: USB Token, chứng thư số, thông báo cấp bù, cơ quan và mốc 24h00. Không dùng mạng, không hỏi mã PIN.'),
             @('tokens', 'Các USB Token đang cắm: danh sách, loại V1/V2, ghi chú.'),
-            @('certs', 'Chứng thư số trên các token: liệt kê, xem, kiểm tra, tiếp nhận, gỡ cái cũ.'),
+            @('certs', 'Chứng thư số trên USB Token: liệt kê, xem, kiểm tra, nhận CTS mới, gỡ CTS cũ.'),
             @('renew', 'Cấp bù thời hạn chứng thư số trên USB Token đến ngày kết thúc theo hợp đồng.'),
             @('batch', 'Nhiều token theo một danh sách: lập kế hoạch, chạy, chạy tiếp, báo cáo.'),
             @('export', 'Ghi CTS mới và cũ ra tệp, các dòng cơ quan hỏi, và trọn bộ để cập nhật với cơ quan.'),

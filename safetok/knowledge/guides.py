@@ -44,3 +44,14 @@ class Holiday:
     day: date
     name: str
     certain: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DossierStep:
+    """One step of a dossier: what to do, what to have in hand, whom to call."""
+
+    name: str
+    title: str
+    do: str
+    have: tuple[str, ...] = ()
+    call: str = ""

@@ -13,7 +13,8 @@ from safetok.locale import _
 
 # Controls, lone surrogates, and what moves, hides or turns text: a name in a certificate is written as text, on one line.
 _UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
 )
 
 
@@ -55,8 +56,8 @@ class Fields:
             (_("Serial, decimal"), self.serial_decimal),
             (_("Issuer"), self.issuer_name),
             (_("Issuer, in full"), self.issuer),
-            (_("Valid from"), _moment(self.valid_from)),
-            (_("Valid to"), _moment(self.valid_to)),
+            (_("Valid from"), show_moment(self.valid_from)),
+            (_("Valid to"), show_moment(self.valid_to)),
         ]
 
 
@@ -85,12 +86,15 @@ def text_of(new: Certificate, old: Certificate | None) -> str:
 
 def plain_line(text: str) -> str:
     """`text` on one line, with control, direction and zero-width characters written out."""
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _UNSAFE.sub(
+        lambda found: f"\\u{ord(found[0]):04x}" if found[0] <= "\uffff" else f"\\U{ord(found[0]):08x}", text
+    )
 
 
 def _section(title: str, certificate: Certificate) -> str:
     return "\n".join([title, *(f"{label}: {value}" for label, value in fields_of(certificate).lines()), ""])
 
 
-def _moment(instant: datetime) -> str:
+def show_moment(instant: datetime) -> str:
+    """`23/11/2026 16:05:00`, Vietnamese time, as the agencies' forms show it."""
     return f"{instant.astimezone(VIETNAM):%d/%m/%Y %H:%M:%S}"

@@ -1,4 +1,4 @@
-"""The new and the old certificate as files, with the fields agencies ask for; from the inventory when the token is not in."""
+"""The new and the old certificate as files, alone or with the agencies' whole kit; the inventory serves without the token."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from safetok.workflows.known import Selection
 if TYPE_CHECKING:
     from safetok.domain.certificates import Certificate
     from safetok.domain.renewal import Renewal
+    from safetok.reports.einvoice import HThuc
     from safetok.reports.fields import Fields
+    from safetok.reports.kit import Card, Kit
     from safetok.workflows.context import Context
 
 FOLDER = "safetok-export"
@@ -24,13 +26,16 @@ FOLDER = "safetok-export"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """Where the files are, and the fields to copy. `complete`: the chain reaches an anchor of the certificate's CA."""
+    """Where the files are, and the fields to copy. `complete`: the chain reaches an anchor of the certificate's CA. `page` is the
+    kit's page for the browser, where a kit was asked for.
+    """
 
     folder: Path
     files: tuple[Path, ...]
     new: Fields
     old: Fields | None
     complete: bool
+    page: Path | None = None
 
     def data(self) -> dict[str, Any]:
         """What scripts read."""
@@ -40,11 +45,34 @@ class Exported:
             "new": self.new.data(),
             "old": self.old.data() if self.old else None,
             "chain_complete": self.complete,
+            "page": self.page,
         }
 
 
-def export(context: Context, selection: Selection, *, out: Path | None = None, force: bool = False) -> Exported:
-    """Write the files of one company's certificate and of the one it followed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What is sent to the client, and the fields it speaks of."""
+
+    text: str
+    new: Fields
+    old: Fields | None
+
+    def data(self) -> dict[str, Any]:
+        """What scripts read."""
+        return {"text": self.text, "new": self.new.data(), "old": self.old.data() if self.old else None}
+
+
+def export(
+    context: Context,
+    selection: Selection,
+    *,
+    out: Path | None = None,
+    kit: bool = False,
+    hthuc: HThuc | None = None,
+    confirmed_by: str = "",
+    force: bool = False,
+) -> Exported:
+    """Write the files of one company's certificate and of the one it followed; with `kit`, all that the agencies' update needs.
 
     A token that is in is read first; without it the inventory serves. With `--cert` that very certificate is the new one.
     Raises UsageError (`unknown_…`, `no_certificates`, `file_exists`, `folder_unusable`), SeveralTokens (`several_companies`).
@@ -53,18 +81,95 @@ def export(context: Context, selection: Selection, *, out: Path | None = None, f
     new = _chosen(context, selection)
     old = predecessor(context, new)
     files, complete = _files(context, new, old, ())
+    if kit:
+        files |= _kit_files(context, new, old, hthuc=hthuc, confirmed_by=confirmed_by)
     return _written(context, out or Path(FOLDER), files, new, old, complete=complete, force=force)
 
 
+def message(context: Context, selection: Selection) -> Message:
+    """The message for the client of one company, nothing written. Raises as `export` does for a choice."""
+    from safetok.reports import kit as kits
+
+    _look(context)
+    new = _chosen(context, selection)
+    told = kit_of(context, new, predecessor(context, new))
+    return Message(text=kits.message(told), new=told.new, old=told.old)
+
+
 def write_kit(context: Context, renewal: Renewal) -> Path:
-    """The files of a finished renewal, in safetok's own folder; repeatable. Returns the folder."""
+    """The whole kit of a finished renewal, in safetok's own folder; repeatable. Returns the folder."""
     from safetok.domain.certificates import parse
     from safetok.reports.files import stem
 
     new, old = parse(renewal.certificate), parse(renewal.old_certificate)
     files, complete = _files(context, new, old, renewal.chain)
+    files |= _kit_files(context, new, old)
     folder = context.settings.home.state / "export" / stem(new)
     return _written(context, folder, files, new, old, complete=complete, force=True).folder
+
+
+def kit_of(
+    context: Context,
+    new: Certificate,
+    old: Certificate | None,
+    *,
+    hthuc: HThuc | None = None,
+    confirmed_by: str = "",
+) -> Kit:
+    """What is known of one certificate at its agencies, as the kit tells it."""
+    from safetok.knowledge import load
+    from safetok.reports.fields import fields_of, plain_line
+    from safetok.reports.kit import Kit, Renewed
+    from safetok.store.inventory import Inventory
+    from safetok.store.journal import Journal
+
+    inventory = Inventory(context.database)
+    renewal = Journal(context.database).renewed_from(new.sha256)
+    on = next((one.token_serial for one in inventory.by_serial(new.serial) if one.token_serial), "")
+    return Kit(
+        new=fields_of(new),
+        new_sha256=new.sha256,
+        old=fields_of(old) if old else None,
+        cards=_cards(context, new),
+        contract_end=inventory.contract_end(new.sha256) or (renewal.contract_end if renewal else None),
+        renewed=Renewed(
+            id=renewal.id,
+            started_at=renewal.created_at,
+            received_at=renewal.received_at,
+            contract_end_by=renewal.contract_end_by,
+            contract_number=plain_line(renewal.contract_number),
+        )
+        if renewal
+        else None,
+        token_serial=plain_line(renewal.token_serial if renewal else on),
+        hthuc=hthuc,
+        confirmed_by=plain_line(confirmed_by.strip()),
+        steps_recorded=load.steps_recorded(),
+    )
+
+
+def _cards(context: Context, new: Certificate) -> tuple[Card, ...]:
+    """The certificate's agencies as registered; where nothing is registered yet, those that its company uses."""
+    from safetok.domain.companies import company_of
+    from safetok.knowledge import load
+    from safetok.reports.kit import Card
+    from safetok.store.registrations import Registrations
+    from safetok.workflows.agencies import all_agencies
+    from safetok.workflows.agency_rules import rule_of
+
+    store = Registrations(context.database)
+    rows = {row.agency: row for row in store.list(certificate=new.sha256)}
+    used = store.used(company_of(new))
+    return tuple(
+        Card(
+            agency=agency,
+            rule=rule_of(context, agency, new),
+            guide=load.agency_guide(agency.name),
+            registration=rows.get(agency.name),
+        )
+        for agency in all_agencies(store).values()
+        if agency.name in rows or (not rows and used.get(agency.name, not agency.added))
+    )
 
 
 def predecessor(context: Context, new: Certificate) -> Certificate | None:
@@ -133,6 +238,21 @@ def _files(
     return files, complete
 
 
+def _kit_files(
+    context: Context,
+    new: Certificate,
+    old: Certificate | None,
+    *,
+    hthuc: HThuc | None = None,
+    confirmed_by: str = "",
+) -> dict[str, bytes]:
+    """What the kit adds to the certificates."""
+    from safetok.reports.files import stem
+    from safetok.reports.kit import kit_files
+
+    return {**kit_files(kit_of(context, new, old, hthuc=hthuc, confirmed_by=confirmed_by), stem(new))}
+
+
 def _chain(context: Context, leaf: Certificate, sent: Sequence[bytes]) -> tuple[tuple[Certificate, ...], bool]:
     """The chain to an anchor of the certificate's CA, and whether it reaches one; else what is known of it."""
     from safetok.store.settings import authority_of, load_pem
@@ -178,6 +298,7 @@ def _written(
 ) -> Exported:
     from safetok.reports.fields import fields_of
     from safetok.reports.files import write_all
+    from safetok.reports.kit import PAGE
 
     paths = [folder / name for name in files] if context.dry_run else write_all(folder, files, replace=force)
     return Exported(
@@ -186,4 +307,5 @@ def _written(
         new=fields_of(new),
         old=fields_of(old) if old else None,
         complete=complete,
+        page=next((path.absolute() for path in paths if path.name.endswith(PAGE)), None),
     )

@@ -12,10 +12,12 @@ from support_store import reading
 from support_trust import ca, ca_false, issue, key, name, usage
 
 from safetok.domain.certificates import Certificate
+from safetok.knowledge import load
 from safetok.reports.files import pem
 from safetok.store.database import Database
 from safetok.store.inventory import Inventory
 from safetok.store.paths import home
+from safetok.store.registrations import Registrations
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 ROOT = ca("root")
@@ -178,3 +180,79 @@ def test_a_machine_that_knows_no_certificate_says_so(tmp_path: Path) -> None:
     said = fresh.json("export", "--out", str(tmp_path / "out"))
     assert (said.status, said.codes) == (2, ["no_certificates"])
     assert not (tmp_path / "out").exists()
+
+
+def _registered(cli: Inside) -> None:
+    with Database(home(cli.env).database) as db:
+        Registrations(db).open_for(NEW, load.agencies(), NOW)
+
+
+def test_the_kit_is_all_that_the_update_needs(cli: Inside, tmp_path: Path) -> None:
+    """Certificates, page, record, message and the e-invoice form's rows; repeated, nothing changes."""
+    _registered(cli)
+    out = tmp_path / "kit"
+    said = cli.json("export", "--kit", str(out))
+    assert said.status == 0, said.out
+    stem = f"0106324653_{NEW.serial}"
+    ends = ["co-quan.html", "bien-ban.html", "zalo.txt", "01DKTD-HDDT.txt"]
+    ends += [f"01DKTD-HDDT_HThuc{number}.xml" for number in (1, 2, 3)]
+    assert {f"{stem}_{end}" for end in ends} <= {path.name for path in out.iterdir()}
+    assert (out / f"{stem}.cer").read_bytes() == NEW.der
+    assert Path(said.data["page"]) == out / f"{stem}_co-quan.html"
+    page = (out / f"{stem}_co-quan.html").read_text("utf-8")
+    for wanted in (NEW.serial, OLD.serial, "CÔNG TY TNHH HOÀNG MAI", "Hải quan (VNACCS)"):
+        assert wanted in page
+    assert cli.json("export", "--kit", str(out)).status == 0
+    cli("agencies", "done", "vnaccs", "--at", "hôm qua 16:05")
+    assert cli.json("export", "--kit", str(out)).codes == ["file_exists"]
+    assert cli.json("export", "--kit", str(out), "--force").status == 0
+    assert 'data-until="' in (out / f"{stem}_co-quan.html").read_text("utf-8")
+
+
+def test_the_users_form_and_name_go_into_the_kit(cli: Inside, tmp_path: Path) -> None:
+    """--hthuc chooses the row for the new serial, 3 writes the old one's alone; --confirmed-by stands in the record."""
+    for chosen, numbers in (("1", {1, 3}), ("2", {2, 3}), ("3", {3})):
+        out = tmp_path / chosen
+        assert cli.json("export", "--kit", str(out), "--hthuc", chosen, "--confirmed-by", "Bà <b>Bình</b>").status == 0
+        assert {int(path.stem[-1]) for path in out.glob("*.xml")} == numbers
+        assert "Bà &lt;b&gt;Bình&lt;/b&gt;" in next(out.glob("*_bien-ban.html")).read_text("utf-8")
+        old = next(out.glob("*HThuc3.xml")).read_text("utf-8")
+        assert f"<Seri>{OLD.serial}</Seri>" in old
+    assert cli.json("export", "--kit", str(tmp_path / "x"), "--hthuc", "4").status == 2
+
+
+def test_the_message_goes_to_stdout_and_writes_nothing(cli: Inside, tmp_path: Path) -> None:
+    """`export --text` prints the paragraph for Zalo alone, also as JSON; there are no files."""
+    _registered(cli)
+    plain = cli("export", "--text")
+    assert plain.status == 0, plain.err
+    assert plain.out.startswith("Kính gửi CÔNG TY TNHH HOÀNG MAI (MST 0106324653),\n")
+    assert f"- Số Serial CTS mới: {NEW.serial}\n" in plain.out
+    assert cli.json("export", "--text").data["text"] == plain.out
+    assert not (tmp_path / "safetok-export").exists()
+
+
+def test_options_that_say_different_things_are_refused(cli: Inside, tmp_path: Path) -> None:
+    """One of --out, --kit, --text; what belongs to the kit comes with it."""
+    for words in (
+        ("--out", str(tmp_path / "a"), "--kit", str(tmp_path / "b")),
+        ("--text", "--kit", str(tmp_path / "b")),
+        ("--hthuc", "1"),
+        ("--out", str(tmp_path / "a"), "--confirmed-by", "A"),
+    ):
+        said = cli.json("export", *words)
+        assert (said.status, said.codes) == (2, ["options_together"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home"]
+
+
+def test_an_added_agency_and_one_not_used_are_on_the_page_as_such(cli: Inside, tmp_path: Path) -> None:
+    """What a company added has a card of its own; what it does not use is named at the end alone."""
+    _registered(cli)
+    cli("agencies", "add", "misa", "--title", "Hóa đơn <MISA>", "--url", "https://meinvoice.vn", "--24h")
+    cli("agencies", "skip", "ivan")
+    cli("export", "--kit", str(tmp_path / "kit"))
+    page = next((tmp_path / "kit").glob("*_co-quan.html")).read_text("utf-8")
+    assert "Hóa đơn &lt;MISA&gt;" in page
+    assert 'id="agency-misa"' in page
+    assert 'id="agency-ivan"' not in page
+    assert "Đơn vị không sử dụng:" in page
