@@ -36,7 +36,7 @@ from safetok.errors import CaUnreachable, NoAnswer, SafetokError, UsageError
 from safetok.net import Response
 
 TO = opening()
-MUTATIONS = 1_000  # of each kind
+MUTATIONS = 100  # of each kind; tests/faults/fuzz.py does many more, of everything
 SIGNERS = [key("SAFE-CA").public_key(), rsa_key("signer").public_key(), secret("Ed25519").public_key()]
 AUTHORITY = Authority(name="x", title="X", offers_url="https://x")
 

@@ -1,0 +1,466 @@
+"""Bends recorded messages in every way and gives them to every decoder of what a CA sends; prints one JSON object.
+
+    python tests/faults/fuzz.py [COUNT] [SEED]
+
+About COUNT mutations of each of some hundred kinds, SEED of the chance (both as in CI when left out). `foreign` must be empty: errors
+that are not safetok's. `unreached` are the lines of the decoders that the fuzz alone did not reach, of `lines`.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import random
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import coverage
+
+HERE = Path(__file__).resolve()
+PACKAGE = HERE.parents[2] / "safetok"
+SEED = 20261122
+
+# The modules that read what others send, and what in them reads nothing.
+DECODERS: dict[str, set[str]] = {
+    "ca/cmp/answers.py": set(),
+    "ca/cmp/messages.py": {"build_header", "subject_key_id"},
+    "ca/cmp/protection.py": {"algorithm_for", "sign", "sign_message", "_pss_parameters", "_ecdsa_oid"},
+    "ca/cmp/transport.py": {"_address"},
+    "ca/cmp/failures.py": set(),
+    "ca/problems.py": set(),
+    "ca/offers.py": {"cert_id", "_base", "_base64url"},
+    "ca/dossier.py": set(),
+    "ca/proof.py": {"sign"},
+    "trust/ocsp.py": {"urls"},
+    "trust/crl.py": {"urls", "_keep"},
+    "trust/bundle.py": set(),
+    "trust/answer.py": set(),
+    "domain/certificates.py": set(),
+}
+
+measured = coverage.Coverage(data_file=None, include=[str(PACKAGE / name) for name in DECODERS], config_file=False)
+measured.start()
+sys.path[:0] = [str(HERE.parents[1]), str(HERE.parents[1] / "unit")]
+
+from asn1crypto import parser  # noqa: E402  (nothing of safetok's may be imported before the lines are counted)
+from cryptography import x509  # noqa: E402
+from cryptography.hazmat.primitives import hashes  # noqa: E402
+from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7  # noqa: E402
+from cryptography.x509 import ocsp  # noqa: E402
+from support_ca import (  # noqa: E402
+    ENDPOINT,
+    Server,
+    counting,
+    delegate,
+    granted,
+    issuer,
+    nothing,
+    opening,
+    renewed,
+    response,
+    secret,
+    status_info,
+    subscriber,
+)
+from support_trust import DAY, NOW, ca, issue, key, places, rsa_key, usage  # noqa: E402
+
+from safetok.ca import problems, proof  # noqa: E402
+from safetok.ca.cmp.answers import Issued, Refused, Waiting, cert_req_id_of, read_answer  # noqa: E402
+from safetok.ca.cmp.messages import read_message  # noqa: E402
+from safetok.ca.cmp.protection import protected_part, verify_message  # noqa: E402
+from safetok.ca.cmp.requests import build_confirmation, build_poll  # noqa: E402
+from safetok.ca.cmp.transport import send  # noqa: E402
+from safetok.ca.dossier import ask as ask_dossier  # noqa: E402
+from safetok.ca.offers import private_offer, public_offer  # noqa: E402
+from safetok.domain.authorities import Authority  # noqa: E402
+from safetok.domain.certificates import parse  # noqa: E402
+from safetok.errors import SafetokError  # noqa: E402
+from safetok.net import Response  # noqa: E402
+from safetok.trust import crl, revocation  # noqa: E402
+from safetok.trust import ocsp as ocsp_module  # noqa: E402
+from safetok.trust.answer import verify_answer  # noqa: E402
+from safetok.trust.bundle import read_certificates, readable  # noqa: E402
+
+TO = opening()
+AUTHORITY = Authority(name="x", title="X", offers_url="https://x")
+ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
+NONCE = b"\x07" * 32
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Something recorded, how it is bent, and who reads it."""
+
+    name: str
+    seed: bytes
+    decode: Callable[[bytes, random.Random], object]
+    dress: Callable[[bytes], bytes] = bytes  # what makes the bent part a whole again: a right signature
+    weight: float = 1.0
+
+
+def mutate(raw: bytes, chance: random.Random) -> bytes:
+    """One to three changes: a bit, a byte, a cut, an insertion, a doubling, an end, a splice, a length."""
+    changed = bytearray(raw)
+    for _n in range(chance.randint(1, 3)):
+        if not changed:
+            break
+        spot, way = chance.randrange(len(changed)), chance.randrange(9)
+        if way == 0:
+            changed[spot] ^= 1 << chance.randrange(8)
+        elif way in {1, 8}:
+            changed[spot] = chance.choice([0, 1, 5, 0x1F, 0x30, 0x80, 0x82, 0xA0, 0xFF, chance.randrange(256)])
+        elif way == 2:
+            del changed[spot : spot + chance.randrange(1, 40)]
+        elif way == 3:
+            changed[spot:spot] = chance.randbytes(chance.randrange(1, 8))
+        elif way == 4:
+            changed[spot:spot] = changed[spot : spot + chance.randrange(1, 60)]
+        elif way == 5:
+            del changed[spot:]
+        elif way == 6:
+            other, size = chance.randrange(len(changed)), chance.randrange(1, 30)
+            changed[spot : spot + size] = changed[other : other + size]
+        else:
+            changed[spot : spot + 2] = bytes([chance.choice([0x84, 0x88, 0x80, 0xFE]), 0xFF])
+    return bytes(changed)
+
+
+def nudge(raw: bytes, chance: random.Random) -> bytes:
+    """One or two bytes changed in place: lengths still fit, so that what lies deep is reached."""
+    changed = bytearray(raw)
+    for _n in range(chance.choice([1, 1, 2])):
+        changed[chance.randrange(len(changed))] = chance.choice([0, 1, 2, 3, 5, 0x80, 0xFF, chance.randrange(256)])
+    return bytes(changed)
+
+
+def element(tag: int, content: bytes) -> bytes:
+    return bytes(parser.emit(tag >> 6, (tag >> 5) & 1, tag & 0x1F, content))
+
+
+def signed(content: bytes, who: str = "SAFE-CA") -> bytes:
+    """SEQUENCE { content, ecdsa-with-SHA256, signature }: what certificates, lists and OCSP answers all are."""
+    signature = key(who).sign(content, ec.ECDSA(hashes.SHA256()))
+    return element(0x30, content + ECDSA_SHA256 + element(0x03, b"\0" + signature))
+
+
+def protected(part: bytes) -> bytes:
+    """A PKIMessage around SEQUENCE { header, body }, protected anew."""
+    content = parser.parse(part)[4] if part[:1] == b"\x30" else part
+    signature = key("SAFE-CA").sign(element(0x30, content), ec.ECDSA(hashes.SHA256()))
+    return element(0x30, content + element(0xA0, element(0x03, b"\0" + signature)))
+
+
+def protected_safely(part: bytes) -> bytes:
+    try:
+        return protected(part)
+    except ValueError:
+        return part
+
+
+def ocsp_whole(content: bytes) -> bytes:
+    basic = element(0x04, signed(content))
+    inner = element(0x30, bytes.fromhex("06092b0601050507300101") + basic)
+    return element(0x30, b"\x0a\x01\x00" + element(0xA0, inner))
+
+
+# What arrives ------------------------------------------------------------------------------------------------------------
+
+
+def cmp_answers() -> list[tuple[str, bytes]]:
+    """One valid message of every kind that can arrive, with everything in it that is optional."""
+    full = Server(extra=(delegate().der, issuer().der), implicit_confirm=True, confirm_by=NOW + DAY)
+    bare = Server()
+    refusal = {"pKIStatusInfo": status_info(2, "từ chối", ["badPOP"]), "errorCode": 3, "errorDetails": ["vì", "sao"]}
+    unsigned = protected_part(full.answer(TO, "error", refusal))
+    return [
+        ("kup", granted(TO, full)),
+        ("kup by PSS", granted(TO, replace(full, key=rsa_key("SAFE-CA"), pss=True))),
+        ("kup by EdDSA", granted(TO, replace(full, key=secret("Ed25519")))),
+        ("kup waiting", full.answer(TO, "kup", {"caPubs": [], "response": [response(3, text="chờ")]})),
+        ("kup refused", full.answer(TO, "kup", {"response": [response(2, text="không", fail_info=["badAlg"])]})),
+        ("kup of nothing", full.answer(TO, "kup", {"response": [response(6)]})),
+        ("kup of status 9", full.answer(TO, "kup", {"response": [response(9, renewed().der)]})),
+        ("kup of two", full.answer(TO, "kup", {"response": [response(0, renewed().der), response(3)]})),
+        ("kup of another number", full.answer(TO, "kup", {"response": [response(0, renewed().der, number=7)]})),
+        ("cp", full.answer(TO, "cp", {"response": [response(1, renewed().der, number=-1)]})),
+        ("pollRep", bare.answer(TO, "pollRep", [{"certReqId": 0, "checkAfter": 60, "reason": ["chờ"]}])),
+        ("pollRep of two", bare.answer(TO, "pollRep", [{"certReqId": 0, "checkAfter": 6}] * 2)),
+        ("pollRep of another", bare.answer(TO, "pollRep", [{"certReqId": 9, "checkAfter": 6}])),
+        ("error", bare.answer(TO, "error", refusal)),
+        ("error unsigned", unsigned),
+        ("error waiting", bare.answer(TO, "error", {"pKIStatusInfo": status_info(3)})),
+        ("error of RSA", replace(bare, key=rsa_key("SAFE-CA")).answer(TO, "error", refusal)),
+        ("error in version 9", replace(bare, pvno=9).answer(TO, "error", refusal)),
+        ("error of another", replace(bare, transaction_id=b"T" * 16).answer(TO, "error", refusal)),
+        ("error to another", replace(bare, recip_nonce=b"N" * 16).answer(TO, "error", refusal)),
+        ("pkiconf", full.answer(TO, "pkiconf", nothing())),
+        ("request", TO.der),
+    ]
+
+
+SIGNERS = [key("SAFE-CA").public_key(), rsa_key("SAFE-CA").public_key(), secret("Ed25519").public_key()]
+
+
+def read_cmp(raw: bytes, chance: random.Random) -> object:
+    """Read it, and do with it what a renewal does next."""
+    for signer in SIGNERS if chance.random() < 0.2 else ():
+        verify_message(raw, signer)
+    return _act_on(
+        read_answer(
+            raw,
+            endpoint=replace(ENDPOINT, request=chance.choice(["kur", "kur", "cr", "p10cr"])),
+            transaction_id=TO.transaction_id,
+            nonces=frozenset({TO.sender_nonce}),
+            old=subscriber(),
+            at=NOW,
+            expect=chance.choice([None, None, "certificate", "confirmation"]),
+        )
+    )
+
+
+def _act_on(answer: Any) -> object:
+    common: dict[str, Any] = {
+        "old": subscriber(),
+        "old_key": secret(),
+        "endpoint": ENDPOINT,
+        "transaction_id": TO.transaction_id,
+        "recip_nonce": answer.server_nonce,
+        "now": NOW,
+        "random": counting(),
+    }
+    if isinstance(answer, Issued):
+        given = {"certificate": answer.certificate, "cert_req_id": answer.cert_req_id, "accept": False}
+        build_confirmation(fail_info="badDataFormat", **given, **common)
+        return _verified(answer.certificate, answer.extra)
+    if isinstance(answer, Waiting):
+        return build_poll(cert_req_id=answer.cert_req_id, **common)
+    return answer.reason if isinstance(answer, Refused) else answer
+
+
+def _verified(der: bytes, extra: tuple[bytes, ...] = ()) -> object:
+    return verify_answer(
+        parse(der),
+        old=subscriber(),
+        spki=subscriber().spki,
+        issuers=[issuer()],
+        anchors=[issuer()],
+        extra=extra,
+        requested_not_after=NOW + 400 * DAY,
+        validity="exact",
+        min_not_after=NOW + 300 * DAY,
+        at=NOW,
+    )
+
+
+def read_stored(raw: bytes, chance: random.Random) -> object:
+    return (cert_req_id_of if chance.random() < 0.5 else read_message)(raw)
+
+
+@dataclass
+class Wire:
+    """Stands where the HTTP caller does: one answer to everything."""
+
+    answer: Response
+
+    def ca(self, *_args: Any, **_how: Any) -> Response:
+        return self.answer
+
+    public = ca
+
+
+def _wire(body: bytes, chance: random.Random) -> Any:
+    status = chance.choice([200, 200, 200, 403, 404, 429, 500, 503])
+    return Wire(Response(status=status, body=body, headers={"retry-after": chance.choice(["1", "x", "99999999999"])}))
+
+
+def read_http(body: bytes, chance: random.Random) -> object:
+    return send(_wire(body, chance), ENDPOINT, TO.der)
+
+
+def read_public(body: bytes, chance: random.Random) -> object:
+    return public_offer(_wire(body, chance), AUTHORITY, subscriber())
+
+
+def read_private(body: bytes, chance: random.Random) -> object:
+    how: dict[str, Any] = {"now": NOW, "random": counting()}
+    return chance.choice([private_offer, ask_dossier])(_wire(body, chance), AUTHORITY, subscriber(), secret(), **how)
+
+
+def read_problem(body: bytes, chance: random.Random) -> object:
+    raise problems.failure(_wire(body, chance).answer, title="X", contact=chance.choice(["", "1900"]))
+
+
+LEAF = issue("CONG TY A", "SAFE-CA", key("leaf"), key("SAFE-CA"), places(), serial=4711)
+ISSUER = ca("SAFE-CA")
+
+
+def read_ocsp(raw: bytes, chance: random.Random) -> object:
+    if chance.random() < 0.1:
+        how = {"http": _wire(raw, chance), "now": NOW, "issuers": [ISSUER], "private_addresses": True}
+        return revocation.check(LEAF, **how)
+    return ocsp_module.read(raw, LEAF.x509(), ISSUER.x509(), now=NOW, nonce=chance.choice([NONCE, None]))
+
+
+def ocsp_answers() -> list[tuple[str, bytes]]:
+    question = (
+        ocsp.OCSPRequestBuilder()
+        .add_certificate(LEAF.x509(), ISSUER.x509(), hashes.SHA256())
+        .add_extension(x509.OCSPNonce(NONCE), critical=False)
+        .build()
+        .public_bytes(Encoding.DER)
+    )
+    from test_trust_ocsp import OCSP_SIGNING, refusal, responder
+    from test_trust_ocsp import delegate as appointed
+
+    purposes = [OCSP_SIGNING, usage("digital_signature")]
+    rsa = issue("OCSP", "SAFE-CA", rsa_key("ocsp"), key("SAFE-CA"), purposes)
+    eddsa = issue("OCSP", "SAFE-CA", secret("Ed25519"), key("SAFE-CA"), purposes)
+    by_key = ocsp.OCSPResponderEncoding.HASH
+    hold = x509.ReasonFlags.certificate_hold
+    return [
+        ("good", responder(of=LEAF, issuer=ISSUER)(question)),
+        ("revoked", responder(of=LEAF, status=ocsp.OCSPCertStatus.REVOKED, since=NOW - DAY, reason=hold)(question)),
+        ("delegate", responder(of=LEAF, signer=appointed(), along=(appointed(),), named_by=by_key)(question)),
+        ("unknown", responder(of=LEAF, status=ocsp.OCSPCertStatus.UNKNOWN)(question)),
+        ("stale", responder(of=LEAF, begins=NOW - 9 * DAY, ends=NOW - DAY)(question)),
+        ("future", responder(of=LEAF, begins=NOW + DAY, ends=NOW + 2 * DAY)(question)),
+        ("by RSA", responder(of=LEAF, signer=rsa, signer_key=rsa_key("ocsp"), along=(rsa,))(question)),
+        ("by EdDSA", responder(of=LEAF, signer=eddsa, signer_key=secret("Ed25519"), along=(eddsa,))(question)),
+        ("refusal", refusal()(question)),
+    ]
+
+
+def read_crl(raw: bytes, chance: random.Random) -> object:
+    if chance.random() < 0.1:
+        return crl.ask(LEAF.x509(), ISSUER.x509(), "http://x", http=_wire(raw, chance), now=NOW)
+    return crl.read(raw, LEAF.x509(), ISSUER.x509(), now=NOW)
+
+
+def lists() -> list[tuple[str, bytes]]:
+    from test_trust_crl import HOLD, entry, scope
+    from test_trust_crl import crl as made
+
+    some = frozenset({x509.ReasonFlags.key_compromise})
+    return [
+        ("hold", made(entry(HOLD), entry(serial=3), extensions=(scope(only_contains_user_certs=True),))),
+        ("not named", made(entry(serial=3))),
+        ("removed", made(entry((x509.CRLReason(x509.ReasonFlags.remove_from_crl), False)))),
+        ("some reasons", made(entry(serial=3), extensions=(scope(only_some_reasons=some),))),
+        ("indirect", made(entry(HOLD), extensions=(scope(indirect_crl=True),))),
+        ("delta", made(extensions=((x509.DeltaCRLIndicator(1), True),))),
+        (
+            "of a place",
+            made(extensions=(scope(full_name=[x509.UniformResourceIdentifier("http://crl.example.vn/ca.crl")]),)),
+        ),
+        ("of CAs", made(extensions=(scope(only_contains_ca_certs=True),))),
+        ("stale", made(begins=NOW - 9 * DAY, ends=NOW - DAY)),
+        ("future", made(begins=NOW + DAY, ends=NOW + 2 * DAY)),
+        ("pem", made(entry(HOLD), pem=True)),
+    ]
+
+
+def read_bundle(raw: bytes, _chance: random.Random) -> object:
+    return readable(read_certificates(raw))
+
+
+def read_proof(raw: bytes, _chance: random.Random) -> object:
+    return proof.verify(raw)
+
+
+def read_certificate(raw: bytes, chance: random.Random) -> object:
+    certificate = parse(raw)
+    certificate.subject_name, certificate.mst, certificate.is_ca  # noqa: B018  (each is read when it is asked for)
+    return _verified(raw, (raw,) if chance.random() < 0.3 else ())
+
+
+def kinds() -> Iterator[Kind]:
+    for name, message in cmp_answers():
+        yield Kind(f"CMP {name}", message, read_cmp)
+        yield Kind(f"CMP {name}, stored", message, read_stored, weight=0.2)
+        if name != "error unsigned":
+            yield Kind(f"CMP {name}, signed", protected_part(message), read_cmp, protected_safely, weight=1.5)
+    yield Kind("CMP over HTTP", granted(TO), read_http)
+    offer = {
+        "offer_id": "1",
+        "contract_number": "2",
+        "contract_end": "2027-12-31",
+        "new_not_after": "2027-12-31T23:59:59+07:00",
+        "same_key": True,
+        "expires": "2026-11-23T03:00:00Z",
+    }
+    window = {"start": "2026-11-23T03:00:00Z", "end": "2026-11-23T03:00:00Z"}
+    yield Kind("public offer", json.dumps({"offer": True, "suggestedWindow": window}).encode(), read_public, weight=2)
+    yield Kind("private offer", json.dumps(offer).encode(), read_private, weight=2)
+    papers = {"state": "missing", "since": "2026-01-01", "missing": ["a", "b"]}
+    yield Kind("dossier", json.dumps(papers).encode(), read_private)
+    about = {"title": "x", "detail": "y", "contract_end": "2026-01-01", "missing": ["a"]}
+    for what in ("contract-over", "dossier-missing", "not-owed", "bad-proof", "certificate-revoked", "else"):
+        document = {"type": f"urn:safetok:problem:{what}", **about}
+        yield Kind(f"problem {what}", json.dumps(document).encode(), read_problem)
+        yield Kind(f"problem {what}, over the wire", json.dumps(document).encode(), read_private, weight=0.2)
+    claims = {"aud": "https://x/v1/offers", "nonce": "n"}
+    for kind in ("EC", "RSA"):
+        yield Kind(f"CMS by {kind}", proof.sign(claims, subscriber(kind), secret(kind)), read_proof)
+    for name, body in ocsp_answers():
+        yield Kind(f"OCSP {name}", body, read_ocsp)
+        if name not in {"refusal", "by RSA", "by EdDSA", "delegate"}:
+            content = ocsp.load_der_ocsp_response(body).tbs_response_bytes
+            yield Kind(f"OCSP {name}, signed", content, read_ocsp, ocsp_whole)
+    for name, body in lists():
+        yield Kind(f"CRL {name}", body, read_crl, weight=0.5)
+        if name != "pem":
+            yield Kind(f"CRL {name}, signed", x509.load_der_x509_crl(body).tbs_certlist_bytes, read_crl, signed)
+    several = [c.x509() for c in (issuer(), renewed(), subscriber())]
+    for name, form in (("DER", Encoding.DER), ("PEM", Encoding.PEM)):
+        yield Kind(f"certificate in {name}", renewed().x509().public_bytes(form), read_bundle)
+        yield Kind(f"PKCS#7 in {name}", pkcs7.serialize_certificates(several, form), read_bundle)
+    odd = issue(
+        renewed().x509().subject, "SAFE-CA", secret(), key("SAFE-CA"), [usage("key_cert_sign")], ends=NOW + 400 * DAY
+    )
+    yield Kind("new certificate, signed", renewed().x509().tbs_certificate_bytes, read_certificate, signed, weight=3)
+    yield Kind("odd certificate, signed", odd.x509().tbs_certificate_bytes, read_certificate, signed)
+
+
+def run(count: int, seed: int) -> dict[str, Any]:
+    done, ours, foreign = 0, 0, []
+    for kind in kinds():
+        chance = random.Random(f"{seed} {kind.name}")
+        for number in range(max(1, round(count * kind.weight))):
+            bend = chance.choice([mutate, nudge])
+            raw = kind.dress(bend(kind.seed, chance) if number else kind.seed)
+            done += 1
+            try:
+                kind.decode(raw, chance)
+            except SafetokError:
+                ours += 1
+            except Exception:  # noqa: BLE001  (what must never happen, told with where it did)
+                foreign.append({"kind": kind.name, "raw": raw.hex(), "error": traceback.format_exc(limit=-4)})
+    return {"mutations": done, "refused": ours, "foreign": foreign[:10]}
+
+
+def reached() -> dict[str, Any]:
+    """How much of the decoders was executed."""
+    lines, unreached = 0, []
+    for name, leave in DECODERS.items():
+        path = PACKAGE / name
+        _file, statements, _excluded, missing, _text = measured.analysis2(str(path))
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        out: set[int] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and node.name in leave:
+                out |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+        lines += len(set(statements) - out)
+        unreached += [f"{name}:{line}" for line in missing if line not in out]
+    return {"lines": lines, "unreached": unreached}
+
+
+if __name__ == "__main__":
+    given = [int(word) for word in sys.argv[1:]]
+    told = run(given[0] if given else 200, given[1] if len(given) > 1 else SEED)
+    measured.stop()
+    print(json.dumps({**told, **reached()}, indent=1))  # noqa: T201
