@@ -16,18 +16,18 @@ _safetok() {
             continue
         fi
         case "$path,$word" in
-        *,--abandon | *,--at | *,--cert | *,--confirm-contract-end | *,--confirmed-by | *,--contract-end | *,--csr | *,--events | *,--format | *,--hthuc | *,--jitter | *,--jobs | *,--kit | *,--lang | *,--limit | *,--log-file | *,--max-failures | *,--min-not-after | *,--module | *,--mst | *,--need | *,--new-pin-env | *,--new-pin-file | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--overdue | *,--patience | *,--per-day | *,--pin-env | *,--pin-file | *,--rate | *,--reason | *,--serial | *,--timeout | *,--title | *,--url | *,--wait | *,--xlsx) skip=1 ;;
+        *,--abandon | *,--at | *,--by | *,--case | *,--cert | *,--confirm-contract-end | *,--confirmed-by | *,--contract-end | *,--courier | *,--csr | *,--day | *,--events | *,--format | *,--from | *,--hthuc | *,--ics | *,--jitter | *,--jobs | *,--kit | *,--lang | *,--limit | *,--log-file | *,--max-failures | *,--min-not-after | *,--missing | *,--module | *,--mst | *,--name | *,--need | *,--new-pin-env | *,--new-pin-file | *,--number | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--overdue | *,--path | *,--patience | *,--per-day | *,--pin-env | *,--pin-file | *,--rate | *,--reason | *,--serial | *,--timeout | *,--title | *,--token | *,--url | *,--wait | *,--xlsx) skip=1 ;;
         *,-*) ;;
         *)
             case "${path:+$path }$word" in
-            "status" | "tokens" | "tokens list" | "tokens set-kind" | "tokens note" | "certs" | "certs list" | "certs show" | "certs adopt" | "certs check" | "certs install" | "certs prune" | "renew" | "batch" | "batch plan" | "batch run" | "batch resume" | "batch report" | "export" | "agencies" | "agencies list" | "agencies when" | "agencies import" | "agencies hooks" | "agencies remind" | "agencies done" | "agencies accepted" | "agencies reject" | "agencies skip" | "agencies undo" | "agencies add" | "contacts" | "watch" | "pin" | "pin store" | "pin forget" | "pin change" | "pin import" | "history" | "sandbox" | "sandbox up" | "sandbox down" | "sandbox demo") path="${path:+$path }$word" ;;
+            "status" | "tokens" | "tokens list" | "tokens set-kind" | "tokens note" | "certs" | "certs list" | "certs show" | "certs adopt" | "certs check" | "certs install" | "certs prune" | "renew" | "batch" | "batch plan" | "batch run" | "batch resume" | "batch report" | "export" | "agencies" | "agencies list" | "agencies when" | "agencies import" | "agencies hooks" | "agencies remind" | "agencies done" | "agencies accepted" | "agencies reject" | "agencies skip" | "agencies undo" | "agencies add" | "dossier" | "dossier start" | "dossier show" | "dossier list" | "dossier record" | "dossier undo" | "dossier uploaded" | "dossier payment-requested" | "dossier token-received" | "dossier sent" | "dossier called" | "dossier verified" | "dossier video-called" | "dossier paid" | "dossier papers-ready" | "dossier lcs-received" | "dossier activated" | "dossier contract-received" | "contacts" | "watch" | "pin" | "pin store" | "pin forget" | "pin change" | "pin import" | "history" | "sandbox" | "sandbox up" | "sandbox down" | "sandbox demo") path="${path:+$path }$word" ;;
             esac
             ;;
         esac
     done
     if ((skip)); then
         case "$path,$prev" in
-        *,--csr | *,--events | *,--kit | *,--log-file | *,--module | *,--new-pin-file | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--pin-file | *,--xlsx) ;;
+        *,--csr | *,--events | *,--from | *,--ics | *,--kit | *,--log-file | *,--module | *,--new-pin-file | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--pin-file | *,--xlsx) ;;
         *,--format)
             COMPREPLY=($(compgen -W "table csv xlsx json" -- "$cur"))
             compopt +o default +o bashdefault 2>/dev/null
@@ -43,7 +43,7 @@ _safetok() {
     local words="" options=""
     case "$path" in
     "")
-        words="status tokens certs renew batch export agencies contacts watch pin history sandbox" options="--version"
+        words="status tokens certs renew batch export agencies dossier contacts watch pin history sandbox" options="--version"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "status")
@@ -103,7 +103,7 @@ _safetok() {
         words="" options="--out --per-day"
         ;;
     "batch run")
-        words="" options="--jobs --insert --max-failures --rate --patience --jitter --pins-changed --events"
+        words="" options="--jobs --insert --max-failures --rate --patience --jitter --pins-changed --kits --events"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "batch resume")
@@ -138,7 +138,7 @@ _safetok() {
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "agencies remind")
-        words="" options="--mst --serial --cert --check"
+        words="" options="--mst --serial --cert --check --overdue --ics --notify --hooks --unit"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "agencies done")
@@ -163,6 +163,78 @@ _safetok() {
         ;;
     "agencies add")
         words="" options="--title --24h --invoice --url --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier")
+        words="start show list record undo uploaded payment-requested token-received sent called verified video-called paid papers-ready lcs-received activated contract-received" options="--mst --serial --cert --no-ask --pin-stdin --pin-env --pin-file --pin-as-is"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier start")
+        words="" options="--case --path --several --one --name --again --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier show")
+        words="" options="--mst --serial --cert --no-ask --pin-stdin --pin-env --pin-file --pin-as-is"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier list")
+        words="" options="--from"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier record")
+        words="" options="--missing --day --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier undo")
+        words="" options="--mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier uploaded")
+        words="" options="--day --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier payment-requested")
+        words="" options="--by --day --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier token-received")
+        words="" options="--token --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier sent")
+        words="" options="--courier --number --day --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier called")
+        words="" options="--day --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier verified")
+        words="" options="--day --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier video-called")
+        words="" options="--day --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier paid")
+        words="" options="--day --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier papers-ready")
+        words="" options="--day --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier lcs-received")
+        words="" options="--day --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier activated")
+        words="" options="--day --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier contract-received")
+        words="" options="--day --mst --serial --cert"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "contacts")

@@ -10,6 +10,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('batch', 'Nhiều token theo một danh sách: lập kế hoạch, chạy, chạy tiếp, báo cáo.'),
             @('export', 'Ghi CTS mới và cũ ra tệp, các dòng cơ quan hỏi, và trọn bộ để cập nhật với cơ quan.'),
             @('agencies', 'Các cơ quan phải cập nhật số Serial CTS mới, và thời gian chờ 24h00.'),
+            @('dossier', 'The papers LCS-CA must hold: what comes next, and until when.'),
             @('contacts', 'Nơi gọi điện hoặc gửi thư hỗ trợ: in đúng từng dòng như thông báo của SAFE-CA và LCS-CA.'),
             @('watch', 'Báo mỗi khi cắm USB Token: chứng thư số, thông báo cấp bù, việc phải làm. Dừng bằng Ctrl-C. Không cần mã PIN.'),
             @('pin', 'Mã PIN của USB Token: lưu vào kho mật khẩu của máy, hoặc đổi.'),
@@ -119,6 +120,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--patience', 'Mỗi dòng chờ và hỏi lại CA đang không trả lời được trong bao lâu.'),
             @('--jitter', 'Chờ ngẫu nhiên nhiều nhất chừng ấy rồi mới chạy, để mọi máy không hỏi cùng lúc.'),
             @('--pins-changed', 'Thử lại những nguồn PIN đã sai trước đây: đã có người sửa lại cho đúng.'),
+            @('--kits', 'Write each company''s files for the agencies too; `export` makes them later as well.'),
             @('--events', 'Ghi thêm từng sự kiện vào TỆP, mỗi dòng một JSON.')
         )
         'batch resume' = @(
@@ -185,7 +187,12 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.'),
-            @('--check', 'Trạng thái kết thúc cho biết có việc đến hạn (14) hay còn cơ quan chưa cập nhật (15).')
+            @('--check', 'Trạng thái kết thúc cho biết có việc đến hạn (14) hay còn cơ quan chưa cập nhật (15).'),
+            @('--overdue', 'Như --check, nhưng chỉ tính việc không ai đụng đến lâu như vậy: 2d (2 ngày), 36h (36 giờ).'),
+            @('--ics', 'Write a calendar file: to-dos, the ends of waits, deadlines.'),
+            @('--notify', 'Show what is to do on the desktop.'),
+            @('--hooks', 'Tell your own programs of waits that are over and of deadlines.'),
+            @('--unit', 'Print how to have it run by itself: systemd timer, cron line, Windows task.')
         )
         'agencies done' = @(
             @('--at', 'Thời điểm đã cập nhật trên hệ thống đó: 16:05, "23/11 16:05", "hôm qua 16:05"; không ghi là bây giờ.'),
@@ -219,6 +226,144 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--24h', 'Nhà cung cấp hóa đơn điện tử khác: tính 24h00 từ lúc cập nhật ở đó.'),
             @('--invoice', 'Nhà cung cấp hóa đơn điện tử khác: tính 24h00 từ lúc cập nhật ở đó.'),
             @('--url', 'Địa chỉ nơi cập nhật.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
+        'dossier' = @(
+            @('start', 'Begin: which case it is, then one step after another.'),
+            @('show', 'The current step, what to have in hand, whom to call, and until when.'),
+            @('list', 'Every dossier, the most urgent first; or your clients from a file.'),
+            @('record', 'Record what the CA''s look-up page says.'),
+            @('undo', 'Take back what was last recorded.'),
+            @('uploaded', 'Step: the licence, the identity card, e-mail and phone were uploaded.'),
+            @('payment-requested', 'Step: LCS''s payment request has come.'),
+            @('token-received', 'Step: the token has come, not activated; the 3 days count from that day.'),
+            @('sent', 'Step: the papers were sent. That alone stops nothing.'),
+            @('called', 'Step: LCS was called (one representative for several companies).'),
+            @('verified', 'Step: the information was verified with LCS.'),
+            @('video-called', 'Step: LCS''s video call with the legal representative took place.'),
+            @('paid', 'Step: the transfer was made and its photo sent to LCS.'),
+            @('papers-ready', 'Step: the papers are printed, signed and stamped.'),
+            @('lcs-received', 'Step: LCS has RECEIVED the papers; this stops the 3 days.'),
+            @('activated', 'Step: LCS has activated the token; the new certificate''s agencies open.'),
+            @('contract-received', 'Step: the copy of the contract has come back.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.'),
+            @('--no-ask', 'Do not ask the CA: no PIN, no network.'),
+            @('--pin-stdin', 'Đọc mã PIN từ đầu vào chuẩn, một dòng.'),
+            @('--pin-env', 'Đọc mã PIN từ biến môi trường này.'),
+            @('--pin-file', 'Đọc mã PIN từ một tệp chỉ mình Quý khách đọc được.'),
+            @('--pin-as-is', 'Gửi mã PIN khác thông lệ của CA này mà không hỏi lại.')
+        )
+        'dossier start' = @(
+            @('--case', 'papers-missing, suspended or revoked; asked without it.'),
+            @('--path', 'ordinary or restoration (LCS''s plan to go on, with a new token).'),
+            @('--several', 'The legal representative stands for several companies: LCS is called first.'),
+            @('--one', 'The legal representative stands for several companies: LCS is called first.'),
+            @('--name', 'The company''s name, where its token was never seen here.'),
+            @('--again', 'Begin anew although one is open.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
+        'dossier show' = @(
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.'),
+            @('--no-ask', 'Do not ask the CA: no PIN, no network.'),
+            @('--pin-stdin', 'Đọc mã PIN từ đầu vào chuẩn, một dòng.'),
+            @('--pin-env', 'Đọc mã PIN từ biến môi trường này.'),
+            @('--pin-file', 'Đọc mã PIN từ một tệp chỉ mình Quý khách đọc được.'),
+            @('--pin-as-is', 'Gửi mã PIN khác thông lệ của CA này mà không hỏi lại.')
+        )
+        'dossier list' = @(
+            ,@('--from', 'A CSV list of clients with a column mst; no token is needed.')
+        )
+        'dossier record' = @(
+            @('--missing', 'What is missing, in the page''s words.'),
+            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
+        'dossier undo' = @(
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
+        'dossier uploaded' = @(
+            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
+        'dossier payment-requested' = @(
+            @('--by', 'How the request came: zalo, or the mail''s sender.'),
+            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
+        'dossier token-received' = @(
+            @('--token', 'Its Token ID, if it is printed on it.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
+        'dossier sent' = @(
+            @('--courier', 'The courier.'),
+            @('--number', 'The parcel''s number.'),
+            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
+        'dossier called' = @(
+            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
+        'dossier verified' = @(
+            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
+        'dossier video-called' = @(
+            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
+        'dossier paid' = @(
+            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
+        'dossier papers-ready' = @(
+            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
+        'dossier lcs-received' = @(
+            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
+        'dossier activated' = @(
+            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
+        'dossier contract-received' = @(
+            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
@@ -281,11 +426,15 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
     $valued = @{
         '*,--abandon' = @()
         '*,--at' = @()
+        '*,--by' = @()
+        '*,--case' = @()
         '*,--cert' = @()
         '*,--confirm-contract-end' = @()
         '*,--confirmed-by' = @()
         '*,--contract-end' = @()
+        '*,--courier' = @()
         '*,--csr' = @()
+        '*,--day' = @()
         '*,--events' = @()
         '*,--format' = @(
             @('table', 'Ghi ở dạng nào.'),
@@ -293,7 +442,9 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('xlsx', 'Ghi ở dạng nào.'),
             @('json', 'Ghi ở dạng nào.')
         )
+        '*,--from' = @()
         '*,--hthuc' = @()
+        '*,--ics' = @()
         '*,--jitter' = @()
         '*,--jobs' = @()
         '*,--kit' = @()
@@ -305,16 +456,20 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
         '*,--log-file' = @()
         '*,--max-failures' = @()
         '*,--min-not-after' = @()
+        '*,--missing' = @()
         '*,--module' = @()
         '*,--mst' = @()
+        '*,--name' = @()
         '*,--need' = @()
         '*,--new-pin-env' = @()
         '*,--new-pin-file' = @()
+        '*,--number' = @()
         'certs prune,--out' = @()
         'batch plan,--out' = @()
         'batch report,--out' = @()
         'export,--out' = @()
         '*,--overdue' = @()
+        '*,--path' = @()
         '*,--patience' = @()
         '*,--per-day' = @()
         '*,--pin-env' = @()
@@ -324,6 +479,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
         '*,--serial' = @()
         '*,--timeout' = @()
         '*,--title' = @()
+        '*,--token' = @()
         '*,--url' = @()
         '*,--wait' = @()
         '*,--xlsx' = @()

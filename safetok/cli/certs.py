@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from safetok.cli import install
+from safetok.cli import install, prune
 from safetok.cli.commands import Commands
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from safetok.workflows.certs import CertificateView
     from safetok.workflows.context import Context
 
-app = Commands(help=later("The certificates on the tokens: list, show, check, adopt."), alone="list")
+app = Commands(help=later("The certificates on the tokens: list, show, check, adopt, prune."), alone="list")
 
 Which = Annotated[
     str | None,
@@ -222,3 +222,4 @@ def _show_one(out: Screen, view: CertificateView, now: datetime, *, decimal: boo
 
 
 install.register(app)
+prune.register(app)

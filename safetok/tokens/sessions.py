@@ -58,6 +58,7 @@ class Session:
         self._info = token_info(shown, drivers)
         self._pin: str | None = None
         self._asks = False
+        self._keys: dict[bytes, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey] = {}
         self.logged_in = False
         self.reauthenticate: Callable[[Callable[[], bytes]], bytes] = lambda sign: sign()
         """Set by PinGuard: wraps each signature that is a PIN entry of its own (CKA_ALWAYS_AUTHENTICATE), so that it is counted."""
@@ -147,6 +148,7 @@ class Session:
     def logout(self) -> None:
         """Log out and stay: a hold needs no open door."""
         self._pin, self.logged_in = None, False
+        self._keys.clear()
         self._call("look", "logout", self._deadlines.sign, careful=True)
 
     def change_pin(self, old: str | None, new: str | None) -> None:
@@ -169,6 +171,8 @@ class Session:
         """
         from safetok.tokens.keys import token_key
 
+        if spki in self._keys:
+            return self._keys[spki]
         shown = self._objects()
         ids = [
             cka_id
@@ -178,6 +182,7 @@ class Session:
         for found, proven in private_key(spki, ids, shown["keys"]):
             key = token_key(spki, partial(self._sign, found))
             if proven or _matches(key):
+                self._keys[spki] = key
                 return key
         raise NotTrusted(
             _("The key of this certificate is no longer on token {serial}.").format(serial=self.serial),
@@ -261,9 +266,15 @@ class Session:
         ]
         return self._destroy(handles, _CERTIFICATE) > 0
 
+    def remove_certificate(self, der: bytes) -> int:
+        """Destroy every object that holds exactly these bytes; how many. Keys and all other objects stay."""
+        handles = [handle for value, _id, _label, handle in self._objects()["certificates"] if value == der]
+        return self._destroy(handles, _CERTIFICATE)
+
     def _destroy(self, handles: list[int], object_class: int) -> int:
         if not handles:
             return 0
+        self._keys.clear()
         given = {"handles": handles, "object_class": object_class}
         return int(self._call("write", "destroy", self._deadlines.write, careful=True, **given))
 
