@@ -277,7 +277,7 @@ def test_giving_up_what_was_interrupted(
 ) -> None:
     """Killed at a step and then given up: the token is as it was, and the CA knows when it had issued."""
     before = box.objects()
-    target = f"safetok.workflows.renew.{dies_in}".replace("keys.build_request", "keys._request_into")
+    target = f"safetok.workflows.renew.{dies_in}".replace("keys.build_request", "keys._signed_request")
     with patch(target, side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
         box.renew(new_key=new_key)
     assert box.journal().state is state

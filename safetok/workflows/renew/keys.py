@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from safetok.domain.renewal import State
 from safetok.errors import PersonNeeded
 from safetok.locale import _
 from safetok.workflows.renew.run import Run, token_step
+
+if TYPE_CHECKING:
+    from safetok.ca.cmp.requests import Opening
 
 
 def prepare(run: Run) -> None:
@@ -21,12 +26,13 @@ def prepare(run: Run) -> None:
             hint=_("Run `safetok renew` again: the CA will make a new offer."),
         )
     if renewal.key_plan == "same":
-        _request_into(run, spki=run.old.spki)
+        _requested(run, _signed_request(run, run.old.spki), spki=run.old.spki)
         return
     spki = planned_key(run)
+    opening = _signed_request(run, spki)  # before the transaction: a token pulled out here leaves the row as it is
     with run.context.database.transaction():
         run.advance(State.KEY_MADE, spki=spki)
-        _request_into(run, spki=spki)
+        _requested(run, opening, spki=spki)
 
 
 def planned_key(run: Run) -> bytes:
@@ -42,7 +48,7 @@ def planned_key(run: Run) -> bytes:
 
 def build_request(run: Run) -> None:
     """KEY_MADE: a fresh message for the key in the row."""
-    _request_into(run, spki=run.renewal.spki)
+    _requested(run, _signed_request(run, run.renewal.spki), spki=run.renewal.spki)
 
 
 def _made_before(run: Run) -> bytes | None:
@@ -63,14 +69,14 @@ def _made_before(run: Run) -> bytes | None:
     return None
 
 
-def _request_into(run: Run, *, spki: bytes) -> None:
+def _signed_request(run: Run, spki: bytes) -> Opening:
     from safetok.ca.cmp.requests import build_request as build
 
     session, renewal, context = run.session(), run.renewal, run.context
     with token_step(run, _("signing the request")):
         old_key = session.private_key(run.old.spki)
         new_key = old_key if spki == run.old.spki else session.private_key(spki)
-        opening = build(
+        return build(
             run.authority.request,
             old=run.old,
             old_key=old_key,
@@ -81,6 +87,10 @@ def _request_into(run: Run, *, spki: bytes) -> None:
             now=context.now(),
             random=context.random,
         )
+
+
+def _requested(run: Run, opening: Opening, *, spki: bytes) -> None:
+    """Commit the message with the count of its first sending."""
     run.advance(
         State.REQUESTED,
         spki=spki,
@@ -88,6 +98,6 @@ def _request_into(run: Run, *, spki: bytes) -> None:
         transaction_id=opening.transaction_id,
         sender_nonce=opening.sender_nonce,
         sent_count=1,
-        first_sent_at=context.now(),
+        first_sent_at=run.context.now(),
     )
     run.sent_with_commit = True
