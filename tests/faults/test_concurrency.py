@@ -1,0 +1,124 @@
+"""Two runs at once, on one token and on one state."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support_cli import Cli
+from support_inside import Inside
+from support_pins import Keyring, command_line, settle
+from support_simulator import Simulator
+from support_tokens import MadeToken
+
+from safetok.store.database import Database
+from safetok.store.journal import Journal
+from safetok.store.pins import PinLog
+
+
+@pytest.fixture
+def token(make_token: Callable[..., MadeToken], ec_key: Any, make_certificate: Any, tmp_path: Path) -> MadeToken:
+    certificate = make_certificate(ec_key)
+    settle(tmp_path / "home", certificate)
+    return make_token("Company", certificates=[certificate], keys=[ec_key])
+
+
+@pytest.fixture
+def cli(simulator: Simulator, token: MadeToken, tmp_path: Path) -> Inside:
+    env = {**simulator.environment, "SOFTHSM2_CONF": str(simulator.config.parent / "softhsm2.conf")}
+    return Inside(command_line(tmp_path / "home", env).env)
+
+
+@contextmanager
+def holding(cli: Cli, simulator: Simulator, tmp_path: Path, *, kill: str = "") -> Iterator[subprocess.Popen[str]]:
+    """Another run that stands within its login; `kill`: its parent is killed there, its worker lives on."""
+    simulator.steer(latency={"C_Login": 4000})
+    before = simulator.count("C_Login")
+    with subprocess.Popen(
+        [sys.executable, "-m", "safetok", "renew", "--csr", str(tmp_path / "first.pem"), "--pin-stdin"],
+        env=cli.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write("246813\n")
+        process.stdin.flush()
+        end = time.monotonic() + 30
+        while simulator.count("C_Login") == before:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        if kill:
+            process.kill()
+            process.wait(20)
+        simulator.steer(latency=None)
+        yield process
+
+
+def test_a_second_run_says_who_holds_the_token(
+    cli: Inside, token: MadeToken, simulator: Simulator, tmp_path: Path
+) -> None:
+    """While one run is logged in, another ends with 16, names the process and since when, and does not log in; looking goes on."""
+    with holding(cli, simulator, tmp_path) as first, Keyring.in_use():
+        for words in (["renew", "--csr", str(tmp_path / "second.pem")], ["pin", "store"], ["pin", "change"]):
+            said = cli.json(*words, "--pin-stdin", stdin="246813\n135790\n")
+            assert (said.status, said.codes) == (16, ["token_held"])
+            error = said.envelope["errors"][0]
+            assert str(first.pid) in error["message"]
+            assert error["token"] == token.serial
+            assert error["hint"]
+        looked = cli.json("status")
+        assert [one["serial"] for one in looked.data["tokens"]] == [token.serial]
+        assert simulator.count("C_Login") == 1
+    assert first.returncode == 0
+    assert (tmp_path / "first.pem").exists()
+    assert not (tmp_path / "second.pem").exists()
+
+
+def test_a_killed_run_holds_its_token_until_its_worker_is_done(
+    cli: Inside, token: MadeToken, simulator: Simulator, tmp_path: Path
+) -> None:
+    """The parent's death frees nothing: the worker ends its login first, so that two never write at once. Then the way is free."""
+    with holding(cli, simulator, tmp_path, kill="parent"):
+        said = cli.json("renew", "--csr", str(tmp_path / "second.pem"), "--pin-stdin", stdin="246813\n")
+        assert (said.status, said.codes) == (16, ["token_held"])
+    end = time.monotonic() + 30
+    while said.status == 16:
+        assert time.monotonic() < end
+        said = cli.json("renew", "--csr", str(tmp_path / "second.pem"), "--pin-stdin", stdin="246813\n")
+    assert said.status == 0, said.err
+    with Database(tmp_path / "home" / "state.db") as state:
+        assert [row.state.value for row in Journal(state).all()] == ["REQUESTED"]
+        assert PinLog(state).count(token.serial) == 0
+
+
+def test_many_runs_at_once_lose_nothing(cli: Inside, token: MadeToken, tmp_path: Path) -> None:
+    """Runs that look, note and record at the same time all end well: they wait for each other's commits."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "safetok", *words],
+            env=cli.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for words in (
+            ["tokens", "--json"],
+            ["status", "--json"],
+            ["tokens", "note", token.serial, "tủ A3"],
+            ["tokens", "set-kind", token.serial, "v2"],
+            ["history"],
+        )
+    ]
+    for process in processes:
+        _out, err = process.communicate(timeout=60)
+        assert process.returncode in {0, 2}, err  # 2: noted before any run had seen the token
+        assert "Traceback" not in err
+    assert cli.json("tokens").status == 0

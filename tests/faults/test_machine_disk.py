@@ -1,0 +1,133 @@
+"""A disk that is full at any commit: said in one sentence, nothing lost, and the same command goes on once there is room."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support_inside import Inside
+from support_pins import command_line, settle
+from support_simulator import Simulator
+from support_tokens import MadeToken
+
+from safetok.domain.renewal import State
+from safetok.store.database import Database
+from safetok.store.journal import Journal
+from safetok.store.pins import PinLog
+
+
+@pytest.fixture
+def token(make_token: Callable[..., MadeToken], ec_key: Any, make_certificate: Any, tmp_path: Path) -> MadeToken:
+    certificate = make_certificate(ec_key)
+    settle(tmp_path / "home", certificate)
+    return make_token("Company", certificates=[certificate], keys=[ec_key])
+
+
+@pytest.fixture
+def cli(simulator: Simulator, token: MadeToken, tmp_path: Path) -> Inside:
+    env = {**simulator.environment, "SOFTHSM2_CONF": str(simulator.config.parent / "softhsm2.conf")}
+    return Inside(command_line(tmp_path / "home", env).env)
+
+
+@contextmanager
+def full_at(commit: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The disk is full from the n-th commit on: SQLite itself is kept from growing the file, and its log from being emptied."""
+    seen: list[int] = []
+    commit_as_ever = Database._commit
+
+    def limited(self: Database) -> None:
+        seen.append(len(seen) + 1)
+        if len(seen) >= commit:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            with self._translated():
+                self._roll_back()
+                raise error
+        commit_as_ever(self)
+
+    run_as_ever = Database.run
+
+    def alone(self: Database, sql: str, values: Any = ()) -> int:
+        """A change outside a transaction is a commit of its own."""
+        if self._depth:
+            return run_as_ever(self, sql, values)
+        with self.transaction():
+            return run_as_ever(self, sql, values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "_commit", limited)
+        patch.setattr(Database, "run", alone)
+        yield seen
+
+
+def test_a_disk_full_at_each_commit_loses_nothing(
+    cli: Inside, token: MadeToken, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever commit fails, the run ends with one sentence and 1, no login happens that was not written down before, and
+    the same command later ends well.
+    """
+    words = ["renew", "--csr", str(tmp_path / "request.pem"), "--pin-stdin"]
+    commit, ends = 0, 0
+    while not ends:
+        commit += 1
+        simulator.forget()
+        with full_at(commit, monkeypatch) as seen:
+            said = cli.json(*words, stdin=f"{token.pin}\n")
+        if len(seen) < commit:
+            ends = said.status == 0
+            break
+        assert (said.status, said.codes) == (1, ["state_disk_full"]), (commit, said.err)
+        error = said.envelope["errors"][0]
+        assert "state.db" in error["message"]
+        assert error["hint"]
+        with Database(tmp_path / "home" / "state.db") as state:
+            tries = state.rows("SELECT outcome FROM pin_attempts")
+            assert len(tries) >= simulator.count("C_Login")
+            for renewal in Journal(state).all():
+                assert Journal(state).events(renewal.id)[-1].state is renewal.state
+            state.run("DELETE FROM pin_attempts")
+    assert ends
+    assert commit > 4
+    assert (tmp_path / "request.pem").exists()
+    with Database(tmp_path / "home" / "state.db") as state:
+        (renewal,) = Journal(state).all()
+        assert renewal.state is State.REQUESTED
+        assert PinLog(state).count(token.serial) == 0
+
+
+def test_a_real_limit_on_the_file_is_told(cli: Inside, token: MadeToken, tmp_path: Path) -> None:
+    """The system refuses to let the files grow (RLIMIT_FSIZE): one sentence, no traceback, no signal's death."""
+    assert cli("status").status == 0
+    script = (
+        "import resource, sys\nfrom pathlib import Path\nimport os\n"
+        "home = Path(os.environ['SAFETOK_HOME'])\n"
+        "import signal\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "from safetok.cli.app import main\nsys.exit(main(sys.argv[1:]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "tokens", "note", token.serial, "x" * 20_000],
+        env=cli.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in {1, 2}, done.stderr
+    assert "state.db" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert cli("tokens", "note", token.serial, "short").status == 0
+
+
+def test_too_little_room_is_told_before_any_pin(
+    cli: Inside, token: MadeToken, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With less than a journal needs left on the disk, nothing is begun."""
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"free": 1 << 20})())
+    said = cli.json("renew", "--csr", str(tmp_path / "request.pem"), "--pin-stdin", stdin=f"{token.pin}\n")
+    assert (said.status, said.codes) == (10, ["no_space"])
+    assert simulator.count("C_Login") == 0
