@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support_faults import Template
 from support_inside import Inside
 from support_pins import command_line, settle
 from support_simulator import Simulator
@@ -99,6 +100,33 @@ def test_a_disk_full_at_each_commit_loses_nothing(
         (renewal,) = Journal(state).all()
         assert renewal.state is State.REQUESTED
         assert PinLog(state).count(token.serial) == 0
+
+
+@pytest.mark.parametrize("new_key", [True], ids=["new key"])
+def test_a_renewal_survives_a_disk_full_at_each_commit(
+    made: Template, monkeypatch: pytest.MonkeyPatch, *, new_key: bool
+) -> None:
+    """A whole renewal, the disk filling up before each of its commits in turn: once there is room it ends with one
+    certificate issued and confirmed, its registrations open, and no key left over.
+    """
+    commit, whole = 0, False
+    while not whole:
+        commit += 1
+        with made.box() as box:
+            with full_at(commit, monkeypatch) as seen:
+                first = box.renew(new_key=new_key)
+            whole = len(seen) < commit
+            if not whole:
+                assert first.status in {0, 1}, first  # 0: what could not be kept were only the files to hand over
+                assert first.code in {"", "state_disk_full"}
+            done = box.renew(new_key=new_key) if not box.issued() or first.status else first
+            assert done.status == 0, (commit, done)
+            assert [row["state"] for row in box.issued()] == ["confirmed"], commit
+            assert box.journal().state is State.DONE
+            objects = box.objects()
+            assert len(objects["Certificate"]) == 2
+            assert len(objects["Private Key"]) == (2 if new_key else 1), commit
+    assert commit > 8
 
 
 def test_a_real_limit_on_the_file_is_told(cli: Inside, token: MadeToken, tmp_path: Path) -> None:
