@@ -10,7 +10,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('batch', 'Nhiều token theo một danh sách: lập kế hoạch, chạy, chạy tiếp, báo cáo.'),
             @('export', 'Ghi CTS mới và cũ ra tệp, các dòng cơ quan hỏi, và trọn bộ để cập nhật với cơ quan.'),
             @('agencies', 'Các cơ quan phải cập nhật số Serial CTS mới, và thời gian chờ 24h00.'),
-            @('dossier', 'The papers LCS-CA must hold: what comes next, and until when.'),
+            @('dossier', 'Hồ sơ (BẢN GIẤY) tại LCS-CA: bước tiếp theo là gì, hạn đến khi nào.'),
             @('contacts', 'Nơi gọi điện hoặc gửi thư hỗ trợ: in đúng từng dòng như thông báo của SAFE-CA và LCS-CA.'),
             @('watch', 'Báo mỗi khi cắm USB Token: chứng thư số, thông báo cấp bù, việc phải làm. Dừng bằng Ctrl-C. Không cần mã PIN.'),
             @('pin', 'Mã PIN của USB Token: lưu vào kho mật khẩu của máy, hoặc đổi.'),
@@ -189,10 +189,10 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--cert', 'CTS nào, theo số Serial.'),
             @('--check', 'Trạng thái kết thúc cho biết có việc đến hạn (14) hay còn cơ quan chưa cập nhật (15).'),
             @('--overdue', 'Như --check, nhưng chỉ tính việc không ai đụng đến lâu như vậy: 2d (2 ngày), 36h (36 giờ).'),
-            @('--ics', 'Write a calendar file: to-dos, the ends of waits, deadlines.'),
-            @('--notify', 'Show what is to do on the desktop.'),
-            @('--hooks', 'Tell your own programs of waits that are over and of deadlines.'),
-            @('--unit', 'Print how to have it run by itself: systemd timer, cron line, Windows task.')
+            @('--ics', 'Ghi tệp lịch: việc cần làm, lúc hết thời gian chờ, các hạn.'),
+            @('--notify', 'Báo việc cần làm trên màn hình.'),
+            @('--hooks', 'Báo cho chương trình riêng biết thời gian chờ đã hết và các hạn.'),
+            @('--unit', 'In cách cho tự chạy: systemd timer, dòng cron, tác vụ Windows.')
         )
         'agencies done' = @(
             @('--at', 'Thời điểm đã cập nhật trên hệ thống đó: 16:05, "23/11 16:05", "hôm qua 16:05"; không ghi là bây giờ.'),
@@ -231,39 +231,39 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--cert', 'CTS nào, theo số Serial.')
         )
         'dossier' = @(
-            @('start', 'Begin: which case it is, then one step after another.'),
-            @('show', 'The current step, what to have in hand, whom to call, and until when.'),
-            @('list', 'Every dossier, the most urgent first; or your clients from a file.'),
-            @('record', 'Record what the CA''s look-up page says.'),
-            @('undo', 'Take back what was last recorded.'),
-            @('uploaded', 'Step: the licence, the identity card, e-mail and phone were uploaded.'),
-            @('payment-requested', 'Step: LCS''s payment request has come.'),
-            @('token-received', 'Step: the token has come, not activated; the 3 days count from that day.'),
-            @('sent', 'Step: the papers were sent. That alone stops nothing.'),
-            @('called', 'Step: LCS was called (one representative for several companies).'),
-            @('verified', 'Step: the information was verified with LCS.'),
-            @('video-called', 'Step: LCS''s video call with the legal representative took place.'),
-            @('paid', 'Step: the transfer was made and its photo sent to LCS.'),
-            @('papers-ready', 'Step: the papers are printed, signed and stamped.'),
-            @('lcs-received', 'Step: LCS has RECEIVED the papers; this stops the 3 days.'),
-            @('activated', 'Step: LCS has activated the token; the new certificate''s agencies open.'),
-            @('contract-received', 'Step: the copy of the contract has come back.'),
+            @('start', 'Bắt đầu: trường hợp nào, rồi từng bước một.'),
+            @('show', 'Bước hiện tại, cần chuẩn bị gì, gọi cho ai, hạn đến khi nào.'),
+            @('list', 'Mọi hồ sơ, gấp nhất ở trên; hoặc danh sách khách hàng từ tệp.'),
+            @('record', 'Ghi lại trang tra cứu của CA nói gì.'),
+            @('undo', 'Rút lại điều vừa ghi nhận.'),
+            @('uploaded', 'Bước: đã tải lên giấy phép kinh doanh, CCCD/CMND, email, số điện thoại.'),
+            @('payment-requested', 'Bước: đã nhận phiếu đề nghị thanh toán của LCS.'),
+            @('token-received', 'Bước: đã nhận token (chưa được kích hoạt); 3 ngày tính từ ngày đó.'),
+            @('sent', 'Bước: đã gửi hồ sơ. Gửi đi chưa đủ.'),
+            @('called', 'Bước: đã gọi LCS (một người đại diện cho nhiều công ty).'),
+            @('verified', 'Bước: đã xác minh thông tin với LCS.'),
+            @('video-called', 'Bước: LCS đã video call với người đại diện pháp luật.'),
+            @('paid', 'Bước: đã chuyển khoản và gửi hình cho LCS.'),
+            @('papers-ready', 'Bước: hồ sơ đã in, ký, đóng dấu.'),
+            @('lcs-received', 'Bước: LCS đã NHẬN hồ sơ; chỉ bước này dừng hạn 3 ngày.'),
+            @('activated', 'Bước: LCS đã kích hoạt token; mở danh sách cơ quan cho CTS mới.'),
+            @('contract-received', 'Bước: đã nhận lại 01 bản hợp đồng.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.'),
-            @('--no-ask', 'Do not ask the CA: no PIN, no network.'),
+            @('--no-ask', 'Không hỏi CA: không mã PIN, không mạng.'),
             @('--pin-stdin', 'Đọc mã PIN từ đầu vào chuẩn, một dòng.'),
             @('--pin-env', 'Đọc mã PIN từ biến môi trường này.'),
             @('--pin-file', 'Đọc mã PIN từ một tệp chỉ mình Quý khách đọc được.'),
             @('--pin-as-is', 'Gửi mã PIN khác thông lệ của CA này mà không hỏi lại.')
         )
         'dossier start' = @(
-            @('--case', 'papers-missing, suspended or revoked; asked without it.'),
-            @('--path', 'ordinary or restoration (LCS''s plan to go on, with a new token).'),
-            @('--several', 'The legal representative stands for several companies: LCS is called first.'),
-            @('--one', 'The legal representative stands for several companies: LCS is called first.'),
-            @('--name', 'The company''s name, where its token was never seen here.'),
-            @('--again', 'Begin anew although one is open.'),
+            @('--case', 'papers-missing (thiếu hồ sơ), suspended (tạm dừng) hoặc revoked (thu hồi); không ghi thì hỏi.'),
+            @('--path', 'ordinary (bổ sung hồ sơ) hoặc restoration (phương án hỗ trợ duy trì của LCS, token mới).'),
+            @('--several', 'Người đại diện pháp luật đứng tên nhiều công ty: gọi LCS trước.'),
+            @('--one', 'Người đại diện pháp luật đứng tên nhiều công ty: gọi LCS trước.'),
+            @('--name', 'Tên công ty, khi token chưa từng cắm ở máy này.'),
+            @('--again', 'Làm lại từ đầu dù đang có hồ sơ mở.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
@@ -272,18 +272,18 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.'),
-            @('--no-ask', 'Do not ask the CA: no PIN, no network.'),
+            @('--no-ask', 'Không hỏi CA: không mã PIN, không mạng.'),
             @('--pin-stdin', 'Đọc mã PIN từ đầu vào chuẩn, một dòng.'),
             @('--pin-env', 'Đọc mã PIN từ biến môi trường này.'),
             @('--pin-file', 'Đọc mã PIN từ một tệp chỉ mình Quý khách đọc được.'),
             @('--pin-as-is', 'Gửi mã PIN khác thông lệ của CA này mà không hỏi lại.')
         )
         'dossier list' = @(
-            ,@('--from', 'A CSV list of clients with a column mst; no token is needed.')
+            ,@('--from', 'Danh sách khách hàng dạng CSV có cột mst; không cần token.')
         )
         'dossier record' = @(
-            @('--missing', 'What is missing, in the page''s words.'),
-            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--missing', 'Còn thiếu gì, theo lời của trang tra cứu.'),
+            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
@@ -294,76 +294,76 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--cert', 'CTS nào, theo số Serial.')
         )
         'dossier uploaded' = @(
-            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
         'dossier payment-requested' = @(
-            @('--by', 'How the request came: zalo, or the mail''s sender.'),
-            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--by', 'Phiếu đến bằng cách nào: zalo, hoặc địa chỉ email gửi.'),
+            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
         'dossier token-received' = @(
-            @('--token', 'Its Token ID, if it is printed on it.'),
+            @('--token', 'Token ID, nếu in trên token.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
         'dossier sent' = @(
-            @('--courier', 'The courier.'),
-            @('--number', 'The parcel''s number.'),
-            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--courier', 'Đơn vị chuyển phát.'),
+            @('--number', 'Mã vận đơn.'),
+            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
         'dossier called' = @(
-            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
         'dossier verified' = @(
-            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
         'dossier video-called' = @(
-            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
         'dossier paid' = @(
-            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
         'dossier papers-ready' = @(
-            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
         'dossier lcs-received' = @(
-            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
         'dossier activated' = @(
-            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
         'dossier contract-received' = @(
-            @('--day', 'The day it happened: 04/02/2027, 4/2, hôm qua; today without it.'),
+            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')

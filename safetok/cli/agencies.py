@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +15,7 @@ from safetok.cli.agencies_show import (
     show_list,
     show_recorded,
     show_reminder,
+    show_unit,
     show_when,
     standing_text,
 )
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from safetok.workflows.context import Context
     from safetok.workflows.hooks import Hooks
     from safetok.workflows.known import Selection
+    from safetok.workflows.reminders import Unit
 
 app = Commands(help=later("The agencies that must learn the new serial, and their 24 hours."), alone="list")
 
@@ -64,6 +67,18 @@ Need = Annotated[
 Xlsx = Annotated[
     Path | None,
     typer.Option("--xlsx", metavar="FILE", help=later("Write a worklist for staff to fill in, an Excel file.")),
+]
+Ics = Annotated[
+    Path | None,
+    typer.Option("--ics", metavar="FILE", help=later("Write a calendar file: to-dos, the ends of waits, deadlines.")),
+]
+Notify = Annotated[bool, typer.Option("--notify", help=later("Show what is to do on the desktop."))]
+RunHooks = Annotated[
+    bool, typer.Option("--hooks", help=later("Tell your own programs of waits that are over and of deadlines."))
+]
+UnitOption = Annotated[
+    bool,
+    typer.Option("--unit", help=later("Print how to have it run by itself: systemd timer, cron line, Windows task.")),
 ]
 Worklist = Annotated[Path, typer.Argument(metavar="FILE", help=later("The worklist that was filled in."))]
 DryRun = Annotated[bool, typer.Option("--dry-run", help=later("Show what would be recorded; record nothing."))]
@@ -154,9 +169,56 @@ def hooks(*, retry: Retry = False) -> None:
 
 
 @app.command("remind", help=later("What is still to do: open, waiting, 24 hours over, accepted."))
-def remind(*, mst: Mst = None, serial: Serial = None, cert: Cert = None, check: Check = False) -> None:
-    """Group registrations by what a person has to do about them."""
-    _look("remind", show_reminder, _selection(mst, serial, cert), check=check)
+def remind(
+    *,
+    mst: Mst = None,
+    serial: Serial = None,
+    cert: Cert = None,
+    check: Check = False,
+    overdue: Overdue = None,
+    ics: Ics = None,
+    notify: Notify = False,
+    hooks: RunHooks = False,
+    unit: UnitOption = False,
+) -> None:
+    """Group registrations by what a person has to do about them, and have it reach people elsewhere."""
+    if unit:
+        _unit()
+
+    def after(context: Context, listing: Listing) -> dict[str, Any]:
+        from safetok.workflows import reminders
+
+        told: dict[str, Any] = {}
+        if hooks:
+            reminders.tell_due(context, listing)
+        if ics is not None:
+            told["ics"] = str(reminders.write_calendar(context, listing, ics))
+            context.prompter.say(
+                _("Calendar written: {file}. Importing it again replaces what changed.").format(file=ics)
+            )
+        if notify:
+            told["notified"] = reminders.notify(context, listing, os.environ)
+        return told
+
+    _look(
+        "remind",
+        show_reminder,
+        _selection(mst, serial, cert),
+        check=check,
+        overdue=overdue,
+        after=after,
+        dry_run=not hooks,
+    )
+
+
+def _unit() -> None:
+    def work(_context: Context) -> Outcome[Unit]:
+        from safetok.workflows.reminders import unit
+
+        result = unit(os.environ)
+        return Outcome(result, data=result.data())
+
+    run(["agencies", "remind"], work, show_unit, dry_run=True)
 
 
 @app.command("done", help=later("Record that the new certificate was put on these systems; the 24 hours start there."))
@@ -218,7 +280,7 @@ def _look(
     *,
     check: bool,
     overdue: str | None = None,
-    after: Callable[[Context, Listing], dict[str, str]] = lambda _context, _listing: {},
+    after: Callable[[Context, Listing], dict[str, Any]] = lambda _context, _listing: {},
     dry_run: bool = True,
 ) -> None:
     def work(context: Context) -> Outcome[Listing]:

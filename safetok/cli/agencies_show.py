@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from safetok.workflows.agencies_sheet import Imported
     from safetok.workflows.agencies_when import Answer, Answers
     from safetok.workflows.hooks import Hooks
+    from safetok.workflows.reminders import Unit
     from safetok.workflows.status import RegistrationView
 
 
@@ -300,6 +301,23 @@ def show_imported(done: Imported) -> None:
         text.format(file=done.file, recorded=len(done.views), unchanged=done.unchanged, failed=len(done.errors)),
         "strong",
     )
+
+
+def show_unit(unit: Unit) -> None:
+    """Each way with what goes where; lines to copy stand alone."""
+    out = screen()
+    out.line(
+        _(
+            "systemd (Linux): two files in ~/.config/systemd/user/, then: systemctl --user enable --now safetok-remind.timer"
+        )
+    )
+    for name, content in unit.systemd.items():
+        out.title(name)
+        out.block(content.rstrip())
+    out.title(_("cron (by this computer's clock): crontab -e"))
+    out.block(unit.cron)
+    out.title(_("Windows (Task Scheduler), in a command window"))
+    out.block(unit.windows)
 
 
 def show_hooks(found: Hooks) -> None:

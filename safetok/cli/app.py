@@ -39,6 +39,9 @@ COMMANDS: dict[str, Entry] = {
     "agencies": Entry(
         "safetok.cli.agencies", later("The agencies that must learn the new serial, and their 24 hours."), group=True
     ),
+    "dossier": Entry(
+        "safetok.cli.dossier", later("The papers LCS-CA must hold: what comes next, and until when."), group=True
+    ),
     "contacts": Entry("safetok.cli.contacts", later("Whom to call or write to, as the CAs' notices print it.")),
     "watch": Entry(
         "safetok.cli.watch", later("Announce each USB token as it is plugged in, and what is due for it.")

@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 
 from safetok.cli import documents as of
+from safetok.cli import documents_dossier as of_dossier
 from safetok.cli.documents import Document, Envelope
 from safetok.cli.envelope import FORMAT
+from safetok.domain.dossier import STEPS as DOSSIER_STEPS
 from safetok.errors import ExitStatus
 
 # By command, as the envelope names it; several where a command answers in several ways.
@@ -41,6 +43,10 @@ DATA: dict[str, tuple[type[Document], ...]] = {
     **dict.fromkeys(
         ("agencies done", "agencies accepted", "agencies reject", "agencies skip", "agencies add", "agencies undo"),
         (of.Recorded,),
+    ),
+    "dossier list": (of_dossier.Dossiers,),
+    **dict.fromkeys(
+        (f"dossier {word}" for word in ("start", "show", "record", "undo", *DOSSIER_STEPS)), (of_dossier.Dossier,)
     ),
     "contacts": (of.Contacts,),
     **dict.fromkeys(("pin store", "pin forget", "pin change"), (of.Pin,)),

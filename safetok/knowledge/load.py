@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from safetok.domain.campaign import Campaign
     from safetok.domain.kinds import KindRule
     from safetok.domain.notices import Notice
-    from safetok.knowledge.facts import Bits, KnownDriver, System
     from safetok.domain.working_days import WorkingCalendar
-    from safetok.knowledge.guides import AgencyGuide, Holiday, Step
+    from safetok.knowledge.facts import Bits, KnownDriver, System, UsbToken
+    from safetok.knowledge.guides import AgencyGuide, DossierStep, Holiday, Step
 
 FOLDER = Path(__file__).parent
 
@@ -190,6 +190,30 @@ def drivers(on: System | None = None, of: Bits | None = None) -> tuple[KnownDriv
     )
 
 
+@cache
+def usb_tokens() -> dict[tuple[str, str], UsbToken]:
+    """USB devices that are tokens, by vendor and product id."""
+    from safetok.knowledge.facts import UsbToken
+
+    return {
+        (row["vendor"], product): UsbToken(
+            vendor=row["vendor"], product=product, name=row["name"], drivers=tuple(row["drivers"]), ccid=row["ccid"]
+        )
+        for row in _table("usb")["devices"]
+        for product in row["products"]
+    }
+
+
+def usb_vendors() -> dict[str, str]:
+    """Makers of tokens by USB vendor id."""
+    return dict(_table("usb")["vendors"])
+
+
+def usb_cd_words() -> tuple[str, ...]:
+    """Words in the name of a CD drive that say it is a token waiting to be one."""
+    return tuple(_table("usb")["cd"]["words"])
+
+
 def csp_shells() -> tuple[str, ...]:
     """Patterns of files beside a driver that are no PKCS#11 and must not be loaded."""
     return tuple(_table("drivers")["shells"]["names"])
@@ -253,15 +277,52 @@ def _holidays(code: Language) -> dict[date, Holiday]:
 
 @cache
 def working_calendar() -> WorkingCalendar:
-    """Working days and hours: weekends and the holidays listed are off; hours as knowledge assumes them."""
-    from datetime import date
+    """Working days and hours: weekends and the holidays listed are off; hours as knowledge assumes them.
+
+    A holiday on a weekend is made up for on the next working day (Labour Code 2019 art. 111(3)): such days may be off.
+    """
+    from datetime import date, timedelta
 
     from safetok.domain.working_days import WorkingCalendar
 
     table, found = _table("holidays"), holidays()
+    weekdays = frozenset(day - 1 for day in table["office"]["weekdays"])
+    off = {day: holiday.certain for day, holiday in found.items()}
+    for day in [day for day, certain in off.items() if certain and day.weekday() not in weekdays]:
+        instead = day
+        while instead in off or instead.weekday() not in weekdays:
+            instead += timedelta(days=1)
+        off[instead] = False
     return WorkingCalendar(
-        off={day: holiday.certain for day, holiday in found.items()},
-        weekdays=frozenset(day - 1 for day in table["office"]["weekdays"]),
+        off=off,
+        weekdays=weekdays,
         hours=tuple((opens, closes) for opens, closes in table["office"]["hours"]),
         known_until=date(max(found).year, 12, 31),
     )
+
+
+def dossier_steps() -> dict[str, DossierStep]:
+    """What a person does at each step of a dossier, as LCS's notice has it."""
+    return _dossier_steps(language())
+
+
+@cache
+def _dossier_steps(code: Language) -> dict[str, DossierStep]:
+    from safetok.knowledge.guides import DossierStep
+
+    return {
+        name: DossierStep(
+            name=name,
+            title=_said(row["title"], code),
+            do=_said(row["do"], code),
+            have=tuple(row["have"][code]),
+            call=row["call"],
+        )
+        for name, row in _table("dossier")["steps"].items()
+    }
+
+
+def dossier_said() -> dict[str, str]:
+    """The sentences of LCS's notice on dossiers, by name, and `call`, `lookup`, `mail`, `source`."""
+    table = _table("dossier")
+    return {**table["notice"], **{name: _said(text, language()) for name, text in table["said"].items()}}

@@ -86,7 +86,7 @@ def adopt(context: Context, found: Appeared) -> int:
     """Open its registrations and remember that it was taken over, in one commit; returns how many agencies wait for a person.
     Repeating it changes nothing.
     """
-    return _open(context, found.new, found.old, found.token_serial)
+    return open_agencies(context, found.new, found.old, found.token_serial)
 
 
 def dismiss(context: Context, found: Appeared) -> None:
@@ -169,7 +169,7 @@ def _named(context: Context, selection: Selection) -> tuple[Adopted, ...]:
     token = next((one.token_serial for one in kept if one.certificate.sha256 == new.sha256), "")
     here = [one.certificate for one in Inventory(context.database).certificates(token)] if token else []
     old = before([one for one in here if company_of(one) == company_of(new) and not one.is_ca], new)
-    return (Adopted(new=new, old=old, token_serial=token, opened=True, agencies_open=_open(context, new, old, token)),)
+    return (Adopted(new=new, old=old, token_serial=token, opened=True, agencies_open=open_agencies(context, new, old, token)),)
 
 
 def before(certificates: Iterable[Certificate], new: Certificate) -> Certificate | None:
@@ -178,7 +178,8 @@ def before(certificates: Iterable[Certificate], new: Certificate) -> Certificate
     return max(earlier, key=lambda one: (one.not_before, one.not_after), default=None)
 
 
-def _open(context: Context, new: Certificate, old: Certificate | None, token_serial: str) -> int:
+def open_agencies(context: Context, new: Certificate, old: Certificate | None, token_serial: str) -> int:
+    """Open a certificate's registrations in place of the old one's; returns how many wait for a person. Repeatable."""
     from safetok.domain.agencies import RegistrationState
     from safetok.knowledge import load
     from safetok.store.inventory import Inventory

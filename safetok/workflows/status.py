@@ -161,7 +161,9 @@ def told(context: Context, reading: Reading, problems: list[SafetokError]) -> St
         names={r.old_serial: inventory.parse(r.old_certificate).subject_name for r in unfinished if r.old_certificate},
         problems=tuple(problems),
     )
-    return replace(found, due=due(found))
+    from safetok.workflows import dossier_deadlines
+
+    return replace(found, due=(*dossier_deadlines.due(context), *due(found)))
 
 
 def _appeared(context: Context) -> tuple[Appeared, ...]:
@@ -239,7 +241,7 @@ def next_step(found: Status) -> Next:
         text = _(
             "The USB token {serial} holds no certificate. If it has just come from LCS, that is normal: do not type a PIN."
         )
-        return Next(state="no_certificate", text=text.format(serial=empty.info.serial), command="safetok contacts")
+        return Next(state="no_certificate", text=text.format(serial=empty.info.serial), command="safetok dossier token-received")
     soonest = min(
         (view for token in found.tokens for view in token.certificates if view.current),
         key=lambda view: view.certificate.not_after,
