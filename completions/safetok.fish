@@ -123,7 +123,7 @@ complete -c safetok -n '__safetok_at \'batch run\'' -l rate -x -d 'Mỗi phút b
 complete -c safetok -n '__safetok_at \'batch run\'' -l patience -x -d 'Mỗi dòng chờ và hỏi lại CA đang không trả lời được trong bao lâu.'
 complete -c safetok -n '__safetok_at \'batch run\'' -l jitter -x -d 'Chờ ngẫu nhiên nhiều nhất chừng ấy rồi mới chạy, để mọi máy không hỏi cùng lúc.'
 complete -c safetok -n '__safetok_at \'batch run\'' -l pins-changed -d 'Thử lại những nguồn PIN đã sai trước đây: đã có người sửa lại cho đúng.'
-complete -c safetok -n '__safetok_at \'batch run\'' -l kits -d 'Write each company\'s files for the agencies too; `export` makes them later as well.'
+complete -c safetok -n '__safetok_at \'batch run\'' -l kits -d 'Ghi luôn tệp cho các cơ quan của từng đơn vị; làm sau bằng `export` cũng được.'
 complete -c safetok -n '__safetok_at \'batch run\'' -l events -r -F -d 'Ghi thêm từng sự kiện vào TỆP, mỗi dòng một JSON.'
 complete -c safetok -n '__safetok_at \'batch resume\'' -l jobs -x -d 'Cùng lúc bao nhiêu token.'
 complete -c safetok -n '__safetok_at \'batch resume\'' -l insert -d 'Làm với token theo thứ tự được cắm vào; báo cắm token nào tiếp, token nào đã xong.'

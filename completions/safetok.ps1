@@ -120,7 +120,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--patience', 'Mỗi dòng chờ và hỏi lại CA đang không trả lời được trong bao lâu.'),
             @('--jitter', 'Chờ ngẫu nhiên nhiều nhất chừng ấy rồi mới chạy, để mọi máy không hỏi cùng lúc.'),
             @('--pins-changed', 'Thử lại những nguồn PIN đã sai trước đây: đã có người sửa lại cho đúng.'),
-            @('--kits', 'Write each company''s files for the agencies too; `export` makes them later as well.'),
+            @('--kits', 'Ghi luôn tệp cho các cơ quan của từng đơn vị; làm sau bằng `export` cũng được.'),
             @('--events', 'Ghi thêm từng sự kiện vào TỆP, mỗi dòng một JSON.')
         )
         'batch resume' = @(

@@ -83,6 +83,12 @@ PinsChanged = Annotated[
         "--pins-changed", help=later("Try PIN sources again that failed before: somebody has put them right.")
     ),
 ]
+Kits = Annotated[
+    bool,
+    typer.Option(
+        "--kits", help=later("Write each company's files for the agencies too; `export` makes them later as well.")
+    ),
+]
 Events = Annotated[
     Path | None, typer.Option("--events", metavar="FILE", help=later("Also write each event to FILE, as a JSON line."))
 ]
@@ -122,6 +128,7 @@ def run_(
     patience: Patience = 300.0,
     jitter: Jitter = 0.0,
     pins_changed: PinsChanged = False,
+    kits: Kits = False,
     events: Events = None,
 ) -> None:
     """Rows whose day has come and that are not done."""
@@ -135,6 +142,7 @@ def run_(
         patience=patience,
         jitter=jitter,
         pins_changed=pins_changed,
+        kits=kits,
     )
     run(["batch", "run"], lambda context: _run(context, file, options, events), _show_run)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from safetok.domain.mst import find_mst, find_personal_id
@@ -59,8 +60,12 @@ class Certificate:
         return x509.load_der_x509_certificate(self.der)
 
 
+@lru_cache(maxsize=512)
 def parse(der: bytes) -> Certificate:
-    """Read a DER certificate (RFC 5280). Raises UsageError (`bad_certificate`) when it is none."""
+    """Read a DER certificate (RFC 5280). Raises UsageError (`bad_certificate`) when it is none.
+
+    A renewal looks at the same few again and again: they are read once.
+    """
     import hashlib
     import warnings
 

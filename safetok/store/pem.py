@@ -21,6 +21,16 @@ _PKCS7 = {b"PKCS7", b"CMS"}
 
 def load_pem(path: Path) -> tuple[Certificate, ...]:
     """Every certificate in a PEM, DER or PKCS#7 file, in its order. Raises UsageError `bad_certificate_file`."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return _loaded(path, 0, 0, 0)  # says why it cannot be read
+    return _loaded(path, seen.st_mtime_ns, seen.st_size, seen.st_ino)
+
+
+@lru_cache(maxsize=256)
+def _loaded(path: Path, _changed: int, _size: int, _inode: int) -> tuple[Certificate, ...]:
+    """Read once for as long as the file stays what it is: a batch asks for the same few with every row."""
     ders = read_ders(path)
     try:
         return tuple(parse(der) for der in ders)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from safetok.tokens.locks import TokenLock
 
 LEAVE = 20  # seconds a driver is given for its own end
+_FEW = 16  # tokens; so many are listed anew for each session, which sees a doubled serial that has come since
 GRACE = 300  # seconds beyond its deadline after which an operation that nobody waits for any more ends with its process
 _REMOVED = {
     "GENERAL_ERROR",
@@ -55,6 +56,7 @@ class Worker:
         self._hands: Hands | None = None
         self._lock: TokenLock | None = None
         self._serial = ""
+        self._places: dict[str, list[int]] = {}  # slots by serial, as last listed
 
     # --- looking -------------------------------------------------------------------------------------------------
 
@@ -70,6 +72,7 @@ class Worker:
         elif self._path != path:
             raise Refusal("worker")
         elif refresh and self._hands is None and not self._module.watches_hardware():
+            self._places.clear()
             self._module.finalize()
             self._module.initialize()
         return self._module
@@ -95,13 +98,12 @@ class Worker:
         self, path: str, *, refresh: bool, serial: str, read_write: bool, locks: str | None, note: str
     ) -> dict[str, Any]:
         """Lock the token (unless `locks` is None: a dry run) and open a session on it; its CK_TOKEN_INFO, read now."""
-        from safetok.tokens import look
         from safetok.tokens.locks import Held, TokenLock
 
         if self._hands is not None:
             raise Refusal("busy")
         module = self._load(path, refresh=refresh)
-        slots = [slot for slot, shown in look.tokens(module) if shown.get("serial") == serial]
+        slots = self._slots_of(module, serial)
         if not slots or not serial:
             raise Refusal("no_token")
         if len(slots) > 1:
@@ -122,6 +124,25 @@ class Worker:
         except BaseException:
             self.close()
             raise
+
+    def _slots_of(self, module: Module, serial: str) -> list[int]:
+        """The slots of this serial. All are listed once; then the one known is asked alone, as long as it is what it was: with
+        a thousand slots a listing for each session would be most of the work.
+        """
+        from safetok.tokens import look
+        from safetok.tokens.cryptoki import CryptokiError
+
+        known = self._places.get(serial, [])
+        if len(known) == 1 and len(self._places) > _FEW:
+            try:
+                if look.token(module.token_info(known[0]))["serial"] == serial:
+                    return known
+            except CryptokiError:
+                pass
+        self._places.clear()
+        for slot, shown in look.tokens(module):
+            self._places.setdefault(str(shown.get("serial", "")), []).append(slot)
+        return self._places.get(serial, [])
 
     def _open(self) -> Hands:
         if self._hands is None:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 _WAITING = {ExitStatus.CA_UNREACHABLE, ExitStatus.CA_WAIT, ExitStatus.NO_TOKEN, ExitStatus.INTERRUPTED}
 
 
-def run_row(context: Context, tokens: Tokens, token: TokenReading, row: PlanRow, pins: PinSources) -> RenewResult:
+def run_row(
+    context: Context, tokens: Tokens, token: TokenReading, row: PlanRow, pins: PinSources, *, kit: bool = False
+) -> RenewResult:
     """Renew one row's certificate. Raises whatever `renew` raises, and PersonNeeded (`plan_row_changed`,
     `contract_end_differs`) where the token no longer holds what was planned.
     """
@@ -37,6 +39,7 @@ def run_row(context: Context, tokens: Tokens, token: TokenReading, row: PlanRow,
         yes=True,
         contract_end=row.contract_end,
         confirm_contract_end=row.contract_end,
+        kit=kit,
     )
     try:
         chosen = choose(context, Reading(tokens=(token,)), serial=token.info.serial, cert=None, mst=row.mst or None)

@@ -46,6 +46,7 @@ class Options:
     insert: bool = False
     resume: bool = False  # only what a stopped run left: rows that failed are not tried again
     pins_changed: bool = False
+    kits: bool = False
     poll: float = 1.0
 
 
@@ -380,7 +381,8 @@ class Hands:
         runner, row = self._runner, task.row
         runner.tell("row_begin", row=row, token=task.token)
         try:
-            result = rows.run_row(context, self._tokens, runner.token(task.token), row, self._sources)
+            token = runner.token(task.token)
+            result = rows.run_row(context, self._tokens, token, row, self._sources, kit=runner.options.kits)
         except SafetokError as error:
             self._unfinished(context, task, error)
         except Exception as error:  # noqa: BLE001  (one row never takes the others with it)

@@ -33,6 +33,8 @@ def complete(run: Run) -> None:
 
 def hand_over(run: Run) -> None:
     """Export both certificates and the fields the agencies ask for. A failure is told, and never undoes the renewal."""
+    if not run.kit:
+        return
     from safetok.workflows.export import write_kit
 
     try:

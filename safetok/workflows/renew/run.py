@@ -42,6 +42,7 @@ class Run:
     renewal: Renewal
     authority: Authority
     pin: PinSource
+    kit: bool = True
     sent_with_commit: bool = False  # the commit of REQUESTED already counted the send that follows it
     _session: Session | None = None
     _stack: ExitStack = field(default_factory=ExitStack)

@@ -140,6 +140,7 @@ def _confirmed(
         renewal=_planned(context, eligible, request),
         authority=eligible.authority,
         pin=request.pin,
+        kit=request.kit,
     )
     run.lend(session)
     if offer is not None:
@@ -211,6 +212,7 @@ def run_of(context: Context, renewal: Renewal, request: RenewRequest, tokens: To
         renewal=renewal,
         authority=authority,
         pin=request.pin,
+        kit=request.kit,
     )
 
 
