@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import select
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -29,6 +30,7 @@ class Browser:
     """One Chromium with one page. Every answer is waited for at most `patience` seconds."""
 
     def __init__(self, profile: Path, *, patience: float = 60.0) -> None:
+        assert shutil.which("chromium"), "chromium is not installed: sh .ci/install dev"
         self.patience = patience
         self.requests: list[str] = []
         self.complaints: list[str] = []

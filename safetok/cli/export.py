@@ -115,7 +115,7 @@ def show(exported: Exported | Message) -> None:
     out = screen()
     if not isinstance(exported, Exported):
         for line in exported.text.splitlines():
-            out.line(line)
+            out.verbatim(line)
         return
     _fields(out, _("NEW CERTIFICATE"), exported.new)
     if exported.old is not None:

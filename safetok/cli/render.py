@@ -71,6 +71,10 @@ class Screen:
         """A paragraph."""
         self._print(visible(text), tone)
 
+    def verbatim(self, text: str) -> None:
+        """A line that is to be copied: never broken by us, so that it is pasted as one."""
+        self.stream.write(f"{self._fit(visible(text))}\n")
+
     def block(self, text: str) -> None:
         """Several lines of our own words: their breaks stay, so nothing untrusted belongs in it."""
         for line in text.split("\n"):

@@ -106,7 +106,9 @@
     const same = !state[card.id] || at === Number(card.dataset.updated);
     if (same && card.dataset.state === "accepted") return [words.accepted, "good"];
     if (same && card.dataset.state === "rejected") return [words.rejected, "bad"];
-    if (!done || Number.isNaN(at)) return [done ? "" : words.open, done ? "good" : "warn"];
+    const ticked = boxes(card).filter((box) => box.checked).length;
+    if (!done) return [ticked ? said("partly", { done: ticked, all: boxes(card).length }) : words.open, "warn"];
+    if (Number.isNaN(at)) return ["", "good"];
     const until = end(card, at);
     if (until === undefined) return [said("counted", { at: shown(at) }), ""];
     if (until === null) return [said("updated", { at: shown(at) }), "good"];

@@ -132,6 +132,7 @@ def _words() -> dict[str, str]:
         "select": _("Press Ctrl+C"),
         "progress": _("{done} of {all} agencies updated"),
         "open": _("not yet updated"),
+        "partly": _("{done} of {all} services updated"),
         "updated": _("updated at {at}"),
         "waiting": _("updated at {at}. 24h00 are over at {until}"),
         "over": _("updated at {at}. 24h00 were over at {until}: check whether it is accepted"),

@@ -246,11 +246,24 @@ def _kit_files(
     hthuc: HThuc | None = None,
     confirmed_by: str = "",
 ) -> dict[str, bytes]:
-    """What the kit adds to the certificates."""
+    """What the kit adds to the certificates; the calendar where something is registered."""
     from safetok.reports.files import stem
     from safetok.reports.kit import kit_files
 
-    return {**kit_files(kit_of(context, new, old, hthuc=hthuc, confirmed_by=confirmed_by), stem(new))}
+    files = dict(kit_files(kit_of(context, new, old, hthuc=hthuc, confirmed_by=confirmed_by), stem(new)))
+    if calendar := _calendar(context, new):
+        files[f"{stem(new)}_lich.ics"] = calendar
+    return files
+
+
+def _calendar(context: Context, new: Certificate) -> bytes | None:
+    """This certificate's to-dos and waits alone, stamped with the last change, so that the same state is the same file."""
+    from safetok.reports import calendar
+    from safetok.workflows.agencies import listing
+    from safetok.workflows.reminders import agency_entries
+
+    entries = agency_entries(context, listing(context, Selection(cert=new.sha256)))
+    return calendar.write(entries, max(entry.changed for entry in entries)) if entries else None
 
 
 def _chain(context: Context, leaf: Certificate, sent: Sequence[bytes]) -> tuple[tuple[Certificate, ...], bool]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509 import load_pem_x509_certificates
+from icalendar import Calendar
 from support_inside import Inside
 from support_store import reading
 from support_trust import ca, ca_false, issue, key, name, usage
@@ -194,7 +195,7 @@ def test_the_kit_is_all_that_the_update_needs(cli: Inside, tmp_path: Path) -> No
     said = cli.json("export", "--kit", str(out))
     assert said.status == 0, said.out
     stem = f"0106324653_{NEW.serial}"
-    ends = ["co-quan.html", "bien-ban.html", "zalo.txt", "01DKTD-HDDT.txt"]
+    ends = ["co-quan.html", "bien-ban.html", "zalo.txt", "lich.ics", "01DKTD-HDDT.txt"]
     ends += [f"01DKTD-HDDT_HThuc{number}.xml" for number in (1, 2, 3)]
     assert {f"{stem}_{end}" for end in ends} <= {path.name for path in out.iterdir()}
     assert (out / f"{stem}.cer").read_bytes() == NEW.der
@@ -207,6 +208,22 @@ def test_the_kit_is_all_that_the_update_needs(cli: Inside, tmp_path: Path) -> No
     assert cli.json("export", "--kit", str(out)).codes == ["file_exists"]
     assert cli.json("export", "--kit", str(out), "--force").status == 0
     assert 'data-until="' in (out / f"{stem}_co-quan.html").read_text("utf-8")
+
+
+def test_the_kits_calendar_is_this_companys_alone(cli: Inside, tmp_path: Path) -> None:
+    """A to-do for each agency and an event for the end of a wait, of this certificate; nothing registered gives no calendar."""
+    cli("export", "--kit", str(tmp_path / "none"))
+    assert not list((tmp_path / "none").glob("*.ics"))
+    other = _leaf("CÔNG TY KHÁC", "0312345678")
+    with Database(home(cli.env).database) as db:
+        Inventory(db).record(reading("T2", other), NOW)
+        Registrations(db).open_for(other, load.agencies(), NOW)
+    _registered(cli)
+    cli("agencies", "done", "vnaccs", "--cert", NEW.serial)
+    cli("export", "--kit", str(tmp_path / "kit"), "--cert", NEW.serial)
+    calendar = Calendar.from_ical(next((tmp_path / "kit").glob("*_lich.ics")).read_bytes())
+    assert (len(calendar.walk("VTODO")), len(calendar.walk("VEVENT"))) == (7, 1)
+    assert all("HOÀNG MAI" in str(one["summary"]) for one in (*calendar.walk("VTODO"), *calendar.walk("VEVENT")))
 
 
 def test_the_users_form_and_name_go_into_the_kit(cli: Inside, tmp_path: Path) -> None:

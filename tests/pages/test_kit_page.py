@@ -122,10 +122,25 @@ def test_both_halves_of_the_tax_portal_count(browser: Browser, tmp_path: Path) -
     """The tax portal is updated with its second service, and no wait is stated for it."""
     opened(browser, tmp_path, kit())
     browser.click("#agency-etax label:nth-of-type(1) input")
-    assert timer(browser, "etax") == "chưa cập nhật"
+    assert timer(browser, "etax") == "mới cập nhật 1/2 dịch vụ"
     browser.click("#agency-etax label:nth-of-type(2) input")
     assert timer(browser, "etax").startswith("đã cập nhật ")
     assert "24h00" not in timer(browser, "etax")
+
+
+def test_clearing_goes_back_to_what_safetok_recorded(browser: Browser, tmp_path: Path) -> None:
+    """After a question, the page's own ticks are gone; what was recorded in safetok stays."""
+    row = registration("vnaccs", RegistrationState.UPDATED, updated_at=NOW, until=NOW + timedelta(hours=24))
+    file = opened(browser, tmp_path, kit(registrations=[row]))
+    browser.click("#agency-tvan input[type=checkbox]")
+    browser.click("#agency-vnaccs input[type=checkbox]")
+    assert [timer(browser, name) for name in ("tvan", "vnaccs")][1] == "chưa cập nhật"
+    browser.run("window.confirm = () => true")
+    browser.click("#clear")
+    for _again in range(2):
+        assert timer(browser, "tvan") == "chưa cập nhật"
+        assert timer(browser, "vnaccs").startswith(f"đã cập nhật {show_instant(NOW)}. Đủ 24h00")
+        browser.open(file)
 
 
 def test_what_safetok_recorded_is_shown(browser: Browser, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support_kit import HOSTILE, NOW, OLD_SERIAL, SERIAL, fields, kit, own_agency, registration
 
 from safetok.domain.agencies import RegistrationState
@@ -97,6 +99,10 @@ def read(html: str) -> Reader:
     return reader
 
 
+PLAIN_TAGS = [tag for tag, _attributes in read(page(kit())).tags]
+LINES = len(message(kit()).splitlines())
+
+
 @pytest.mark.parametrize("write", [page, record])
 def test_a_hostile_name_adds_no_element(write: object) -> None:
     """A page for a hostile name has the same elements and attributes as one for a plain name."""
@@ -105,6 +111,17 @@ def test_a_hostile_name_adds_no_element(write: object) -> None:
         (tag, sorted(attributes)) for tag, attributes in plain.tags
     ]
     assert "window.hacked=1" in hostile.text
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.text(alphabet=st.characters(exclude_categories=()), max_size=60))
+def test_any_name_stays_text(rest: str) -> None:
+    """Whatever a certificate and its CA call themselves: the same elements, one XML element of text, no more lines to send."""
+    said = f"A{rest}"
+    assert [tag for tag, _attributes in read(page(kit(name=said))).tags] == PLAIN_TAGS
+    tree = ET.fromstring(xml_file(Row(hthuc=2, fields=fields(name=said))))  # noqa: S314
+    assert tree.findtext("CTS/TTChuc") == f"{plain_line(said)} CA"[:400]
+    assert len(message(kit(name=said)).splitlines()) == LINES
 
 
 @pytest.mark.parametrize("write", [page, record])
