@@ -2,8 +2,8 @@
 
     python tests/faults/fuzz.py [COUNT] [SEED]
 
-About COUNT mutations of each of some hundred kinds, SEED of the chance (both as in CI when left out). `foreign` must be empty: errors
-that are not safetok's. `unreached` are the lines of the decoders that the fuzz alone did not reach, of `lines`.
+About COUNT mutations of each of some hundred kinds; SEED of the chance (both as in CI when left out). `foreign` must be
+empty: errors that are not safetok's. `unreached` are the lines of the decoders that the fuzz alone did not reach, of `lines`.
 """
 
 from __future__ import annotations
