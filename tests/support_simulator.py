@@ -13,9 +13,10 @@ Settings of a token (for all tokens, or for one by `tokens={serial: {...}}`), as
     sha256_rsa = no       no CKM_SHA256_RSA_PKCS  always_authenticate = yes   private keys want a PIN each time
     free_public           bytes of free memory it tells
 
-and of the driver: prints = yes (to stdout), signals = yes (takes the process's signals), locking = no (CANT_LOCK),
-`faults` ("FUNCTION N ACTION": the Nth call across processes, 0 each, `*` any function; actions: return NAME, crash,
-crash_after, hang, hang_after, remove, remove_after, insert, truncate BYTES) and `latency` ({"C_GenerateKeyPair": 2000, "*": 5} ms).
+and of the driver: prints = yes (to stdout), signals = yes (takes the process's signals), locking = no (CANT_LOCK), gate (a Unix
+socket that is told of each call and its end, and answers `go` or an action) with watch (the functions it is told of),
+`faults` ("FUNCTION N ACTION": the Nth call across processes, 0 each, `*` any function; actions: return NAME, crash, crash_after,
+hang, hang_after, remove, remove_after, insert, truncate BYTES) and `latency` ({"C_GenerateKeyPair": 2000, "*": 5} ms).
 """
 
 from __future__ import annotations
@@ -85,6 +86,7 @@ class Simulator:
     module: Path
     config: Path
     settings: dict[str, object] = field(default_factory=dict)
+    logs: bool = True
 
     @property
     def log(self) -> Path:
@@ -107,7 +109,8 @@ class Simulator:
         faults: Sequence[str] = self.settings.get("faults", ())  # type: ignore[assignment]
         latency: Mapping[str, int] = self.settings.get("latency", {})  # type: ignore[assignment]
         plain = {k: v for k, v in self.settings.items() if k not in {"tokens", "faults", "latency"}}
-        yield f"log = {self.log}"
+        if self.logs:
+            yield f"log = {self.log}"
         yield from (f"{key} = {value}" for key, value in plain.items())
         yield from (f"fault = {fault}" for fault in faults)
         yield from (f"latency = {function} {wait}" for function, wait in latency.items())

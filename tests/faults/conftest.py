@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support_faults import Box, Template, template
+from support_stage import Stage
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +22,13 @@ def box(made: Template) -> Iterator[Box]:
     """It, as it was made, with its CA running."""
     with made.box() as fresh:
         yield fresh
+
+
+@pytest.fixture(scope="session")
+def stage(simulator_module: Path) -> Iterator[Stage]:
+    """The stage of the fault matrices, on /dev/shm."""
+    folder = Path(tempfile.mkdtemp(prefix="safetok-stage-", dir="/dev/shm"))
+    made = Stage(folder, module=simulator_module)
+    yield made
+    made.close()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -33,6 +33,7 @@ static struct {
   off_t size;
   ino_t file;
   bool prints, signals, no_locking;
+  bool unwatched[FUNCTIONS]; /* not shown to the gate */
   struct rule rules[RULES];
   int rule_count;
   struct latency latencies[RULES];
@@ -126,6 +127,15 @@ static void token_setting(struct traits *t, const char *key, const char *value) 
   else if (!strcmp(key, "plug")) t->plug = atoi(value);
 }
 
+/* "C_Login C_Sign": only these are shown to the gate. */
+static void watch(const char *names) {
+  char one[64];
+  int used = 0;
+  memset(conf.unwatched, true, sizeof conf.unwatched);
+  for (; sscanf(names, "%63s%n", one, &used) == 1; names += used)
+    if (function_of(one) >= 0) conf.unwatched[function_of(one)] = false;
+}
+
 static void setting(struct traits *token, const char *key, const char *value) {
   char function[64];
   unsigned long number = 0;
@@ -133,6 +143,7 @@ static void setting(struct traits *token, const char *key, const char *value) {
   if (!strcmp(key, "forward")) copy(conf.forward, sizeof conf.forward, value);
   else if (!strcmp(key, "log")) copy(conf.log, sizeof conf.log, value);
   else if (!strcmp(key, "gate")) copy(conf.gate, sizeof conf.gate, value);
+  else if (!strcmp(key, "watch")) watch(value);
   else if (!strcmp(key, "prints")) conf.prints = !strcmp(value, "yes");
   else if (!strcmp(key, "signals")) conf.signals = !strcmp(value, "yes");
   else if (!strcmp(key, "locking")) conf.no_locking = !strcmp(value, "no");
@@ -152,6 +163,7 @@ static void read_file(void) {
   conf.rule_count = conf.latency_count = conf.own_count = 0;
   conf.prints = conf.signals = conf.no_locking = false;
   conf.log[0] = conf.gate[0] = 0;
+  memset(conf.unwatched, 0, sizeof conf.unwatched);
   conf.all = (struct traits){.free_public = -1};
   while (fgets(line, sizeof line, file)) {
     int value = 0;
@@ -243,11 +255,11 @@ static void note(const char *text) {
 }
 
 /* Tells the listener at the gate and waits for its word; without one, or when it has gone, the call goes on. */
-static struct order ask_gate(const char *text) {
+static struct order ask_gate(int function, const char *text) {
   struct order order = {GO, 0};
   char reply[128];
   size_t have = 0;
-  if (!conf.gate[0]) return order;
+  if (!conf.gate[0] || conf.unwatched[function]) return order;
   if (gate_fd < 0) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     copy(address.sun_path, sizeof address.sun_path, conf.gate);
@@ -282,7 +294,7 @@ struct order call_begins(int function, uint64_t *number) {
   uint64_t own = __atomic_add_fetch(&shared->per_function[function], 1, __ATOMIC_SEQ_CST);
   snprintf(text, sizeof text, "%lu %d %s begin\n", (unsigned long)*number, getpid(), function_names[function]);
   note(text);
-  struct order order = ask_gate(text);
+  struct order order = ask_gate(function, text);
   for (int i = 0; i < conf.latency_count; i++)
     if (conf.latencies[i].function == -1 || conf.latencies[i].function == function)
       wait_milliseconds(conf.latencies[i].milliseconds);
@@ -299,7 +311,7 @@ struct order call_ends(int function, uint64_t number, CK_RV answer) {
   snprintf(text, sizeof text, "%lu %d %s end 0x%lx\n", (unsigned long)number, getpid(), function_names[function],
            answer);
   note(text);
-  return ask_gate(text);
+  return ask_gate(function, text);
 }
 
 void carry_out(struct order order) {

@@ -1,0 +1,37 @@
+"""Promises 1 to 3: whenever safetok is killed, nothing is lost, nothing is issued twice, and no key is left behind."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from kill_matrix import ROUTES, Kill, Matrix, report
+from support_stage import Stage
+
+SHARDS = 2  # of each route, for as many processes
+SEED, RANDOM = 20261122, 60
+
+
+def _good(kills: list[Kill], tmp_path: Path) -> None:
+    text = report(kills)
+    (tmp_path / "report.txt").write_text(text)
+    assert kills
+    assert not any(kill.wrong for kill in kills), "\n".join(kill.line() for kill in kills if kill.wrong)
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+@pytest.mark.parametrize("route", ROUTES)
+def test_killed_in_every_gap(stage: Stage, route: str, shard: int, tmp_path: Path) -> None:
+    """SIGKILL in each gap between two driver calls, commits or CA requests, to safetok alone, with its worker, and overtaken."""
+    matrix = Matrix(stage, ROUTES[route])
+    _good([matrix.kill(place, mode) for place, mode in matrix.gaps()[shard::SHARDS]], tmp_path)
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_killed_at_random(stage: Stage, shard: int, tmp_path: Path) -> None:
+    """Sixty seeded kills anywhere, between calls and inside them; 500 by `python -m tests.faults.kill_matrix --random 500`."""
+    chance = random.Random(SEED + shard)
+    matrices = [Matrix(stage, route) for route in ROUTES.values()]
+    kills = [chance.choice(matrices).kill_at_random(chance) for _kill in range(RANDOM // SHARDS)]
+    _good(kills, tmp_path)

@@ -1,0 +1,83 @@
+"""Three bugs that a renewal must not have, planted on purpose: the fault matrices have to find each (tests of the tests)."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import Any
+
+from safetok.domain.renewal import State
+
+_DEAF = (
+    "from safetok.tokens import locks; locks._lock = lambda fd: None; from safetok.tokens.worker import main; main()"
+)
+
+
+def plant(name: str) -> None:
+    """Change this process as `name` says."""
+    {"no_look": _no_look, "late_answer": _late_answer, "lock_in_parent": _lock_in_parent}[name]()
+
+
+def _no_look() -> None:
+    """The certificate is written without looking whether it is there."""
+    from safetok.workflows.renew import writing
+
+    def place(session: Any, der: bytes, *, cka_id: bytes, label: str) -> None:
+        session.write_certificate(der, cka_id=cka_id, label=label)
+
+    writing.place = place
+
+
+def _late_answer() -> None:
+    """The CA's answer is kept in memory, and stored only with the next state: after the token was written."""
+    from safetok.workflows.renew.run import Run
+
+    advance = Run.advance
+    late: list[tuple[Any, State, dict[str, Any]]] = []
+
+    def lazy(run: Run, state: State, **changes: Any) -> None:
+        if state in {State.ISSUED, State.VERIFIED}:
+            late.append((run.renewal, state, changes))
+            run.renewal = replace(run.renewal, state=state, **changes)
+            return
+        if late:
+            run.renewal = late[0][0]
+            for _before, kept, with_it in late:
+                advance(run, kept, **with_it)
+            late.clear()
+        advance(run, state, **changes)
+
+    Run.advance = lazy  # type: ignore[method-assign]
+
+
+def _lock_in_parent() -> None:
+    """The lock on the token is the parent's: it dies with it, while its worker is still at work."""
+    from safetok.tokens import process
+    from safetok.tokens.locks import Held, TokenLock
+    from safetok.tokens.process import WorkerFailure
+    from safetok.tokens.tokens import Tokens
+
+    process._ARGUMENTS = ("-I", "-c", _DEAF)
+    opened = Tokens.session
+
+    def session(tokens: Tokens, serial: str, **given: Any) -> Any:
+        from safetok.tokens import failures
+
+        try:
+            lock = TokenLock(str(tokens._locks), serial, str(sys.argv))
+        except Held as held:
+            raise failures.translate(
+                WorkerFailure("held", str(held)), operation="open", driver="", token=serial
+            ) from held
+        made = opened(tokens, serial, **given)
+        made._parents_lock = lock
+        close = made.close
+
+        def closed() -> None:
+            close()
+            lock.release()
+
+        made.close = closed
+        return made
+
+    Tokens.session = session  # type: ignore[method-assign, assignment]
