@@ -122,6 +122,22 @@ def test_lock_covers_every_dependency_with_hashes() -> None:
     assert "://" not in lock
 
 
+def test_second_opinions_are_locked_apart_and_agree() -> None:
+    """requirements-peers.lock pins the extra `peers` with hashes, as requirements.lock pins what both hold; GPL code is in it alone."""
+    pinned = {
+        name: dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE))
+        for name in ("requirements.lock", "requirements-peers.lock")
+    }
+    ours, theirs = pinned["requirements.lock"], pinned["requirements-peers.lock"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [re.match(r"[a-z0-9-]+", line)[0] for line in project["optional-dependencies"]["peers"]]
+    assert [name for name in wanted if name not in theirs or name in ours] == []
+    assert {name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name]} == set()
+    lock = (ROOT / "requirements-peers.lock").read_text(encoding="utf-8")
+    entries = re.split(r"\n(?=[a-z0-9-]+==)", lock)[1:]
+    assert [entry.split("\n", 1)[0] for entry in entries if "--hash=sha256:" not in entry] == []
+
+
 def test_wheel_carries_all_data(tmp_path: Path) -> None:
     """An installed safetok has its knowledge, catalogues and schemas: every file of the package is in the wheel."""
     subprocess.run(
