@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import io
+import zipfile
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+
+from safetok.domain import manifest
+from safetok.errors import UsageError
+from safetok.locale import set_language
+from safetok.workflows.batch import sheets
+
+HEADS = ["Token ID", "Mã số thuế", "Ngày kết thúc hợp đồng", "Đã ký hết", "Nguồn PIN", "Khóa", "Cơ quan"]
+GOOD = ["abc0123456789def", "0100109106", "31/12/2027", "có", "file:pin.txt", "cũ", "vnaccs, ebhxh"]
+
+
+@pytest.fixture(autouse=True)
+def english() -> Any:
+    set_language("en")
+    yield
+    set_language(None)
+
+
+def row(**cells: Any) -> manifest.Wanted:
+    """The one row of a list that is good but for these cells (by header)."""
+    line = [cells.get(head, value) for head, value in zip(HEADS, GOOD, strict=True)]
+    return manifest.read([HEADS, line]).rows[0]
+
+
+def test_a_good_row_is_read_whole() -> None:
+    """Vietnamese headers, a day written dd/mm/yyyy, a list of agencies: everything arrives."""
+    wanted = row()
+    assert wanted.problems == ()
+    assert (wanted.row, wanted.token, wanted.mst) == (2, GOOD[0], "0100109106")
+    assert wanted.contract_end == date(2027, 12, 31)
+    assert wanted.signed
+    assert not wanted.new_key
+    assert wanted.pin_source == "file:pin.txt"
+    assert wanted.agencies == ("vnaccs", "ebhxh")
+
+
+@pytest.mark.parametrize(
+    "heads",
+    [["TOKEN_ID"], ["token"], ["Số token"], ["mst"], ["MST"], ["  Mã Số Thuế "], ["MA SO THUE"]],
+)
+def test_headers_are_known_however_they_are_written(heads: list[str]) -> None:
+    """Marks, case, spaces and underscores in a header do not matter."""
+    assert len(manifest.read([heads, ["0100109106"]]).rows) == 1
+
+
+@pytest.mark.parametrize("head", ["PIN", "Mã PIN", "ma_pin", "Mật khẩu", "PIN token", "password"])
+def test_a_column_of_pins_refuses_the_whole_list(head: str) -> None:
+    """A list with PINs in it is refused, and the error names the column and repeats no PIN."""
+    with pytest.raises(UsageError) as refused:
+        manifest.read([["Token ID", head], ["abc", "48151623"]])
+    assert refused.value.code == "manifest_has_pins"
+    assert head in refused.value.message
+    assert "48151623" not in refused.value.message + refused.value.hint
+
+
+def test_a_pin_where_its_source_belongs_is_refused_and_never_repeated() -> None:
+    """A PIN typed into nguon_pin makes the row a problem whose text does not hold it."""
+    wanted = row(**{"Nguồn PIN": "48151623"})
+    assert len(wanted.problems) == 1
+    assert "48151623" not in str(wanted.problems[0])
+    assert wanted.pin_source == "keyring"
+
+
+@pytest.mark.parametrize(
+    ("said", "day"),
+    [
+        ("31/12/2027", date(2027, 12, 31)),
+        ("1/2/2027", date(2027, 2, 1)),
+        ("2027-12-31", date(2027, 12, 31)),
+        ("46752", date(2027, 12, 31)),
+        (46752, date(2027, 12, 31)),
+        (46752.0, date(2027, 12, 31)),
+        (datetime(2027, 12, 31), date(2027, 12, 31)),  # noqa: DTZ001  (as a workbook gives it)
+        ("", None),
+    ],
+)
+def test_days_are_read_as_spreadsheets_keep_them(said: Any, day: date | None) -> None:
+    """dd/mm/yyyy, ISO, a serial number or a cell with a date are the same day; an empty cell is none."""
+    wanted = row(**{"Ngày kết thúc hợp đồng": said})
+    assert wanted.problems == ()
+    assert wanted.contract_end == day
+
+
+def test_serial_days_of_a_1904_workbook_are_counted_from_its_own_zero() -> None:
+    """An old Mac workbook counts days from 1904."""
+    read = manifest.read([HEADS, [*GOOD[:2], 45290, *GOOD[3:]]], epoch=date(1904, 1, 1))
+    assert read.rows[0].contract_end == date(2027, 12, 31)
+
+
+@pytest.mark.parametrize(
+    ("head", "value", "says"),
+    [
+        ("Mã số thuế", "100109106", "0100109106"),
+        ("Mã số thuế", 100109106, "0100109106"),
+        ("Mã số thuế", "301519977029", "0301519977-029"),
+        ("Mã số thuế", "1,00109E+08", "shortened"),
+        ("Mã số thuế", "0100109107", "check digit"),
+        ("Mã số thuế", "12", "10, 12 or 13"),
+        ("Token ID", "1.25E+15", "shortened"),
+        ("Ngày kết thúc hợp đồng", "31/02/2027", "no day"),
+        ("Ngày kết thúc hợp đồng", "12/31/2027", "no day"),
+        ("Ngày kết thúc hợp đồng", "31/12/27", "no day"),
+        ("Đã ký hết", "chắc rồi", "có or không"),
+        ("Khóa", "vàng", "mới"),
+        ("Nguồn PIN", "env:PATH", "env:SAFETOK_PIN_"),
+        ("Nguồn PIN", "file:../pin.txt", "folder of the list"),
+        ("Nguồn PIN", "file:/etc/pin", "folder of the list"),
+    ],
+)
+def test_a_wrong_cell_is_named_by_row_column_and_value(head: str, value: Any, says: str) -> None:
+    """Each problem says where it is, what stands there, and what to do."""
+    problems = row(**{head: value}).problems
+    assert len(problems) == 1
+    told = str(problems[0])
+    assert f"Row 2, column {head}" in told
+    assert says in told
+    assert str(value) in told or head == "Nguồn PIN"
+
+
+def test_a_hexadecimal_token_id_with_an_e_is_no_shortened_number() -> None:
+    """12546e1894947959 is a serial, not 12546 followed by zeros."""
+    assert row(**{"Token ID": "12546e1894947959"}).problems == ()
+
+
+def test_the_same_token_twice_is_said_with_the_other_row() -> None:
+    """Two rows for one token: the second names the first."""
+    rows = manifest.read([HEADS, GOOD, GOOD]).rows
+    assert rows[0].problems == ()
+    assert "row 2" in str(rows[1].problems[0])
+
+
+def csv_file(folder: Path, content: bytes) -> Path:
+    path = folder / "list.csv"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Token ID;MST\r\nabc;0100109106\r\n".encode("utf-8-sig"),
+        b"Token ID;MST\r\nabc;0100109106\r\n",
+        b"Token ID,MST\nabc,0100109106\n",
+        b'"Token ID","MST"\n"abc","0100109106"\n',
+        "sep=;\r\nToken ID;MST\r\nabc;0100109106\r\n".encode("utf-8-sig"),
+        "Token ID\tMST\r\nabc\t0100109106\r\n".encode("utf-16"),
+    ],
+)
+def test_a_list_is_read_as_excel_saves_it(tmp_path: Path, content: bytes) -> None:
+    """With and without a byte order mark, with semicolons, commas or tabs, and Windows line ends."""
+    read = manifest.read(sheets.read(csv_file(tmp_path, content)).cells)
+    assert [(r.token, r.mst) for r in read.rows] == [("abc", "0100109106")]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        ("Tên\r\nCÔNG TY\r\n".encode("cp1258", "replace") + b"\xff\xfe", "manifest_encoding"),
+        (b"\xd0\xcf\x11\xe0" + bytes(100), "manifest_file"),
+        (b"PK\x03\x04 no archive", "manifest_file"),
+        (b"a\n" * 20_002, "manifest_bounds"),
+        (b"x" * (sheets.LARGEST + 1), "manifest_bounds"),
+    ],
+)
+def test_what_is_no_list_is_refused(tmp_path: Path, content: bytes, code: str) -> None:
+    """Another encoding, an old workbook, a damaged one, too many rows or bytes: refused by name."""
+    with pytest.raises(UsageError) as refused:
+        sheets.read(csv_file(tmp_path, content))
+    assert refused.value.code == code
+
+
+def workbook(folder: Path, rows: list[list[Any]]) -> Path:
+    book = openpyxl.Workbook()
+    for line in rows:
+        book.active.append(line)
+    path = folder / "list.xlsx"
+    book.save(path)
+    return path
+
+
+def test_a_workbook_is_read_with_its_numbers_and_days(tmp_path: Path) -> None:
+    """A tax code kept as a number has lost its zero, and is caught; a cell with a date is that day."""
+    path = workbook(tmp_path, [HEADS, ["abc", 100109106, datetime(2027, 12, 31), "x", "", "", ""]])  # noqa: DTZ001
+    wanted = manifest.read(sheets.read(path).cells).rows[0]
+    assert wanted.contract_end == date(2027, 12, 31)
+    assert wanted.signed
+    assert "0100109106" in str(wanted.problems[0])
+
+
+def test_a_formula_in_a_workbook_is_never_calculated(tmp_path: Path) -> None:
+    """Only the value that was saved counts; a formula without one is an empty cell."""
+    path = workbook(tmp_path, [["Token ID", "Mã số thuế"], ['=HYPERLINK("http://x")', "0100109106"]])
+    assert manifest.read(sheets.read(path).cells).rows[0].token is None
+
+
+def archive(folder: Path, parts: dict[str, bytes]) -> Path:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in parts.items():
+            made.writestr(name, content)
+    path = folder / "trap.xlsx"
+    path.write_bytes(out.getvalue())
+    return path
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"xl/worksheets/sheet1.xml": bytes(30 << 20)},
+        {f"xl/{n}.xml": b"" for n in range(sheets.MOST_PARTS + 1)},
+        {"xl/workbook.xml": b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;</x>'},
+        {
+            "xl/workbook.xml": '<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE x [<!ENTITY a "b">]><x/>'.encode(
+                "utf-16"
+            )
+        },
+    ],
+)
+def test_a_workbook_that_is_a_trap_is_refused_before_it_is_parsed(tmp_path: Path, parts: dict[str, bytes]) -> None:
+    """A part that unpacks beyond measure, hundreds of parts, entities in any encoding: refused."""
+    with pytest.raises(UsageError) as refused:
+        sheets.read(archive(tmp_path, parts))
+    assert refused.value.code == "manifest_bounds"

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import csv
+import io
+import stat
+import threading
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+
+from safetok.domain.plan import Plan, PlanRow, Verdict
+from safetok.errors import PersonNeeded, UsageError
+from safetok.reports import batch as reports
+from safetok.store import paths
+from safetok.store.pins import PinLog
+from safetok.store.settings import Settings
+from safetok.workflows.batch import plan_file
+from safetok.workflows.batch.pins import PinSources, file_of
+from safetok.workflows.batch.planning import spread
+from safetok.workflows.batch.queue import Queue, Task
+from safetok.workflows.batch.quiet import Quiet
+from safetok.workflows.context import Context
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Any:
+    home = paths.home({"SAFETOK_HOME": str(tmp_path / "home")})
+    made = Context(
+        settings=Settings(home=home, authorities={}), prompter=Quiet(), clock=lambda: NOW, random=bytes
+    )
+    yield made
+    made.close()
+
+
+def row(number: int = 2, **more: Any) -> PlanRow:
+    return replace(
+        PlanRow(row=number, verdict=Verdict.RENEW, token=f"t{number}", contract_end=date(2027, 12, 31)), **more
+    )
+
+
+def plan(context: Context, *rows: PlanRow) -> Plan:
+    settings = plan_file.settings_hash(context.settings, ())
+    return Plan(id="1f", made_at=NOW, manifest="/x/list.csv", folder="/x", settings=settings, rows=rows)
+
+
+def test_a_plan_is_private_and_comes_back_as_it_was(context: Context, tmp_path: Path) -> None:
+    """What was planned is what is read, from a file that only its owner can read."""
+    made, path = plan(context, row(agencies=("vnaccs",), day=date(2026, 11, 24))), tmp_path / "p.json"
+    plan_file.write(context, made, path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert plan_file.read(context, path) == made
+
+
+@pytest.mark.parametrize(("before", "after"), [("2027-12-31", "2028-12-31"), ('"t2"', '"t9"'), ("keyring", "env:X")])
+def test_a_plan_that_was_changed_is_refused(context: Context, tmp_path: Path, before: str, after: str) -> None:
+    """A date raised by hand, another token, another PIN source: the seal no longer holds."""
+    path = tmp_path / "p.json"
+    plan_file.write(context, plan(context, row()), path)
+    path.write_text(path.read_text().replace(before, after))
+    with pytest.raises(UsageError) as refused:
+        plan_file.read(context, path)
+    assert refused.value.code == "plan_changed"
+
+
+def test_a_plan_that_others_can_write_is_refused(context: Context, tmp_path: Path) -> None:
+    """A plan file with open permissions is not used."""
+    path = tmp_path / "p.json"
+    plan_file.write(context, plan(context, row()), path)
+    path.chmod(0o644)
+    with pytest.raises(UsageError) as refused:
+        plan_file.read(context, path)
+    assert refused.value.code == "plan_open"
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "nonsense", '{"seal": 1}'])
+def test_what_is_no_plan_is_said_to_be_none(context: Context, tmp_path: Path, text: str) -> None:
+    """Any other file ends with a sentence, never with a traceback."""
+    path = tmp_path / "p.json"
+    path.write_text(text)
+    path.chmod(0o600)
+    with pytest.raises(UsageError):
+        plan_file.read(context, path)
+
+
+def test_days_take_so_many_rows_and_keep_groups_together() -> None:
+    """--per-day 2: rows of a group follow each other, two a day; rows that are not run have no day."""
+    rows = [row(2, group="b"), row(3, group="a"), row(4, group="a"), row(5, verdict=Verdict.REFUSED), row(6, group="b")]
+    found = spread(rows, 2, date(2026, 11, 23), lambda day: day + timedelta(days=1))
+    assert {r.row: r.day for r in found} == {
+        2: date(2026, 11, 24),
+        3: date(2026, 11, 23),
+        4: date(2026, 11, 23),
+        5: None,
+        6: date(2026, 11, 24),
+    }
+
+
+def test_one_token_is_never_worked_on_twice_at_once() -> None:
+    """Two companies on one token: the second row waits for the first to end."""
+    queue = Queue(patience=10)
+    first, second = Task(row=row(2), token="t"), Task(row=row(3), token="t")
+    queue.put(first)
+    queue.put(second)
+    assert queue.take() is first
+    taken: list[Task | None] = []
+    waiting = threading.Thread(target=lambda: taken.append(queue.take()))
+    waiting.start()
+    assert queue.idle == 0
+    queue.done(first, answered=True)
+    waiting.join(5)
+    assert taken == [second]
+
+
+def test_a_busy_ca_is_left_alone_longer_each_time_and_given_up_after_the_patience() -> None:
+    """Without a Retry-After the pauses grow; when the row's patience is over it is put back no more."""
+    now = [100.0]
+    queue = Queue(patience=5, clock=lambda: now[0])
+    task, pauses = Task(row=row(), token="t"), []
+    while (pause := queue.again(task, 0.0)) is not None:
+        pauses.append(pause)
+        now[0] += pause
+        assert queue.take() is task
+    assert pauses == sorted(pauses)
+    assert len(pauses) >= 3
+
+
+def test_a_retry_after_is_obeyed_to_the_second() -> None:
+    """The CA's own word on when to come back is taken."""
+    now = [0.0]
+    queue = Queue(patience=100, clock=lambda: now[0])
+    task = Task(row=row(), token="t")
+    assert queue.again(task, 7.0) == 7.0
+    assert queue.idle == 0
+    now[0] = 7.0
+    assert queue.take() is task
+
+
+def test_a_closed_queue_gives_nothing_out() -> None:
+    """After a stop no row is begun."""
+    queue = Queue(patience=1)
+    queue.put(Task(row=row(), token="t"))
+    queue.close()
+    assert queue.take() is None
+
+
+def secret(folder: Path, name: str = "pin.txt", text: str = "12345678\n") -> Path:
+    path = folder / name
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+def test_a_pin_file_lies_below_the_list_and_is_private(tmp_path: Path) -> None:
+    """A link that leads out of the folder, and a file that others can read, are refused."""
+    folder, outside = tmp_path / "lists", secret(tmp_path, "outside.txt")
+    folder.mkdir()
+    (folder / "link.txt").symlink_to(outside)
+    open_one = secret(folder, "open.txt")
+    open_one.chmod(0o644)
+    assert file_of(folder, f"file:{secret(folder).name}").name == "pin.txt"
+    for name, code in (("link.txt", "pin_file"), ("open.txt", "pin_file_open"), ("none.txt", "pin_file")):
+        with pytest.raises(UsageError) as refused:
+            file_of(folder, f"file:{name}")
+        assert refused.value.code == code
+
+
+def fail(context: Context, source: Any, token: str) -> None:
+    """A login with this source that did not open the token."""
+    log = PinLog(context.database)
+    log.finish(log.begin(token, source.purpose("given"), NOW), "wrong")
+    source.settled(token, opened=False)
+
+
+def test_a_pin_file_for_several_tokens_stops_at_its_first_wrong_answer(context: Context, tmp_path: Path) -> None:
+    """One wrong answer: no other token is tried, in this run or the next, until the file has changed."""
+    path = secret(tmp_path)
+    rows = [row(2, pin_source="file:pin.txt"), row(3, pin_source="file:pin.txt")]
+    sources = PinSources(context, rows, tmp_path, environ={})
+    first = sources.of("file:pin.txt")
+    assert first.take(context, "t2", "")[0] == "12345678"
+    fail(context, first, "t2")
+    for again in (sources, PinSources(context, rows, tmp_path, environ={})):
+        with pytest.raises(PersonNeeded) as refused:
+            again.of("file:pin.txt").take(context, "t3", "")
+        assert refused.value.code == "pin_source_stopped"
+    path.write_text("87654321\n")
+    changed = PinSources(context, rows, tmp_path, environ={}).of("file:pin.txt")
+    assert changed.take(context, "t3", "")[0] == "87654321"
+    changed.release()
+
+
+def test_a_variable_that_failed_on_a_token_is_not_tried_on_it_again(context: Context, tmp_path: Path) -> None:
+    """The next run leaves it alone, unless somebody says that it was put right; a variable leaves the environment at once."""
+    rows = [row(2, pin_source="env:SAFETOK_PIN_A")]
+    environ = {"SAFETOK_PIN_A": "12345678", "PATH": "/bin"}
+    sources = PinSources(context, rows, tmp_path, environ=environ)
+    assert environ == {"PATH": "/bin"}
+    source = sources.of("env:SAFETOK_PIN_A")
+    source.take(context, "t2", "")
+    fail(context, source, "t2")
+    again = PinSources(context, rows, tmp_path, environ={"SAFETOK_PIN_A": "12345678"})
+    with pytest.raises(PersonNeeded) as refused:
+        again.of("env:SAFETOK_PIN_A").take(context, "t2", "")
+    assert refused.value.code == "pin_source_failed"
+    right = PinSources(context, rows, tmp_path, changed=True, environ={"SAFETOK_PIN_A": "1"})
+    assert right.of("env:SAFETOK_PIN_A").take(context, "t2", "")[0] == "1"
+
+
+CELLS = ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\tx", "0100109106", "line\nbreak", "CÔNG TY; LTD", '"q"', ""]
+
+
+def test_a_report_as_csv_is_never_calculated() -> None:
+    """No cell begins as a formula does, tax codes keep their zeros, and a CSV reader gives every cell back."""
+    content = reports.comma_separated(["A"] * len(CELLS), [CELLS])
+    assert content.startswith(b"\xef\xbb\xbf")
+    read = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter=";"))[1]
+    assert len(read) == len(CELLS)
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in read)
+    assert read[5] == "'0100109106"
+    assert read[7] == "CÔNG TY; LTD"
+
+
+def test_a_report_as_a_workbook_holds_text_alone() -> None:
+    """Every cell of the workbook is a string with what the row said, control characters apart."""
+    content = reports.workbook(["A"] * len(CELLS), [[*CELLS[:-1], "bell\x07"]])
+    cells = next(iter(openpyxl.load_workbook(io.BytesIO(content)).active.iter_rows(min_row=2)))
+    assert {cell.data_type for cell in cells} == {"s"}
+    assert cells[0].value == CELLS[0]
+    assert cells[-1].value == "bell "
