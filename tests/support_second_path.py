@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from asn1crypto import x509
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import PathBuildingError, PathValidationError, RevokedError
-from pyhanko_certvalidator.policy_decl import CertRevTrustPolicy, RevocationCheckingPolicy
+from pyhanko_certvalidator.policy_decl import CertRevTrustPolicy, RevocationCheckingPolicy, RevocationCheckingRule
 
 from safetok.domain.certificates import Certificate
 
@@ -43,15 +43,17 @@ def revocation(
     from asn1crypto.ocsp import OCSPResponse
 
     context = ValidationContext(
-        trust_roots=[x509.Certificate.load(issuer.der), x509.Certificate.load(root.der)],
+        trust_roots=[x509.Certificate.load(root.der)],
         moment=at,
         crls=[CertificateList.load(der) for der in crls],
         ocsps=[OCSPResponse.load(der) for der in ocsps],
-        revinfo_policy=CertRevTrustPolicy(RevocationCheckingPolicy.from_legacy("require")),
+        revinfo_policy=CertRevTrustPolicy(
+            RevocationCheckingPolicy(RevocationCheckingRule.CRL_OR_OCSP_REQUIRED, RevocationCheckingRule.NO_CHECK)
+        ),
         time_tolerance=timedelta(minutes=5),
     )
     try:
-        asyncio.run(_validator(leaf.der, (), context).async_validate_path())
+        asyncio.run(_validator(leaf.der, [issuer.der], context).async_validate_path())
     except RevokedError as error:
         return str(error.reason.native)
     except (PathBuildingError, PathValidationError):
