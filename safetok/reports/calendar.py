@@ -30,7 +30,7 @@ class Entry:
     kind: Kind
     at: datetime
     title: str
-    text: str
+    lines: tuple[str, ...]
     changed: datetime
     sequence: int = 0
     standing: Standing = "open"
@@ -66,7 +66,7 @@ def _component(entry: Entry, now: datetime) -> Component:
     part.add("last-modified", entry.changed.replace(microsecond=0))
     part.add("sequence", entry.sequence)
     part.add("summary", plain_line(entry.title))
-    part.add("description", "\n".join(plain_line(line) for line in entry.text.split("\n")))
+    part.add("description", "\n".join(plain_line(line) for line in entry.lines))
     if entry.url:
         part.add("url", entry.url)
     if entry.kind == "event":

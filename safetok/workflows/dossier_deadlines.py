@@ -101,15 +101,13 @@ def calendar_entries(context: Context) -> list[Entry]:
                 kind="event",
                 at=datetime.combine(window.steer_by, closes, VIETNAM),
                 title=_("LCS must have received the papers: {name}").format(name=one.name),
-                text="\n".join(
-                    [
-                        _("Token received {received}; literal end {end}; safe day {safe}.").format(
-                            received=show_day(window.received),
-                            end=show_day(window.literal_end),
-                            safe=show_day(window.safe) if window.safe else "–",
-                        ),
-                        said["not_enough"] if window.safe else said["no_working_day"],
-                    ]
+                lines=(
+                    _("Token received {received}; literal end {end}; safe day {safe}.").format(
+                        received=show_day(window.received),
+                        end=show_day(window.literal_end),
+                        safe=show_day(window.safe) if window.safe else "–",
+                    ),
+                    said["not_enough"] if window.safe else said["no_working_day"],
                 ),
                 changed=one.records[-1].at,
                 sequence=store.changes(one),

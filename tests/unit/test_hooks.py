@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from support_store import NOW
+
+from safetok.store.database import Database
+from safetok.store.hooks import HookRuns
+from safetok.workflows import hooks
+
+
+@pytest.fixture
+def told() -> list[str]:
+    """What the person was warned of."""
+    return []
+
+
+@pytest.fixture
+def context(tmp_path: Path, told: list[str]) -> Iterator[Any]:
+    """As much of a run's surroundings as hooks look at; its hooks folder exists."""
+    (tmp_path / "hooks").mkdir(mode=0o700)
+    with Database(tmp_path / "state.db") as db:
+        yield SimpleNamespace(
+            settings=SimpleNamespace(home=SimpleNamespace(settings=tmp_path / "settings.toml")),
+            database=db,
+            now=lambda: NOW,
+            prompter=SimpleNamespace(warn=told.append),
+            dry_run=False,
+        )
+
+
+def _hook(context: Any, name: str, body: str, *, mode: int = 0o700) -> Path:
+    path = hooks.folder(context) / name
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(mode)
+    return path
+
+
+def test_a_hook_is_told_once_with_values_as_data(context: Any, tmp_path: Path, told: list[str]) -> None:
+    """It gets JSON on stdin and the event's name, once for an occurrence however often that is told, and names stay data."""
+    _hook(context, "note", f'cat >> {tmp_path}/said; echo "$1" >> {tmp_path}/events')
+    hostile = "$(touch /tmp/x); `id` \"'\n\x1b"
+    for _time in range(3):
+        hooks.tell(context, "updated", "one", {"name": hostile, "until": NOW})
+    document = json.loads((tmp_path / "said").read_text())
+    assert document["event"] == "updated"
+    assert document["data"] == {"name": hostile, "until": "2026-11-23T09:05:00Z"}
+    assert (tmp_path / "events").read_text() == "updated\n"
+    assert told == []
+
+
+def test_the_environment_is_fixed(context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the caller's environment gets through: no PIN, no LD_PRELOAD, no PATH."""
+    monkeypatch.setenv("SAFETOK_TEST_PIN", "123456")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    _hook(context, "env", f"env | cut -d= -f1 | sort > {tmp_path}/names; echo $PATH > {tmp_path}/path")
+    hooks.tell(context, "issued", "one", {})
+    assert {*(tmp_path / "names").read_text().split()} <= {
+        *("HOME", "LANG", "PATH", "PWD", "SAFETOK_EVENT", "_", "OLDPWD", "SHLVL")
+    }
+    assert (tmp_path / "path").read_text().strip() == "/usr/local/bin:/usr/bin:/bin"
+
+
+def test_a_failure_is_shown_kept_and_can_be_tried_again(context: Any, tmp_path: Path, told: list[str]) -> None:
+    """What it said last and its status are told; a retry runs it with the same data until it succeeds, and others ran meanwhile."""
+    _hook(context, "a-fails", f'cat >> {tmp_path}/given; [ -e {tmp_path}/fixed ] || {{ echo "no network"; exit 3; }}')
+    _hook(context, "b-works", f"echo ran >> {tmp_path}/other")
+    hooks.tell(context, "accepted", "one", {"mst": "0106324653"})
+    assert "a-fails" in told[0]
+    assert "no network" in told[0]
+    assert (tmp_path / "other").read_text() == "ran\n"
+    (failed,) = hooks.look(context).runs
+    assert (failed.hook, failed.outcome, failed.attempts) == ("a-fails", "failed", 1)
+    assert hooks.look(context, again=True).exit_status == 12
+    (tmp_path / "fixed").touch()
+    assert hooks.look(context, again=True).exit_status == 0
+    assert hooks.look(context).runs == ()
+    given = [json.loads(line) for line in (tmp_path / "given").read_text().splitlines()]
+    assert len(given) == 3
+    assert given[0] == given[1] == given[2]
+    assert (tmp_path / "other").read_text() == "ran\n"
+
+
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777])
+def test_one_that_others_can_write_to_is_never_run(context: Any, tmp_path: Path, told: list[str], mode: int) -> None:
+    """It is named with the reason instead."""
+    _hook(context, "open", f"touch {tmp_path}/ran", mode=mode)
+    hooks.tell(context, "issued", "one", {})
+    assert not (tmp_path / "ran").exists()
+    assert len(told) == 1
+    assert hooks.look(context).hooks[0].refused
+
+
+def test_a_folder_that_others_can_write_to_runs_nothing(context: Any, tmp_path: Path) -> None:
+    """Whoever can write to the folder could put a program there."""
+    _hook(context, "fine", f"touch {tmp_path}/ran")
+    hooks.folder(context).chmod(0o777)
+    hooks.tell(context, "issued", "one", {})
+    assert not (tmp_path / "ran").exists()
+
+
+def test_links_folders_and_plain_files_are_not_run(context: Any, tmp_path: Path) -> None:
+    """A link, a folder and a file that is not executable are named as not run."""
+    target = tmp_path / "elsewhere"
+    target.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    target.chmod(0o700)
+    (hooks.folder(context) / "link").symlink_to(target)
+    (hooks.folder(context) / "folder").mkdir()
+    _hook(context, "text", "true", mode=0o600)
+    _hook(context, ".hidden", f"touch {tmp_path}/ran")
+    hooks.tell(context, "issued", "one", {})
+    assert not (tmp_path / "ran").exists()
+    assert [hook.path.name for hook in hooks.look(context).hooks if hook.refused] == ["folder", "link", "text"]
+
+
+def test_one_that_hangs_is_ended_with_all_it_started(
+    context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
+    """After its time it is ended, its children too, and it counts as failed."""
+    monkeypatch.setattr(hooks, "PATIENCE", 0.5)
+    _hook(context, "hangs", f"sleep 600 & echo $! > {tmp_path}/child; wait")
+    hooks.tell(context, "inserted", "one", {})
+    assert len(told) == 1
+    child = Path(f"/proc/{(tmp_path / 'child').read_text().strip()}/stat")
+    assert not child.exists() or child.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def test_a_run_that_was_cut_off_is_tried_again_by_hand_alone(context: Any, tmp_path: Path) -> None:
+    """What began and never ended is not run twice by itself: whether it did its work is not known."""
+    _hook(context, "note", f"echo ran >> {tmp_path}/said")
+    HookRuns(context.database).begin("issued", "one", "note", "{}", NOW)
+    hooks.tell(context, "issued", "one", {})
+    assert not (tmp_path / "said").exists()
+    hooks.retry(context)
+    assert (tmp_path / "said").read_text() == "ran\n"
+
+
+def test_a_dry_run_tells_nobody(context: Any, tmp_path: Path) -> None:
+    """Nothing runs and nothing is written down."""
+    _hook(context, "note", f"touch {tmp_path}/ran")
+    context.dry_run = True
+    hooks.tell(context, "issued", "one", {"at": datetime(2026, 1, 1)})  # noqa: DTZ001
+    assert not (tmp_path / "ran").exists()
+    assert HookRuns(context.database).failed() == []
