@@ -11,6 +11,7 @@ from safetok.workflows.renew.run import Run, token_step
 
 if TYPE_CHECKING:
     from safetok.ca.cmp.requests import Opening
+    from safetok.tokens.tokens import TokenKey
 
 
 def prepare(run: Run) -> None:
@@ -36,13 +37,20 @@ def prepare(run: Run) -> None:
 
 
 def planned_key(run: Run) -> bytes:
-    """The public key of the new pair that the row plans: what an interrupted run made, or made now."""
+    """The public key of the new pair that the row plans: what an interrupted run made, or made now.
+
+    A token that gives new keys an ID of its own has it kept in the row, for the certificate and for a clean-up.
+    """
     session, renewal = run.session(), run.renewal
     with token_step(run, _("making the key")):
         spki = _made_before(run)
         if spki is None:
             run.context.prompter.say(_("The token is making a new key; this may take a minute."))
             spki = session.generate(run.old.spki, cka_id=renewal.key_id, label=renewal.key_label)
+            keys = session.keys()
+            made = next((k for k in keys if k.spki == spki and k.private), None)
+            if made is not None and made.cka_id and made.cka_id != renewal.key_id:
+                run.update(key_id=made.cka_id)
     return spki
 
 
@@ -66,7 +74,27 @@ def _made_before(run: Run) -> bytes | None:
         return whole.spki
     for half in mine:
         session.destroy_keys(half.cka_id)
+    if not mine and not run.begun_here:
+        _refuse_strangers(run, keys)
     return None
+
+
+def _refuse_strangers(run: Run, keys: tuple[TokenKey, ...]) -> None:
+    """Raise PersonNeeded (`key_unclear`) where a key is there that no certificate belongs to: it may be the one a cut-short run
+    made, under a name that is the token's own.
+    """
+    stored = run.session().certificates()
+    spkis, ids = {s.certificate.spki for s in stored}, {s.cka_id for s in stored}
+    strangers = [k for k in keys if k.private and k.spki not in spkis and k.cka_id not in ids]
+    if strangers:
+        raise PersonNeeded(
+            _(
+                "The token holds {n} keys without a certificate; one may be of this renewal. Nothing was removed."
+            ).format(n=len(strangers)),
+            code="key_unclear",
+            hint=_("Ask the CA. To give this renewal up: safetok renew --abandon {id}").format(id=run.renewal.id),
+            data={"keys": [{"id": k.cka_id.hex().upper(), "label": k.label} for k in strangers]},
+        )
 
 
 def _signed_request(run: Run, spki: bytes) -> Opening:

@@ -44,6 +44,7 @@ class Run:
     pin: PinSource
     kit: bool = True
     sent_with_commit: bool = False  # the commit of REQUESTED already counted the send that follows it
+    begun_here: bool = False  # the row was made by this run: nothing that came before may have been cut short
     _session: Session | None = None
     _stack: ExitStack = field(default_factory=ExitStack)
 
@@ -81,8 +82,8 @@ class Run:
         self.renewal = self.journal.update(self.renewal, now=self.context.now(), **changes)
 
     def lend(self, session: Session) -> None:
-        """Use a session that is open and logged in already."""
-        self._session = session
+        """Use the session that the renewal was begun in: open, and logged in."""
+        self._session, self.begun_here = session, True
 
     def session(self) -> Session:
         """The token, logged in. Raises Held (NEED_TOKEN, NEED_PIN) when it is not in or nobody gives its PIN."""
