@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
-from support_tokens import MODULES, PIN, SO_PIN, MadeToken, PrivateKey, SoftHsm, add_certificate, add_key, run
+from support_tokens import MODULES, PIN, SO_PIN, MadeToken, PrivateKey, SoftHsm, add_certificate, add_key, remove, run
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +41,7 @@ def softhsm(softhsm_module: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[So
     monkeypatch.setenv("SOFTHSM2_CONF", str(configuration))
     monkeypatch.setenv("SAFETOK_MODULE", softhsm_module)
     yield SoftHsm(module=softhsm_module, folder=tokens, configuration=configuration)
-    shutil.rmtree(folder)
+    remove(folder)
 
 
 @pytest.fixture

@@ -105,12 +105,13 @@ def authority_of(certificate: Certificate, settings: Settings) -> Authority | No
 def _read(path: Path) -> Table | None:
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # no home at all: whoever needs one says so
         return None
     except OSError as error:
         raise UsageError(
             _("The file {file} cannot be read: {why}.").format(file=path, why=why(error)),
             code="bad_settings",
+            hint=_("Make it readable for you, or set SAFETOK_HOME to another folder."),
         ) from error
     import tomllib
 

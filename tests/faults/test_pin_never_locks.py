@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from support_inside import Inside
 from support_pins import Keyring, Person, at_the_keyboard, command_line, settle
 from support_simulator import Simulator
-from support_tokens import MadeToken, SoftHsm
+from support_tokens import MadeToken, SoftHsm, remove
 
 from safetok.store.pins import PinLog
 
@@ -63,7 +63,7 @@ class Commands(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.service.__exit__(None, None, None)
-        shutil.rmtree(self.folder)
+        remove(self.folder)
 
     @rule(pin=PINS, as_is=st.booleans())
     def a_script_saves(self, pin: str, *, as_is: bool) -> None:
