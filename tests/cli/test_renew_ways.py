@@ -187,8 +187,14 @@ def test_the_agencies_are_open_after_a_renewal_and_named_by_token(sandbox: Sandb
 
 
 def test_the_export_verifies_for_openssl(sandbox: Sandbox, tmp_path: Path) -> None:
-    """What `export` writes is a chain that openssl accepts up to the sandbox's anchor."""
-    assert sandbox.renew("v1-owed").status == 0
+    """What `export` writes is a chain that openssl accepts up to the sandbox's anchor; the renewal left the whole kit already."""
+    renewed = sandbox.renew("v1-owed")
+    assert renewed.status == 0
+    kit = {path.name.rpartition("_")[2] for path in Path(renewed.data["kit"]).iterdir()}
+    assert {"co-quan.html", "bien-ban.html", "zalo.txt", "lich.ics", "HThuc1.xml", "HThuc3.xml"} <= kit
+    page = next(Path(renewed.data["kit"]).glob("*_co-quan.html")).read_text("utf-8")
+    assert renewed.data["new_serial"] in page
+    assert renewed.data["old_serial"] in page
     said = sandbox.cli.json("export", "--serial", sandbox.token("v1-owed")["serial"], "--out", str(tmp_path / "kit"))
     assert said.status == 0, said.err
     chain = next((tmp_path / "kit").rglob("*chain*.pem"))
