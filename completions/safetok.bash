@@ -16,18 +16,18 @@ _safetok() {
             continue
         fi
         case "$path,$word" in
-        *,--abandon | *,--at | *,--by | *,--case | *,--cert | *,--confirm-contract-end | *,--confirmed-by | *,--contract-end | *,--courier | *,--csr | *,--day | *,--events | *,--format | *,--from | *,--hthuc | *,--ics | *,--jitter | *,--jobs | *,--kit | *,--lang | *,--limit | *,--log-file | *,--max-failures | *,--min-not-after | *,--missing | *,--module | *,--mst | *,--name | *,--need | *,--new-pin-env | *,--new-pin-file | *,--number | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--overdue | *,--path | *,--patience | *,--per-day | *,--pin-env | *,--pin-file | *,--rate | *,--reason | *,--serial | *,--timeout | *,--title | *,--token | *,--url | *,--wait | *,--xlsx) skip=1 ;;
+        *,--abandon | *,--at | *,--bundle | *,--by | *,--case | *,--cert | *,--confirm-contract-end | *,--confirmed-by | *,--contract-end | *,--courier | *,--csr | *,--day | *,--events | *,--format | *,--from | *,--hthuc | *,--ics | *,--jitter | *,--jobs | *,--kit | *,--lang | *,--limit | *,--log-file | *,--max-failures | *,--min-not-after | *,--missing | *,--module | *,--mst | *,--name | *,--need | *,--new-pin-env | *,--new-pin-file | *,--number | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--overdue | *,--path | *,--patience | *,--per-day | *,--pin-env | *,--pin-file | *,--rate | *,--reason | *,--serial | *,--timeout | *,--title | *,--token | *,--url | *,--wait | *,--xlsx) skip=1 ;;
         *,-*) ;;
         *)
             case "${path:+$path }$word" in
-            "status" | "tokens" | "tokens list" | "tokens set-kind" | "tokens note" | "certs" | "certs list" | "certs show" | "certs adopt" | "certs check" | "certs install" | "certs prune" | "renew" | "batch" | "batch plan" | "batch run" | "batch resume" | "batch report" | "export" | "agencies" | "agencies list" | "agencies when" | "agencies import" | "agencies hooks" | "agencies remind" | "agencies done" | "agencies accepted" | "agencies reject" | "agencies skip" | "agencies undo" | "agencies add" | "dossier" | "dossier start" | "dossier show" | "dossier list" | "dossier record" | "dossier undo" | "dossier uploaded" | "dossier payment-requested" | "dossier token-received" | "dossier sent" | "dossier called" | "dossier verified" | "dossier video-called" | "dossier paid" | "dossier papers-ready" | "dossier lcs-received" | "dossier activated" | "dossier contract-received" | "contacts" | "watch" | "pin" | "pin store" | "pin forget" | "pin change" | "pin import" | "history" | "sandbox" | "sandbox up" | "sandbox down" | "sandbox demo") path="${path:+$path }$word" ;;
+            "status" | "tokens" | "tokens list" | "tokens set-kind" | "tokens note" | "certs" | "certs list" | "certs show" | "certs adopt" | "certs check" | "certs install" | "certs prune" | "renew" | "batch" | "batch plan" | "batch run" | "batch resume" | "batch report" | "export" | "agencies" | "agencies list" | "agencies when" | "agencies import" | "agencies hooks" | "agencies remind" | "agencies done" | "agencies accepted" | "agencies reject" | "agencies skip" | "agencies undo" | "agencies add" | "dossier" | "dossier start" | "dossier show" | "dossier list" | "dossier record" | "dossier undo" | "dossier uploaded" | "dossier payment-requested" | "dossier token-received" | "dossier sent" | "dossier called" | "dossier verified" | "dossier video-called" | "dossier paid" | "dossier papers-ready" | "dossier lcs-received" | "dossier activated" | "dossier contract-received" | "contacts" | "watch" | "pin" | "pin store" | "pin forget" | "pin change" | "pin import" | "history" | "doctor" | "sandbox" | "sandbox up" | "sandbox down" | "sandbox demo") path="${path:+$path }$word" ;;
             esac
             ;;
         esac
     done
     if ((skip)); then
         case "$path,$prev" in
-        *,--csr | *,--events | *,--from | *,--ics | *,--kit | *,--log-file | *,--module | *,--new-pin-file | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--pin-file | *,--xlsx) ;;
+        *,--bundle | *,--csr | *,--events | *,--from | *,--ics | *,--kit | *,--log-file | *,--module | *,--new-pin-file | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--pin-file | *,--xlsx) ;;
         *,--format)
             COMPREPLY=($(compgen -W "table csv xlsx json" -- "$cur"))
             compopt +o default +o bashdefault 2>/dev/null
@@ -43,7 +43,7 @@ _safetok() {
     local words="" options=""
     case "$path" in
     "")
-        words="status tokens certs renew batch export agencies dossier contacts watch pin history sandbox" options="--version"
+        words="status tokens certs renew batch export agencies dossier contacts watch pin history doctor sandbox" options="--version"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "status")
@@ -266,6 +266,10 @@ _safetok() {
         ;;
     "history")
         words="" options="--serial --mst --limit --all"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "doctor")
+        words="" options="--serial --offline --bundle --with-names --pin-stdin --pin-env --pin-file --pin-as-is --force-last-try"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "sandbox")

@@ -10,12 +10,12 @@ function __safetok_at --description 'whether the words typed so far name this sa
             continue
         end
         switch "$path,$word"
-            case '*,--abandon' '*,--at' '*,--by' '*,--case' '*,--cert' '*,--confirm-contract-end' '*,--confirmed-by' '*,--contract-end' '*,--courier' '*,--csr' '*,--day' '*,--events' '*,--format' '*,--from' '*,--hthuc' '*,--ics' '*,--jitter' '*,--jobs' '*,--kit' '*,--lang' '*,--limit' '*,--log-file' '*,--max-failures' '*,--min-not-after' '*,--missing' '*,--module' '*,--mst' '*,--name' '*,--need' '*,--new-pin-env' '*,--new-pin-file' '*,--number' 'certs prune,--out' 'batch plan,--out' 'batch report,--out' 'export,--out' '*,--overdue' '*,--path' '*,--patience' '*,--per-day' '*,--pin-env' '*,--pin-file' '*,--rate' '*,--reason' '*,--serial' '*,--timeout' '*,--title' '*,--token' '*,--url' '*,--wait' '*,--xlsx'
+            case '*,--abandon' '*,--at' '*,--bundle' '*,--by' '*,--case' '*,--cert' '*,--confirm-contract-end' '*,--confirmed-by' '*,--contract-end' '*,--courier' '*,--csr' '*,--day' '*,--events' '*,--format' '*,--from' '*,--hthuc' '*,--ics' '*,--jitter' '*,--jobs' '*,--kit' '*,--lang' '*,--limit' '*,--log-file' '*,--max-failures' '*,--min-not-after' '*,--missing' '*,--module' '*,--mst' '*,--name' '*,--need' '*,--new-pin-env' '*,--new-pin-file' '*,--number' 'certs prune,--out' 'batch plan,--out' 'batch report,--out' 'export,--out' '*,--overdue' '*,--path' '*,--patience' '*,--per-day' '*,--pin-env' '*,--pin-file' '*,--rate' '*,--reason' '*,--serial' '*,--timeout' '*,--title' '*,--token' '*,--url' '*,--wait' '*,--xlsx'
                 set skip 1
             case '*,-*'
             case '*'
                 set -l next (string trim -- "$path $word")
-                if contains -- "$next" 'status' 'tokens' 'tokens list' 'tokens set-kind' 'tokens note' 'certs' 'certs list' 'certs show' 'certs adopt' 'certs check' 'certs install' 'certs prune' 'renew' 'batch' 'batch plan' 'batch run' 'batch resume' 'batch report' 'export' 'agencies' 'agencies list' 'agencies when' 'agencies import' 'agencies hooks' 'agencies remind' 'agencies done' 'agencies accepted' 'agencies reject' 'agencies skip' 'agencies undo' 'agencies add' 'dossier' 'dossier start' 'dossier show' 'dossier list' 'dossier record' 'dossier undo' 'dossier uploaded' 'dossier payment-requested' 'dossier token-received' 'dossier sent' 'dossier called' 'dossier verified' 'dossier video-called' 'dossier paid' 'dossier papers-ready' 'dossier lcs-received' 'dossier activated' 'dossier contract-received' 'contacts' 'watch' 'pin' 'pin store' 'pin forget' 'pin change' 'pin import' 'history' 'sandbox' 'sandbox up' 'sandbox down' 'sandbox demo'
+                if contains -- "$next" 'status' 'tokens' 'tokens list' 'tokens set-kind' 'tokens note' 'certs' 'certs list' 'certs show' 'certs adopt' 'certs check' 'certs install' 'certs prune' 'renew' 'batch' 'batch plan' 'batch run' 'batch resume' 'batch report' 'export' 'agencies' 'agencies list' 'agencies when' 'agencies import' 'agencies hooks' 'agencies remind' 'agencies done' 'agencies accepted' 'agencies reject' 'agencies skip' 'agencies undo' 'agencies add' 'dossier' 'dossier start' 'dossier show' 'dossier list' 'dossier record' 'dossier undo' 'dossier uploaded' 'dossier payment-requested' 'dossier token-received' 'dossier sent' 'dossier called' 'dossier verified' 'dossier video-called' 'dossier paid' 'dossier papers-ready' 'dossier lcs-received' 'dossier activated' 'dossier contract-received' 'contacts' 'watch' 'pin' 'pin store' 'pin forget' 'pin change' 'pin import' 'history' 'doctor' 'sandbox' 'sandbox up' 'sandbox down' 'sandbox demo'
                     set path $next
                 end
         end
@@ -45,6 +45,7 @@ complete -c safetok -n '__safetok_at \'\'' -a 'contacts' -d 'Nơi gọi điện 
 complete -c safetok -n '__safetok_at \'\'' -a 'watch' -d 'Báo mỗi khi cắm USB Token: chứng thư số, thông báo cấp bù, việc phải làm. Dừng bằng Ctrl-C. Không cần mã PIN.'
 complete -c safetok -n '__safetok_at \'\'' -a 'pin' -d 'Mã PIN của USB Token: lưu vào kho mật khẩu của máy, hoặc đổi.'
 complete -c safetok -n '__safetok_at \'\'' -a 'history' -d 'Các lần cấp bù đã làm và từng bước của mỗi lần: trạng thái, thời gian, đã chờ gì.'
+complete -c safetok -n '__safetok_at \'\'' -a 'doctor' -d 'Tìm những gì cản trở safetok trên máy này; mỗi điều kèm một bước tiếp theo.'
 complete -c safetok -n '__safetok_at \'\'' -a 'sandbox' -d 'CA và USB Token để tập dượt ngay trên máy này, và bản chạy thử.'
 complete -c safetok -n '__safetok_at \'\'' -l version -d 'Xem phiên bản.'
 complete -c safetok -n '__safetok_at \'status\'' -l refresh -d 'Hỏi tổ chức cấp CTS trước: thông báo cấp bù và tình trạng thu hồi (qua mạng, không hỏi mã PIN).'
@@ -330,6 +331,15 @@ complete -c safetok -n '__safetok_at \'history\'' -l serial -x -d 'Token nào, t
 complete -c safetok -n '__safetok_at \'history\'' -l mst -x -d 'Đơn vị nào, theo MST.'
 complete -c safetok -n '__safetok_at \'history\'' -l limit -x -d 'Bao nhiêu lần, mới nhất trước; không ghi thì 20.'
 complete -c safetok -n '__safetok_at \'history\'' -l all -d 'Tất cả, dù bao nhiêu.'
+complete -c safetok -n '__safetok_at \'doctor\'' -l serial -x -d 'Xem cả khóa trên token này; sẽ hỏi mã PIN.'
+complete -c safetok -n '__safetok_at \'doctor\'' -l offline -d 'Không dùng mạng.'
+complete -c safetok -n '__safetok_at \'doctor\'' -l bundle -r -F -d 'Ghi thêm báo cáo gửi tổng đài hỗ trợ (tệp zip).'
+complete -c safetok -n '__safetok_at \'doctor\'' -l with-names -d 'Giữ tên và MST trong báo cáo; không ghi thì được che đi.'
+complete -c safetok -n '__safetok_at \'doctor\'' -l pin-stdin -d 'Đọc mã PIN từ đầu vào chuẩn, một dòng.'
+complete -c safetok -n '__safetok_at \'doctor\'' -l pin-env -x -d 'Đọc mã PIN từ biến môi trường này.'
+complete -c safetok -n '__safetok_at \'doctor\'' -l pin-file -r -F -d 'Đọc mã PIN từ một tệp chỉ mình Quý khách đọc được.'
+complete -c safetok -n '__safetok_at \'doctor\'' -l pin-as-is -d 'Gửi mã PIN khác thông lệ của CA này mà không hỏi lại.'
+complete -c safetok -n '__safetok_at \'doctor\'' -l force-last-try -d 'Dùng lần thử PIN cuối. Sai là USB Token bị khóa mã PIN.'
 complete -c safetok -n '__safetok_at \'sandbox\'' -a 'up' -d 'Tạo USB Token thử và chạy CA thử; đã có thì dùng lại.'
 complete -c safetok -n '__safetok_at \'sandbox\'' -a 'down' -d 'Dừng CA thử và xóa mọi thứ `sandbox up` đã tạo.'
 complete -c safetok -n '__safetok_at \'sandbox\'' -a 'demo' -d 'Diễn trọn quá trình với hai USB Token, từ thông báo cấp bù đến các cơ quan, rồi dọn sạch.'

@@ -15,6 +15,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('watch', 'Báo mỗi khi cắm USB Token: chứng thư số, thông báo cấp bù, việc phải làm. Dừng bằng Ctrl-C. Không cần mã PIN.'),
             @('pin', 'Mã PIN của USB Token: lưu vào kho mật khẩu của máy, hoặc đổi.'),
             @('history', 'Các lần cấp bù đã làm và từng bước của mỗi lần: trạng thái, thời gian, đã chờ gì.'),
+            @('doctor', 'Tìm những gì cản trở safetok trên máy này; mỗi điều kèm một bước tiếp theo.'),
             @('sandbox', 'CA và USB Token để tập dượt ngay trên máy này, và bản chạy thử.'),
             @('--version', 'Xem phiên bản.')
         )
@@ -410,6 +411,17 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--limit', 'Bao nhiêu lần, mới nhất trước; không ghi thì 20.'),
             @('--all', 'Tất cả, dù bao nhiêu.')
         )
+        'doctor' = @(
+            @('--serial', 'Xem cả khóa trên token này; sẽ hỏi mã PIN.'),
+            @('--offline', 'Không dùng mạng.'),
+            @('--bundle', 'Ghi thêm báo cáo gửi tổng đài hỗ trợ (tệp zip).'),
+            @('--with-names', 'Giữ tên và MST trong báo cáo; không ghi thì được che đi.'),
+            @('--pin-stdin', 'Đọc mã PIN từ đầu vào chuẩn, một dòng.'),
+            @('--pin-env', 'Đọc mã PIN từ biến môi trường này.'),
+            @('--pin-file', 'Đọc mã PIN từ một tệp chỉ mình Quý khách đọc được.'),
+            @('--pin-as-is', 'Gửi mã PIN khác thông lệ của CA này mà không hỏi lại.'),
+            @('--force-last-try', 'Dùng lần thử PIN cuối. Sai là USB Token bị khóa mã PIN.')
+        )
         'sandbox' = @(
             @('up', 'Tạo USB Token thử và chạy CA thử; đã có thì dùng lại.'),
             @('down', 'Dừng CA thử và xóa mọi thứ `sandbox up` đã tạo.'),
@@ -426,6 +438,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
     $valued = @{
         '*,--abandon' = @()
         '*,--at' = @()
+        '*,--bundle' = @()
         '*,--by' = @()
         '*,--case' = @()
         '*,--cert' = @()

@@ -52,6 +52,9 @@ COMMANDS: dict[str, Entry] = {
     "history": Entry(
         "safetok.cli.history", later("The renewals so far, and the way each went: states, times, what it waited for.")
     ),
+    "doctor": Entry(
+        "safetok.cli.doctor", later("What keeps safetok from working here, and the one next step for each thing.")
+    ),
     "sandbox": Entry(
         "safetok.cli.sandbox", later("A practice CA and practice tokens on this computer, and a demo."), group=True
     ),

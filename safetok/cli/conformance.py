@@ -52,6 +52,7 @@ DATA: dict[str, tuple[type[Document], ...]] = {
     **dict.fromkeys(("pin store", "pin forget", "pin change"), (of.Pin,)),
     "pin import": (of.PinsImported,),
     "history": (of.History,),
+    "doctor": (of.Doctor,),
     "watch": (of.Happened, of.AtLogin),
     "batch plan": (of.BatchPlan,),
     **dict.fromkeys(("batch run", "batch resume"), (of.BatchRun,)),

@@ -480,6 +480,29 @@ class History(Document):
     whole: bool
 
 
+class Finding(Document):
+    """`code` never changes once published; `step` is the next thing to do, empty where nothing needs doing."""
+
+    code: str
+    grade: Literal["bad", "warn", "info", "good"]
+    message: str
+    step: str
+    about: str | None
+
+
+class DriverFound(Document):
+    path: str
+    source: Literal["flag", "environment", "settings", "p11-kit", "known"]
+
+
+class Doctor(Document):
+    """`safetok doctor`, the gravest first; `bundle` is the file written with --bundle."""
+
+    findings: list[Finding]
+    drivers: list[DriverFound]
+    bundle: str | None
+
+
 class MissingForPrune(Document):
     code: str
     message: str

@@ -15,6 +15,17 @@ _USUAL = {"SystemRoot": r"C:\Windows", "ProgramFiles": r"C:\Program Files"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UsbToken:
+    """A USB device that is a token; ids are four lower-case hex digits. `ccid`: pcscd serves it, else only its maker's driver."""
+
+    vendor: str
+    product: str
+    name: str
+    drivers: tuple[str, ...]
+    ccid: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownDriver:
     """PKCS#11 drivers of one maker on one system: every name may be in every folder (`%NAME%` stands for a variable)."""
 

@@ -15,7 +15,7 @@ from safetok.domain.tokens import DriverFailure, Reading, TokenReading
 from safetok.errors import NoToken
 from safetok.locale import _
 from safetok.log import note
-from safetok.tokens import failures, process
+from safetok.tokens import failures, images, process
 from safetok.tokens.drivers import DriverFile
 from safetok.tokens.pairing import TokenKey
 from safetok.tokens.process import Worker, WorkerFailure
@@ -236,6 +236,8 @@ def _end(worker: Worker) -> Any:
 
 def _failure(driver: DriverFile, failure: WorkerFailure) -> DriverFailure:
     note(f"driver {driver.path}: {failure.name} ({failure.detail})")
+    if failure.name == "not_loadable" and (misfit := images.misfit(driver.path)) is not None:
+        return DriverFailure(driver=driver.path, code=misfit[0], detail=misfit[1])
     code = failure.name if failure.name in {"crashed", "timed_out", "not_loadable"} else "pkcs11"
     return DriverFailure(driver=driver.path, code=code, detail=failure.detail or failure.name)
 

@@ -127,8 +127,20 @@ def driver_failed(failure: DriverFailure) -> DriverFailed:
     return DriverFailed(
         _("The driver {driver} failed ({why}); the others went on.").format(driver=failure.driver, why=failure.detail),
         code=failure.code,
-        hint=_("Plug the token in again, or install the driver of its maker anew; another one is named with --module."),
+        hint=driver_step(failure.code),
     )
+
+
+def driver_step(code: str) -> str:
+    """What to do about a driver that failed in this way."""
+    steps = {
+        "wrong_bitness": _("Install the maker's driver of the other bitness, or run safetok by a Python of that bitness."),
+        "wrong_system": _("Install the maker's driver for this operating system."),
+        "wrong_processor": _("Install the maker's driver for this computer's processor."),
+        "no_library": _("Name the driver's own file (.so, .dll, .dylib) with --module, SAFETOK_MODULE or in settings.toml."),
+    }
+    usual = _("Plug the token in again, or install the driver of its maker anew; another one is named with --module.")
+    return steps.get(code, usual)
 
 
 def no_token(reading: Reading) -> NoToken:

@@ -241,13 +241,14 @@ def test_one_that_cannot_be_read_yet_is_announced_when_it_can(
 ) -> None:
     """A token whose sessions fail just after it was plugged in is not announced as empty: it is looked at again."""
     make_token("Kho A", certificates=[issued(rsa_key)])
-    simulator.steer(faults=["C_OpenSession from=1 to=1 answer=0x30"])
+    simulator.steer(faults=["C_OpenSession 1 return DEVICE_ERROR"])
     with ready(cli, monkeypatch) as (context, clock):
         monkeypatch.setenv("SAFETOK_MODULE", str(simulator.module))
         found = watch(context, poll=1, sleep=clock.sleep)
         event = next(one for one in found if one.what == "inserted")
         assert event.company == "CÔNG TY TNHH THỬ NGHIỆM"
         found.close()
+    assert [call.answer for call in simulator.calls() if call.function == "C_OpenSession"][:2] == [0x30, 0]
 
 
 def test_a_hook_is_told_of_an_insertion(cli: Cli, make_token: Callable[..., MadeToken], tmp_path: Path) -> None:
