@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -163,8 +164,7 @@ class Matrix:
     def __init__(self, stage: Stage, route: Route, *, plant: str = "") -> None:
         self.stage, self.route, self.plant = stage, route, plant
         self.names: list[str] = []
-        self.pids: list[int] = []
-        self.raw = 0
+        self.raw = self.raw_changes = 0
         self.agencies: int | None = None
         self._record()
 
@@ -177,9 +177,9 @@ class Matrix:
         story, points = self._case(looks=True), Points()
 
         def decide(event: Event) -> str:
-            if points.place(event) is not None:
-                self.pids.append(event.pid)
+            points.place(event)
             self.raw += 1
+            self.raw_changes += event.changes
             return "go"
 
         self.stage.gate.begin(decide)
@@ -233,15 +233,19 @@ class Matrix:
         return self._carry_on(story, self._gap(place), mode, state, statuses, wrong, may_lose=self._may_lose(place))
 
     def kill_at_random(self, chance: random.Random) -> Kill:
-        """Kill after any event whatever, some time later, wherever the run is by then."""
-        nth, delay = chance.randrange(1, self.raw), chance.choice([0.0, 0.0, chance.uniform(0, 0.004)])
+        """Kill after any event whatever (every other time one that changes something), at once or a little later, wherever the
+        run is by then.
+        """
+        all_events = chance.random() < 0.5
+        nth = chance.randrange(1, self.raw if all_events else self.raw_changes)
+        delay = chance.choice([0.0, chance.uniform(0, 0.004), chance.uniform(0, 0.02)])
         mode: Mode = chance.choice(["parent", "both"])
         story, hold, count = self._case(looks=True), Hold(), 0
 
         def decide(event: Event) -> Hold | str:
             nonlocal count
-            count += 1
-            if count == nth:
+            count += all_events or event.changes
+            if count == nth and hold.event is None:
                 hold.event = event
                 return hold
             return "go"
@@ -256,9 +260,9 @@ class Matrix:
             time.sleep(delay)
         killed.kill(worker=mode == "both")
         killed.wait()
+        last = self.stage.gate.trace[-1]
         state = judge.state_at_death(story.case)
         self._release(hold)
-        last = self.stage.gate.trace[-1]
         gap = f"{nth} {hold.event.name} +{delay * 1000:.1f} ms, last {last.name}"
         torn = mode == "both" and last.what in WRITING and last.phase == "begin"
         if torn and judge.old_is_whole(story.case):
@@ -362,6 +366,7 @@ def main() -> int:
     parser.add_argument("--route", choices=ROUTES, action="append")
     parser.add_argument("--report", type=Path)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the folder goes
     folder = Path(tempfile.mkdtemp(prefix="safetok-kill-", dir="/dev/shm"))
     stage = Stage(folder)
     began = time.monotonic()

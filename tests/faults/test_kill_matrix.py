@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,12 @@ from support_stage import Stage
 
 SHARDS = 2  # of each route, for as many processes
 SEED, RANDOM = 20261122, 60
+
+
+@cache
+def recorded(stage: Stage, route: str) -> Matrix:
+    """A route's matrix, recorded once for all tests of a process."""
+    return Matrix(stage, ROUTES[route])
 
 
 def _good(kills: list[Kill], tmp_path: Path) -> None:
@@ -24,7 +31,7 @@ def _good(kills: list[Kill], tmp_path: Path) -> None:
 @pytest.mark.parametrize("route", ROUTES)
 def test_killed_in_every_gap(stage: Stage, route: str, shard: int, tmp_path: Path) -> None:
     """SIGKILL in each gap between two driver calls, commits or CA requests, to safetok alone, with its worker, and overtaken."""
-    matrix = Matrix(stage, ROUTES[route])
+    matrix = recorded(stage, route)
     _good([matrix.kill(place, mode) for place, mode in matrix.gaps()[shard::SHARDS]], tmp_path)
 
 
@@ -32,6 +39,6 @@ def test_killed_in_every_gap(stage: Stage, route: str, shard: int, tmp_path: Pat
 def test_killed_at_random(stage: Stage, shard: int, tmp_path: Path) -> None:
     """Sixty seeded kills anywhere, between calls and inside them; 500 by `python -m tests.faults.kill_matrix --random 500`."""
     chance = random.Random(SEED + shard)
-    matrices = [Matrix(stage, route) for route in ROUTES.values()]
+    matrices = [recorded(stage, route) for route in ROUTES]
     kills = [chance.choice(matrices).kill_at_random(chance) for _kill in range(RANDOM // SHARDS)]
     _good(kills, tmp_path)
