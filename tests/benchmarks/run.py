@@ -1,9 +1,10 @@
 """Measures safetok beside other programs that do the same work, and prints the ratios.
 
-usage: .venv/bin/python tests/benchmarks/run.py [--pairs N]
+usage: .venv/bin/python tests/benchmarks/run.py [--pairs N] [--only GROUP]... [--large]
 
 Every ratio is of pairs run in turn, one of each, the first of a pair changing sides each time: the machine may drift, a pair
-does not. Both sides must have read the same serials, else the row says so and gives no number. It judges nothing: it ends 0.
+does not. Both sides must have read or written the same, else the row says so and gives no number. It judges nothing: it ends 0.
+Groups: start, status, renew, keys, slow, memory, past. `--large` adds the rows of a thousand tokens, measured once.
 Needs what `sh .ci/install dev` installs and, for the start-up rows, Debian's yubikey-manager and certbot.
 """
 
@@ -24,9 +25,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from softhsm_tokens import MODULE, Tokens, make_tokens
-
 HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from renewing import Bench, raw_keys, signing_ca  # noqa: E402  (the tests' own support is on the path from here on)
+from support_fleet import Fleet, make_fleet  # noqa: E402
+from watching import peak_memory  # noqa: E402
+
 SAFETOK = str(Path(sys.executable).with_name("safetok"))
 
 
@@ -87,39 +92,133 @@ def status_serials(environ: dict[str, str]) -> tuple[set[str], set[str]]:
 
 def same_certificates(environ: dict[str, str]) -> str | None:
     """None when pkcs11-tool's loop and safetok read the same certificates, else what differs."""
-    theirs = output([str(HERE / "peers" / "peer_pkcs11tool_full.sh"), MODULE], environ)
+    theirs = output([str(HERE / "peers" / "peer_pkcs11tool_full.sh"), environ["SAFETOK_MODULE"]], environ)
     wanted = set(re.findall(r"^serial=([0-9A-F]+)$", theirs, re.MULTILINE))
     read = status_serials(environ)[1]
     return None if wanted and read == wanted else f"certificates differ: {sorted(read ^ wanted)}"
 
 
-def same_tokens(environ: dict[str, str]) -> str | None:
-    """None when p11tool listed certificates of the tokens that safetok read, else what differs."""
-    theirs = output([str(HERE / "peers" / "peer_p11tool.sh"), MODULE], environ)
+def same_tokens_once(environ: dict[str, str]) -> str | None:
+    """The same for one p11tool over all tokens."""
+    theirs = output([*P11TOOL, f"--provider={environ['SAFETOK_MODULE']}"], environ)
     wanted = set(re.findall(r"serial=([0-9a-f]+);.*type=cert", theirs))
     read = status_serials(environ)[0]
     return None if wanted and read == wanted else f"tokens differ: {sorted(read ^ wanted)}"
 
 
-def table(tokens: Tokens) -> list[Row]:
-    """What is measured, and against what."""
-    full, listing = (str(HERE / "peers" / name) for name in ("peer_pkcs11tool_full.sh", "peer_p11tool.sh"))
-    count = len(list((tokens.folder / "tokens").iterdir()))
-    status = [SAFETOK, "status"]
+def starting() -> list[Row]:
+    """How long a command takes that does nothing."""
     return [
         Row("`--help` / `ykman --version`", [SAFETOK, "--help"], ["ykman", "--version"], "0.5x"),
         Row("`--version` / `ykman --version`", [SAFETOK, "--version"], ["ykman", "--version"], "0.5x"),
         Row("`--help` / `certbot --version`", [SAFETOK, "--help"], ["certbot", "--version"], "0.25x"),
         Row("`--version` / `certbot --version`", [SAFETOK, "--version"], ["certbot", "--version"], "0.25x"),
-        Row(
-            f"`status`, {count} token / loop of pkcs11-tool and openssl",
-            status,
-            [full, MODULE],
-            "3x",
-            same_certificates,
-        ),
-        Row(f"`status`, {count} token / `p11tool --list-all-certs`", status, [listing, MODULE], "", same_tokens),
     ]
+
+
+def reading(fleet: Fleet) -> list[Row]:
+    """`status` beside what reads the same tokens."""
+    count, module, status = len(fleet.serials), str(fleet.module), [SAFETOK, "status"]
+    goals = {1: "3x", 10: "0.4x", 100: "0.04x", 1000: "0.002x"}
+    if count == ONE_P11TOOL:
+        once = [*P11TOOL, f"--provider={module}"]
+        return [Row(f"`status`, {count} tokens / one `p11tool --list-all-certs`", status, once, "3x", same_tokens_once)]
+    loop = [str(HERE / "peers" / "peer_pkcs11tool_full.sh"), module]
+    work = f"`status`, {count} token{'s' * (count > 1)} / loop of pkcs11-tool and openssl"
+    return [Row(work, status, loop, goals[count], same_certificates)]
+
+
+def told(work: str, measured: list[tuple[float, float]], goal: str) -> None:
+    """Print a row of seconds already measured."""
+    print(line(Row(work, [], [], goal), measured), flush=True)
+
+
+def renewing(folder: Path, count: int, pairs_: int, goal: str) -> None:
+    """The same key again: a batch beside the shell loop (of a thousand, twenty of the loop's are measured and scaled)."""
+    bench, part = Bench(folder / f"same{count}", count), min(count, 20 if count >= MANY else count)
+    with signing_ca() as url:
+        measured = []
+        for number in range(pairs_):
+            sides = [bench.ours, lambda: bench.peer(url, count=part) * count / part]
+            taken = {side: sides[side]() for side in ((0, 1) if number % 2 else (1, 0))}
+            measured.append((taken[0], taken[1]))
+    scaled = "" if part == count else f" ({part} of the loop's measured and scaled)"
+    told(f"same-key renewal, {count} token{'s' * (count > 1)} / shell loop{scaled}", measured, goal)
+    shutil.rmtree(folder / f"same{count}")
+
+
+def new_keys(folder: Path, count: int, pairs_: int) -> None:
+    """New keys: a batch beside the loop alone, two loops at once, and two processes that make bare keys."""
+    bench = Bench(folder / "keys", count, new_key=True)
+    with signing_ca() as url:
+        rows: list[tuple[str, str, Callable[[], float]]] = [
+            ("shell loop", "0.4x", lambda: bench.peer(url)),
+            ("two shell loops at once, half each", "0.8x", lambda: bench.peer(url, count=count, at_once=2)),
+            ("two processes making bare keys", "1.15x", lambda: raw_keys(count, bench.fleet.module)),
+        ]
+        for against, goal, peer in rows:
+            measured = [(bench.ours(), peer()) for _pair in range(pairs_)]
+            told(f"new-key renewal, {count} tokens / {against}", measured, goal)
+    shutil.rmtree(folder / "keys")
+
+
+def slow_tokens(folder: Path, pairs_: int) -> None:
+    """Sixteen tokens that take two seconds for a key (the driver simulator), sixteen at once, beside one such token alone."""
+    from support_simulator import Simulator, build
+
+    many, one = Bench(folder / "many", 16, new_key=True), Bench(folder / "one", 1, new_key=True)
+    simulator = Simulator(build(folder), folder / "simulator.conf")
+    simulator.steer(forward=str(many.fleet.module), latency={"C_GenerateKeyPair": 2000})
+    environ = dict(simulator.environment)
+    measured = [(many.ours(jobs=16, environ=environ), one.ours(environ=environ)) for _pair in range(pairs_)]
+    told("new-key renewal, 16 slow tokens and 16 jobs / one slow token", measured, "2x")
+    for name in ("many", "one"):
+        shutil.rmtree(folder / name)
+
+
+def memory(fleet: Fleet) -> None:
+    """All processes of `status` together, and how much each token adds."""
+    few = make_fleet(fleet.folder.with_name("few"), 1)
+    command = [SAFETOK, "status"]
+    for one in (few, fleet):
+        subprocess.run(command, env=one.environ, check=True, stdout=subprocess.DEVNULL)
+    base, most = peak_memory(command, few.environ), peak_memory(command, fleet.environ)
+    count = len(fleet.serials)
+    each = (most - base) / (count - 1)
+    print(
+        f"| memory of `status`, {count} tokens, all processes (PSS) | {most / 2**20:.0f} MB, {each / 1024:.0f} KB a token "
+        f"| {base / 2**20:.0f} MB with one | | 150 MB, 50 KB a token |",
+        flush=True,
+    )
+
+
+def past(folder: Path, pairs_: int) -> None:
+    """What was seen before must not slow a look: 300 clients known and none plugged in, and a long history."""
+    from known import remember_clients, remember_renewals
+
+    def home(name: str) -> dict[str, str]:
+        made = make_fleet(folder / name, 1)
+        shutil.rmtree(next(made.places.tokens.iterdir()))
+        subprocess.run([SAFETOK, "status"], env=made.environ, check=True, stdout=subprocess.DEVNULL)
+        return made.environ
+
+    empty, clients, history = home("empty"), home("clients"), home("history")
+    remember_clients(clients, 300)
+    remember_renewals(history, 100_000)
+    for environ, work, goal, command in (
+        (clients, "300 clients listed, no token in (`certs list`)", "1.5x", "certs list"),
+        (history, "`status` after 100,000 renewals", "1.2x", "status"),
+    ):
+        measured = []
+        for number in range(pairs_ + 1):
+            ours = seconds([SAFETOK, *command.split()], environ)
+            measured += [(ours, seconds([SAFETOK, "status"], empty))] if number else []
+        told(f"{work} / `status` with an empty store", measured, goal)
+
+
+P11TOOL = ["p11tool", "--batch", "--list-all-certs"]
+ONE_P11TOOL, MANY = 46, 1000  # p11tool shows no token at all beyond 47 of SoftHSM's
+GROUPS = ("start", "status", "renew", "keys", "slow", "memory", "past")
 
 
 def machine(folder: Path) -> str:
@@ -134,29 +233,58 @@ def machine(folder: Path) -> str:
     )
 
 
+def compare(row: Row, environ: dict[str, str], count: int) -> None:
+    """Measure and print one row; what cannot be compared says why."""
+    if shutil.which(row.peer[0]) is None:
+        print(f"| {row.work} | | | {row.peer[0]} is not installed | {row.goal} |", flush=True)
+        return
+    try:
+        wrong = row.same(environ)
+        print(
+            f"| {row.work} | | | no ratio: {wrong} | {row.goal} |" if wrong else line(row, pairs(row, environ, count)),
+            flush=True,
+        )
+    except subprocess.CalledProcessError as failure:
+        print(f"| {row.work} | | | {failure.cmd[0]} ended {failure.returncode} | {row.goal} |", flush=True)
+
+
 def main() -> int:
     """Measures and prints; always 0."""
     parser = argparse.ArgumentParser(description="Ratios of safetok to other programs doing the same work.")
     parser.add_argument("--pairs", type=int, default=9, help="pairs for each row (default 9)")
-    count = parser.parse_args().pairs
+    parser.add_argument("--only", action="append", choices=GROUPS, help="these groups alone")
+    parser.add_argument("--most", type=int, default=100, help="largest number of tokens for status and renewals")
+    parser.add_argument("--large", action="store_true", help="a thousand tokens too, once")
+    given = parser.parse_args()
+    groups, count = given.only or GROUPS, given.pairs
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
-        tokens = make_tokens(Path(name), 1)
-        print(f"{machine(tokens.folder)}; median of {count} interleaved pairs\n")
+        folder = Path(name)
+        print(f"{machine(folder)}; median of {count} interleaved pairs (a thousand tokens: once)\n")
         print("| work | safetok | the other | ratio (range) | aimed at |\n|---|---|---|---|---|", flush=True)
-        for row in table(tokens):
-            if shutil.which(row.peer[0]) is None:
-                print(f"| {row.work} | | | {row.peer[0]} is not installed | {row.goal} |", flush=True)
+        environ = {k: v for k, v in os.environ.items() if not k.startswith(("SAFETOK_", "PYTHON"))}
+        for row in starting() if "start" in groups else []:
+            compare(row, environ, count)
+        for size in [
+            n for n in (1, 10, ONE_P11TOOL, 100, *([MANY] * given.large)) if n <= max(given.most, MANY * given.large)
+        ]:
+            if "status" not in groups and ("memory" not in groups or size != MANY):
                 continue
-            try:
-                wrong = row.same(tokens.environ)
-                print(
-                    f"| {row.work} | | | no ratio: {wrong} | {row.goal} |"
-                    if wrong
-                    else line(row, pairs(row, tokens.environ, count)),
-                    flush=True,
-                )
-            except subprocess.CalledProcessError as failure:
-                print(f"| {row.work} | | | {failure.cmd[0]} ended {failure.returncode} | {row.goal} |", flush=True)
+            fleet = make_fleet(folder / f"status{size}", size)
+            for row in reading(fleet) if "status" in groups else []:
+                compare(row, fleet.environ, 1 if size >= MANY else count)
+            if size == MANY and "memory" in groups:
+                memory(fleet)
+            shutil.rmtree(fleet.folder)
+        if "renew" in groups:
+            goals = {1: "4x", 10: "0.5x", 64: "0.1x", MANY: "0.01x"}
+            for size in [n for n in (1, 10, 64) if n <= given.most] + [MANY] * given.large:
+                renewing(folder, size, 1 if size >= MANY else count, goals[size])
+        if "keys" in groups:
+            new_keys(folder, min(64, given.most), count)
+        if "slow" in groups:
+            slow_tokens(folder, count)
+        if "past" in groups:
+            past(folder, count)
     return 0
 
 
