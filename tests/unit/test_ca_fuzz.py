@@ -105,7 +105,7 @@ def read(raw: bytes, kind: str = "kur") -> Any:
 def test_mutated_messages_raise_only_no_answer(which: int) -> None:
     """Whatever is done to a valid message, it is read as it was, or is no answer."""
     original = recorded()[which]
-    chance = random.Random(which)  # noqa: S311  (repeatable on purpose)
+    chance = random.Random(which)
     for _n in range(MUTATIONS):
         raw = mutate(original, chance)
         for decode in (read, read_message, cert_req_id_of):
@@ -127,7 +127,7 @@ def test_mutated_bodies_under_a_right_signature_raise_only_no_answer(
     """The readers behind the protection hold too: a CA may sign nonsense."""
     monkeypatch.setattr("safetok.ca.cmp.answers.verify_message", lambda _raw, _key: True)
     original = recorded()[which]
-    chance = random.Random(100 + which)  # noqa: S311
+    chance = random.Random(100 + which)
     for _n in range(MUTATIONS):
         raw = mutate(original, chance)
         try:
@@ -163,7 +163,7 @@ def test_mutated_proofs_raise_only_bad_proof() -> None:
     claims, codes = {"aud": "https://x/v1/offers", "nonce": "n"}, set()
     for number, kind in enumerate(("EC", "RSA")):
         original = proof.sign(claims, subscriber(kind), secret(kind))
-        chance = random.Random(200 + number)  # noqa: S311
+        chance = random.Random(200 + number)
         for _n in range(MUTATIONS):
             try:
                 assert proof.verify(mutate(original, chance))[0] == claims
@@ -197,7 +197,7 @@ def test_mutated_offers_raise_only_our_errors() -> None:
         "contract_end": "2026-01-01",
         "missing": ["a"],
     }
-    chance = random.Random(300)  # noqa: S311
+    chance = random.Random(300)
     kinds = ("contract-over", "dossier-missing", "not-owed", "bad-proof", "certificate-revoked")
     problems = [{**problem, "type": f"urn:safetok:problem:{kind}"} for kind in kinds]
     papers = {"state": "missing", "since": "2026-01-01", "missing": ["a", "b"]}
@@ -219,7 +219,7 @@ def test_mutated_offers_raise_only_our_errors() -> None:
 
 def test_random_bytes_are_no_answer() -> None:
     """Noise, and noise that begins like a message."""
-    chance = random.Random(400)  # noqa: S311
+    chance = random.Random(400)
     for _n in range(MUTATIONS):
         noise = chance.choice([b"", b"\x30\x82\x01\x00\x30", TO.der[:60]]) + chance.randbytes(chance.randrange(300))
         with pytest.raises(CaUnreachable):

@@ -123,7 +123,7 @@ def test_lock_covers_every_dependency_with_hashes() -> None:
 
 
 def test_second_opinions_are_locked_apart_and_agree() -> None:
-    """requirements-peers.lock pins the extra `peers` with hashes, as requirements.lock pins what both hold; GPL code is in it alone."""
+    """requirements-peers.lock pins the extra `peers`, as requirements.lock does what both hold; GPL code is in it alone."""
     pinned = {
         name: dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE))
         for name in ("requirements.lock", "requirements-peers.lock")

@@ -49,7 +49,7 @@ def ocsp_answer(content: bytes) -> bytes:
 
 def nonsense(content: bytes, count: int) -> Iterator[bytes]:
     """`count` copies with one or two bytes changed, the same ones at every run."""
-    chance = random.Random(20240320)  # noqa: S311  (not for secrets)
+    chance = random.Random(20240320)
     for _copy in range(count):
         bent = bytearray(content)
         for _change in range(chance.choice((1, 1, 2))):
