@@ -20,7 +20,7 @@ _safetok() {
         *,-*) ;;
         *)
             case "${path:+$path }$word" in
-            "status" | "tokens" | "tokens list" | "tokens set-kind" | "tokens note" | "certs" | "certs list" | "certs show" | "certs adopt" | "certs check" | "certs install" | "certs prune" | "renew" | "batch" | "batch plan" | "batch run" | "batch resume" | "batch report" | "export" | "agencies" | "agencies list" | "agencies when" | "agencies import" | "agencies hooks" | "agencies remind" | "agencies done" | "agencies accepted" | "agencies reject" | "agencies skip" | "agencies undo" | "agencies add" | "dossier" | "dossier start" | "dossier show" | "dossier list" | "dossier record" | "dossier undo" | "dossier uploaded" | "dossier payment-requested" | "dossier token-received" | "dossier sent" | "dossier called" | "dossier verified" | "dossier video-called" | "dossier paid" | "dossier papers-ready" | "dossier lcs-received" | "dossier activated" | "dossier contract-received" | "contacts" | "watch" | "pin" | "pin store" | "pin forget" | "pin change" | "pin import" | "history" | "doctor" | "sandbox" | "sandbox up" | "sandbox down" | "sandbox demo") path="${path:+$path }$word" ;;
+            "status" | "tokens" | "tokens list" | "tokens set-kind" | "tokens note" | "certs" | "certs list" | "certs show" | "certs adopt" | "certs check" | "certs install" | "certs prune" | "renew" | "batch" | "batch plan" | "batch run" | "batch resume" | "batch report" | "export" | "agencies" | "agencies list" | "agencies when" | "agencies import" | "agencies hooks" | "agencies remind" | "agencies done" | "agencies accepted" | "agencies reject" | "agencies skip" | "agencies undo" | "agencies add" | "dossier" | "dossier start" | "dossier show" | "dossier list" | "dossier record" | "dossier undo" | "dossier uploaded" | "dossier payment-requested" | "dossier token-received" | "dossier sent" | "dossier called" | "dossier verified" | "dossier video-called" | "dossier paid" | "dossier papers-ready" | "dossier lcs-received" | "dossier activated" | "dossier contract-received" | "contacts" | "watch" | "pin" | "pin store" | "pin forget" | "pin change" | "pin import" | "history" | "doctor" | "config" | "sandbox" | "sandbox up" | "sandbox down" | "sandbox demo") path="${path:+$path }$word" ;;
             esac
             ;;
         esac
@@ -43,7 +43,7 @@ _safetok() {
     local words="" options=""
     case "$path" in
     "")
-        words="status tokens certs renew batch export agencies dossier contacts watch pin history doctor sandbox" options="--version"
+        words="status tokens certs renew batch export agencies dossier contacts watch pin history doctor config sandbox" options="--version"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "status")
@@ -270,6 +270,10 @@ _safetok() {
         ;;
     "doctor")
         words="" options="--serial --offline --bundle --with-names --pin-stdin --pin-env --pin-file --pin-as-is --force-last-try"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "config")
+        words="" options=""
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "sandbox")

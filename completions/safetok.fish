@@ -15,7 +15,7 @@ function __safetok_at --description 'whether the words typed so far name this sa
             case '*,-*'
             case '*'
                 set -l next (string trim -- "$path $word")
-                if contains -- "$next" 'status' 'tokens' 'tokens list' 'tokens set-kind' 'tokens note' 'certs' 'certs list' 'certs show' 'certs adopt' 'certs check' 'certs install' 'certs prune' 'renew' 'batch' 'batch plan' 'batch run' 'batch resume' 'batch report' 'export' 'agencies' 'agencies list' 'agencies when' 'agencies import' 'agencies hooks' 'agencies remind' 'agencies done' 'agencies accepted' 'agencies reject' 'agencies skip' 'agencies undo' 'agencies add' 'dossier' 'dossier start' 'dossier show' 'dossier list' 'dossier record' 'dossier undo' 'dossier uploaded' 'dossier payment-requested' 'dossier token-received' 'dossier sent' 'dossier called' 'dossier verified' 'dossier video-called' 'dossier paid' 'dossier papers-ready' 'dossier lcs-received' 'dossier activated' 'dossier contract-received' 'contacts' 'watch' 'pin' 'pin store' 'pin forget' 'pin change' 'pin import' 'history' 'doctor' 'sandbox' 'sandbox up' 'sandbox down' 'sandbox demo'
+                if contains -- "$next" 'status' 'tokens' 'tokens list' 'tokens set-kind' 'tokens note' 'certs' 'certs list' 'certs show' 'certs adopt' 'certs check' 'certs install' 'certs prune' 'renew' 'batch' 'batch plan' 'batch run' 'batch resume' 'batch report' 'export' 'agencies' 'agencies list' 'agencies when' 'agencies import' 'agencies hooks' 'agencies remind' 'agencies done' 'agencies accepted' 'agencies reject' 'agencies skip' 'agencies undo' 'agencies add' 'dossier' 'dossier start' 'dossier show' 'dossier list' 'dossier record' 'dossier undo' 'dossier uploaded' 'dossier payment-requested' 'dossier token-received' 'dossier sent' 'dossier called' 'dossier verified' 'dossier video-called' 'dossier paid' 'dossier papers-ready' 'dossier lcs-received' 'dossier activated' 'dossier contract-received' 'contacts' 'watch' 'pin' 'pin store' 'pin forget' 'pin change' 'pin import' 'history' 'doctor' 'config' 'sandbox' 'sandbox up' 'sandbox down' 'sandbox demo'
                     set path $next
                 end
         end
@@ -46,6 +46,7 @@ complete -c safetok -n '__safetok_at \'\'' -a 'watch' -d 'Báo mỗi khi cắm U
 complete -c safetok -n '__safetok_at \'\'' -a 'pin' -d 'Mã PIN của USB Token: lưu vào kho mật khẩu của máy, hoặc đổi.'
 complete -c safetok -n '__safetok_at \'\'' -a 'history' -d 'Các lần cấp bù đã làm và từng bước của mỗi lần: trạng thái, thời gian, đã chờ gì.'
 complete -c safetok -n '__safetok_at \'\'' -a 'doctor' -d 'Tìm những gì cản trở safetok trên máy này; mỗi điều kèm một bước tiếp theo.'
+complete -c safetok -n '__safetok_at \'\'' -a 'config' -d 'Cấu hình đang dùng, và safetok lưu gì ở đâu.'
 complete -c safetok -n '__safetok_at \'\'' -a 'sandbox' -d 'CA và USB Token để tập dượt ngay trên máy này, và bản chạy thử.'
 complete -c safetok -n '__safetok_at \'\'' -l version -d 'Xem phiên bản.'
 complete -c safetok -n '__safetok_at \'status\'' -l refresh -d 'Hỏi tổ chức cấp CTS trước: thông báo cấp bù và tình trạng thu hồi (qua mạng, không hỏi mã PIN).'

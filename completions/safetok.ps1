@@ -16,6 +16,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('pin', 'Mã PIN của USB Token: lưu vào kho mật khẩu của máy, hoặc đổi.'),
             @('history', 'Các lần cấp bù đã làm và từng bước của mỗi lần: trạng thái, thời gian, đã chờ gì.'),
             @('doctor', 'Tìm những gì cản trở safetok trên máy này; mỗi điều kèm một bước tiếp theo.'),
+            @('config', 'Cấu hình đang dùng, và safetok lưu gì ở đâu.'),
             @('sandbox', 'CA và USB Token để tập dượt ngay trên máy này, và bản chạy thử.'),
             @('--version', 'Xem phiên bản.')
         )
@@ -422,6 +423,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--pin-as-is', 'Gửi mã PIN khác thông lệ của CA này mà không hỏi lại.'),
             @('--force-last-try', 'Dùng lần thử PIN cuối. Sai là USB Token bị khóa mã PIN.')
         )
+        'config' = @()
         'sandbox' = @(
             @('up', 'Tạo USB Token thử và chạy CA thử; đã có thì dùng lại.'),
             @('down', 'Dừng CA thử và xóa mọi thứ `sandbox up` đã tạo.'),

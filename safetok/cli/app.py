@@ -55,6 +55,7 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry(
         "safetok.cli.doctor", later("What keeps safetok from working here, and the one next step for each thing.")
     ),
+    "config": Entry("safetok.cli.config", later("The settings in force, and where safetok keeps what.")),
     "sandbox": Entry(
         "safetok.cli.sandbox", later("A practice CA and practice tokens on this computer, and a demo."), group=True
     ),

@@ -49,6 +49,7 @@ DATA: dict[str, tuple[type[Document], ...]] = {
         (f"dossier {word}" for word in ("start", "show", "record", "undo", *DOSSIER_STEPS)), (of_dossier.Dossier,)
     ),
     "contacts": (of.Contacts,),
+    "config": (of.Config,),
     **dict.fromkeys(("pin store", "pin forget", "pin change"), (of.Pin,)),
     "pin import": (of.PinsImported,),
     "history": (of.History,),

@@ -324,8 +324,8 @@ class Agencies(Document):
 
     registrations: list[Listed]
     timers: list[Timer]
-    xlsx: str | None | msgspec.UnsetType = msgspec.UNSET
-    ics: str | None | msgspec.UnsetType = msgspec.UNSET
+    xlsx: str | msgspec.UnsetType | None = msgspec.UNSET
+    ics: str | msgspec.UnsetType | None = msgspec.UNSET
     notified: bool | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -420,6 +420,32 @@ class Contacts(Document):
     """`safetok contacts`."""
 
     authorities: list[Contact]
+
+
+class ConfiguredAuthority(Document):
+    """A CA as the settings know it; an address that is not known is null."""
+
+    name: str
+    title: str
+    url: str | None
+    offers_url: str | None
+    request: Literal["kur", "p10cr", "cr"]
+    issuers: list[str]
+    anchors: list[str]
+
+
+class Config(Document):
+    """`safetok config`; paths as this system writes them, `timeout` in seconds."""
+
+    settings_file: str
+    settings_file_exists: bool
+    state: str
+    locks: str
+    cache: str
+    language: Literal["vi", "en"]
+    timeout: float
+    modules: list[str]
+    authorities: list[ConfiguredAuthority]
 
 
 class Pin(Document):
@@ -534,7 +560,7 @@ class Happened(Document):
     `token` is null for one that has gone and for a driver that failed; `due` is what is due for this token.
     """
 
-    event: Literal["inserted", "changed", "removed", "driver_failed"]
+    event: Literal["present", "inserted", "changed", "removed", "driver_failed"]
     at: Instant
     serial: str | None
     company: str

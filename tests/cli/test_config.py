@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from support_inside import Inside
+
+
+def test_config_shows_what_is_in_force_and_makes_nothing(tmp_path: Path) -> None:
+    """`config` names the files and the CAs with their endpoints, and a home that is not there stays so."""
+    home = tmp_path / "home"
+    said = Inside({"SAFETOK_HOME": str(home)}).json("config")
+    assert said.status == 0
+    assert said.data["settings_file"] == str(home / "settings.toml")
+    assert said.data["settings_file_exists"] is False
+    assert {a["name"]: a["url"] for a in said.data["authorities"]}["safe-ca"] is None
+    assert not home.exists()
+
+
+def test_config_reads_the_file(tmp_path: Path) -> None:
+    """What settings.toml says is what `config` shows, to people too."""
+    (tmp_path / "settings.toml").write_text('timeout = 7\n[drivers]\nmodules = ["/opt/x.so"]\n')
+    inside = Inside({"SAFETOK_HOME": str(tmp_path)})
+    assert inside.json("config").data["timeout"] == 7
+    assert "/opt/x.so" in inside("config").out
+    assert "không công bố" in inside("config").out
