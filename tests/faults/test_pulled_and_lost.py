@@ -1,4 +1,4 @@
-"""The kill matrix with other faults: the token pulled out at every call, each request or answer of the CA lost on the way."""
+"""The kill matrix with other faults: the token pulled out, the driver crashing, requests and answers of the CA lost on the way."""
 
 from __future__ import annotations
 
@@ -27,3 +27,13 @@ def test_each_answer_of_the_ca_lost(stage: Stage, route: str) -> None:
     kills = [matrix.spoil(place, word) for place, word in matrix.losses()]
     assert kills
     assert not any(kill.wrong for kill in kills), "\n".join(kill.line() for kill in kills if kill.wrong)
+
+
+def test_the_driver_crashes_at_every_call_that_changes_something(stage: Stage) -> None:
+    """A segfault before or after each login, signature, key and write: told as the driver's failure, and carried on."""
+    matrix = Faults(stage, ROUTES["new"])
+    places = [place for place in matrix.pulls() if matrix.events[place].changes]
+    kills = [matrix.spoil(place, "crash") for place in places]
+    assert kills
+    assert not any(kill.wrong for kill in kills), "\n".join(kill.line() for kill in kills if kill.wrong)
+    assert {kill.statuses[0] for kill in kills} <= {0, 17}  # 0: the last logout, when all is done
