@@ -190,6 +190,8 @@ def show(result: RenewResult) -> None:
             out.notice(_("{n} days short of the contract's end.").format(n=result.shortfall_days), "warn")
         out.line(_("It was read back from the token and has made a test signature."))
         _show_left(result)
+        if result.kit and (page := next(Path(result.kit).glob("*_co-quan.html"), None)):
+            out.line(_("The steps at each agency, for the browser: {file}").format(file=page))
         return
     if result.state == "ADOPTED":
         out.notice(
