@@ -15,8 +15,8 @@ from safetok.cli.commands import Commands
 from safetok.cli.globals import flags
 from safetok.cli.log import begin as begin_log
 from safetok.cli.run import Outcome, run, surroundings
-from safetok.cli.text import speaks_unicode
-from safetok.errors import first_that_holds
+from safetok.cli.text import is_terminal, speaks_unicode
+from safetok.errors import ExitStatus, first_that_holds
 from safetok.locale import _, later
 from safetok.log import note
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from safetok.workflows.watch_unit import Unit
 
 app = Commands()
+IN_FULL = 3  # so many tokens announced at once are shown in full, more by their names and what is due
 
 Refresh = Annotated[
     bool,
@@ -57,6 +58,8 @@ def watch(*, refresh: Refresh = False, unit: AtLogin = False) -> None:
             _announce(context, refresh=refresh)
         except KeyboardInterrupt:
             note("stopped")
+            if is_terminal(sys.stderr):
+                sys.stderr.write("\n")  # after the ^C
     raise typer.Exit(0)
 
 
@@ -107,9 +110,10 @@ def show(event: Happened, context: Context) -> None:
     out = screen()
     name = event.company or _("USB token without a certificate")
     words = {
-        "inserted": _("{time}  PLUGGED IN: {name}"),
-        "changed": _("{time}  ITS CERTIFICATES HAVE CHANGED: {name}"),
-        "removed": _("{time}  pulled out: {name} (Token ID {serial})"),
+        "present": _("{time} · IS IN: {name}"),
+        "inserted": _("{time} · PLUGGED IN: {name}"),
+        "changed": _("{time} · ITS CERTIFICATES HAVE CHANGED: {name}"),
+        "removed": _("{time} · pulled out: {name} (Token ID {serial})"),
     }
     if event.what in words:
         told = words[event.what].format(
@@ -149,14 +153,19 @@ def _show_token(out: Screen, event: Happened, context: Context) -> None:
         rows += _certificate(view, context)
     if token.unreadable:
         rows.append((_("Unreadable"), _("{n} certificate objects").format(n=token.unreadable)))
-    out.pairs(rows)
+    brief = event.among > IN_FULL
+    if not brief:
+        out.pairs(rows)
     if not token.certificates and not token.unreadable:
         text = _(
             "The USB token {serial} holds no certificate. If it has just come from LCS, that is normal: do not type a PIN."
         )
         out.notice(text.format(serial=token.info.serial or "?"), "warn")
     for one in event.due:
-        out.notice(one.text, "warn", hint=f"→ {one.command}" if one.command else "")
+        grave = one.exit_status in {ExitStatus.REVOKED, ExitStatus.PIN_LOCKED}
+        out.notice(one.text, "bad" if grave else "warn", hint=f"→ {one.command}" if one.command else "")
+    if brief:
+        return
     if not event.due and token.certificates:
         out.notice(_("Nothing is due."), "good")
     if token.kind is Kind.V1:

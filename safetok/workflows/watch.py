@@ -15,25 +15,26 @@ from safetok.workflows import tokens as token_views
 
 if TYPE_CHECKING:
     from safetok.domain.tokens import Reading, TokenReading
-    from safetok.tokens.tokens import Tokens
     from safetok.workflows.context import Context
     from safetok.workflows.due import Due
     from safetok.workflows.status import Status
     from safetok.workflows.tokens import TokenView
 
-What = Literal["inserted", "changed", "removed", "driver_failed"]
+What = Literal["present", "inserted", "changed", "removed", "driver_failed"]  # present: it was in when the watch began
 Identity = tuple[str, ...]
 
 LOOK_AGAIN = timedelta(
     seconds=30
 )  # a certificate may come while its token stays in: the vendor's own program writes it
-NOT_READY = timedelta(seconds=2)
 PATIENCE = 3  # looks that a token just plugged in may need before its objects can be read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happened:
-    """One thing that happened. `token` is what is known of it, None for one that has gone and for a driver; `due` is its own."""
+    """One thing that happened. `token` is what is known of it, None for one that has gone and for a driver; `due` is its own.
+
+    `among`: how many tokens the same look announced.
+    """
 
     what: What
     at: datetime
@@ -43,6 +44,7 @@ class Happened:
     token: TokenView | None = None
     due: tuple[Due, ...] = ()
     problems: tuple[SafetokError, ...] = ()
+    among: int = 1
 
     def data(self) -> dict[str, Any]:
         """What scripts read: one line each."""
@@ -73,6 +75,7 @@ class _Memory:
     tokens: dict[Identity, _In] = field(default_factory=dict)
     unready: dict[Identity, int] = field(default_factory=dict)
     failed: frozenset[tuple[str, str]] = frozenset()
+    first: bool = True  # the first look has not been told yet
 
 
 def watch(
@@ -91,25 +94,14 @@ def watch(
     memory = _Memory()
     with context.tokens() as tokens:
         while until is None or context.now() < until:
-            for reading in _readings(tokens, memory, context, poll=poll, sleep=sleep, until=until):
+            end = context.now() + LOOK_AGAIN
+            for reading in tokens.insertions(poll=poll, sleep=sleep, until=end if until is None else min(end, until)):
                 if not reading.drivers and not reading.failed:
                     raise token_views.no_token(reading)
                 yield from _news(context, reading, memory, refresh=refresh)
-
-
-def _readings(
-    tokens: Tokens,
-    memory: _Memory,
-    context: Context,
-    *,
-    poll: float,
-    sleep: Callable[[float], None],
-    until: datetime | None,
-) -> Iterator[Reading]:
-    """Insertions for a while; then the caller begins anew, with a fresh look."""
-    step = NOT_READY if memory.unready else LOOK_AGAIN
-    end = context.now() + step
-    return tokens.insertions(poll=poll, sleep=sleep, until=end if until is None else min(end, until))
+                if memory.unready:  # soon, and not only when the set of tokens changes
+                    sleep(poll)
+                    break
 
 
 def _news(context: Context, reading: Reading, memory: _Memory, *, refresh: bool) -> Iterator[Happened]:
@@ -117,17 +109,17 @@ def _news(context: Context, reading: Reading, memory: _Memory, *, refresh: bool)
     from safetok.store.inventory import Inventory
 
     Inventory(context.database).record(reading, context.now())
-    yield from _failures(context, reading, memory)
     now_in = _identified(reading)
-    for identity in [one for one in memory.tokens if one not in now_in]:
-        gone = memory.tokens.pop(identity)
-        note(f"token {identity[0]} has gone", detail=True)
-        yield Happened(what="removed", at=context.now(), serial=identity[0], company=gone.company, mst=gone.mst)
     memory.unready = {
         identity: memory.unready.get(identity, 0) + 1
         for identity, token in now_in.items()
         if identity not in memory.tokens and _not_ready(reading, token)
     }
+    yield from _failures(context, reading, memory)
+    for identity in [one for one in memory.tokens if one not in now_in]:
+        gone = memory.tokens.pop(identity)
+        note(f"token {identity[0]} has gone", detail=True)
+        yield Happened(what="removed", at=context.now(), serial=identity[0], company=gone.company, mst=gone.mst)
     wanted = {
         identity: token
         for identity, token in now_in.items()
@@ -136,14 +128,18 @@ def _news(context: Context, reading: Reading, memory: _Memory, *, refresh: bool)
     }
     for identity in wanted:
         memory.unready.pop(identity, None)
+    came: What = "present" if memory.first else "inserted"
+    memory.first = False
     if wanted:
-        yield from _announced(context, reading, wanted, memory, refresh=refresh)
+        yield from _announced(context, reading, wanted, memory, came, refresh=refresh)
 
 
 def _failures(context: Context, reading: Reading, memory: _Memory) -> Iterator[Happened]:
-    """A driver that fails is told once, until it fails in another way or works again."""
-    failed = frozenset((failure.driver, failure.code) for failure in reading.failed)
-    for failure in reading.failed:
+    """A driver that fails is told once, until it fails in another way or works again; a token's first moments are no failure."""
+    early = tuple(f"{one[0]}: " for one, looks in memory.unready.items() if looks < PATIENCE)
+    failures = [failure for failure in reading.failed if not failure.detail.startswith(early)]
+    failed = frozenset((failure.driver, failure.code) for failure in failures)
+    for failure in failures:
         if (failure.driver, failure.code) not in memory.failed:
             problem = token_views.driver_failed(failure)
             yield Happened(what="driver_failed", at=context.now(), problems=(problem,))
@@ -155,6 +151,7 @@ def _announced(
     reading: Reading,
     wanted: dict[Identity, TokenReading],
     memory: _Memory,
+    came: What,
     *,
     refresh: bool,
 ) -> Iterator[Happened]:
@@ -173,7 +170,7 @@ def _announced(
         known = identity in memory.tokens
         memory.tokens[identity] = _In(view.company, view.mst, _certificates(token))
         event = Happened(
-            what="changed" if known else "inserted",
+            what="changed" if known else came,
             at=context.now(),
             serial=token.info.serial,
             company=view.company,
@@ -181,10 +178,11 @@ def _announced(
             token=view,
             due=_due_of(found, view),
             problems=problems.get(identity, ()),
+            among=len(wanted),
         )
         note(f"token {token.info.serial}: {event.what}", detail=True)
         yield event
-        if not known:
+        if event.what == "inserted":
             _tell_hooks(context, event)
 
 

@@ -110,6 +110,9 @@ def test_a_token_announces_itself_and_nobody_logs_in(
     token = make_token("Kho A", certificates=[issued(rsa_key)])
     pulled(token)
     running = Watching(cli, "--json", env=simulator.environment)
+    end = time.monotonic() + WAIT
+    while not simulator.count("C_GetSlotList"):  # the first look, which finds none
+        assert time.monotonic() < end
     plugged(token)
     came = running.event()
     assert came["data"]["event"] == "inserted"
@@ -135,7 +138,7 @@ def test_people_read_what_came_and_what_is_due(cli: Cli, make_token: Callable[..
     assert cli("tokens", "set-kind", token.serial, "v1").status == 0
     running = Watching(cli)
     told = running.until("nhấn đúp chữ S")
-    assert "VỪA CẮM: CÔNG TY TNHH THỬ NGHIỆM · MST 0106324653" in told
+    assert "ĐANG CẮM: CÔNG TY TNHH THỬ NGHIỆM · MST 0106324653" in told
     assert token.serial in told
     assert "54010108096D8A02E2F22CE98BD7168E" in told
     assert "→ safetok renew --contract-end" in told
@@ -154,7 +157,7 @@ def test_a_certificate_that_comes_while_the_token_stays_in(
     token = make_token("Kho A", certificates=[issued(rsa_key)])
     with ready(cli, monkeypatch) as (context, clock):
         found = watch(context, poll=1, sleep=clock.sleep)
-        assert next(found).what == "inserted"
+        assert next(found).what == "present"
         new = issued(rsa_key, serial=0x54010108AAAA, start=datetime(2026, 11, 1, tzinfo=UTC), days_left=700)
         add_certificate(softhsm, token, new)
         event = next(found)
@@ -228,7 +231,7 @@ def test_hundreds_of_insertions_leave_nothing_behind(
                 measured[len(events)] = (files, set(children()) - before, resident(worker), resident(os.getpid()))
         found.close()
     assert [one.what for one in events[1:5]] == ["removed", "inserted"] * 2
-    assert sum(one.what == "inserted" for one in events) == ROUNDS + 1
+    assert sum(one.what == "inserted" for one in events) == ROUNDS
     early, late = measured[101], measured[2 * ROUNDS + 1]
     print(f"after 50 and {ROUNDS} insertions: files, children, worker KB, parent KB: {early} {late}")  # noqa: T201
     assert early[:2] == late[:2] == (early[0], {worker})
@@ -245,7 +248,7 @@ def test_one_that_cannot_be_read_yet_is_announced_when_it_can(
     with ready(cli, monkeypatch) as (context, clock):
         monkeypatch.setenv("SAFETOK_MODULE", str(simulator.module))
         found = watch(context, poll=1, sleep=clock.sleep)
-        event = next(one for one in found if one.what == "inserted")
+        event = next(found)
         assert event.company == "CÔNG TY TNHH THỬ NGHIỆM"
         found.close()
     assert [call.answer for call in simulator.calls() if call.function == "C_OpenSession"][:2] == [0x30, 0]
@@ -260,7 +263,11 @@ def test_a_hook_is_told_of_an_insertion(cli: Cli, make_token: Callable[..., Made
     hook.write_text(f"#!/bin/sh\ncat >> {tmp_path}/told\n")
     hook.chmod(0o700)
     running = Watching(cli, "--json")
-    running.event()
+    assert running.event()["data"]["event"] == "present"
+    pulled(token)
+    assert running.event()["data"]["event"] == "removed"
+    plugged(token)
+    assert running.event()["data"]["event"] == "inserted"
     end = time.monotonic() + WAIT
     while not (tmp_path / "told").exists() or not (tmp_path / "told").read_text():
         assert time.monotonic() < end
