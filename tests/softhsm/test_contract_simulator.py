@@ -163,7 +163,7 @@ def test_a_crash_and_a_hang_cost_the_worker_only(
 ) -> None:
     """A segfault or a hang in one call is reported by name; the next worker is as good as ever."""
     simulator.steer(faults=[f"C_FindObjectsInit 3 {fault}"])
-    tokens = open_tokens(deadlines=Deadlines(look=0.3))
+    tokens = open_tokens(deadlines=Deadlines(look=2))
     tokens.read()
     reading = tokens.read()
     assert [one.code for one in reading.failed] == [code]
@@ -304,6 +304,6 @@ def test_latency_is_told_by_the_log(simulator: Simulator, token: MadeToken, open
     simulator.steer(latency={"C_GetTokenInfo": 30})
     assert len(open_tokens().read().tokens) == 1
     simulator.steer(latency={"C_FindObjectsInit": 60_000})
-    assert [one.code for one in open_tokens(deadlines=Deadlines(look=0.2)).read().failed] == ["timed_out"]
+    assert [one.code for one in open_tokens(deadlines=Deadlines(look=2)).read().failed] == ["timed_out"]
     last = [call for call in simulator.calls() if call.function == "C_FindObjectsInit"][-1]
     assert last.answer is None
