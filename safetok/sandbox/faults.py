@@ -116,7 +116,8 @@ class _Case:
                 identifier = x509.SubjectKeyIdentifier(by.key_identifier)
                 value = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
             builder = builder.add_extension(value, critical=extension.critical)
-        return builder.sign(by.key, hashes.SHA256()).public_bytes(_DER)
+        digest = hashes.SHA256() if isinstance(by.key, rsa.RSAPrivateKey) else None
+        return builder.sign(by.key, digest).public_bytes(_DER)
 
 
 def _other_subject(case: _Case) -> bytes:

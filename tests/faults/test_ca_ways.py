@@ -6,10 +6,16 @@ import re
 from unittest.mock import patch
 
 import pytest
+from asn1crypto import core
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from support_faults import Box, Template
 
 from safetok.ca.cmp.structures import PKIMessage
 from safetok.domain.renewal import Hold, State
+from safetok.sandbox.faults import CONTENT
+from safetok.sandbox.pki import SAFE_NEW, Issuer
 
 DAY = 86_400
 
@@ -198,6 +204,34 @@ def test_implicit_confirmation_sends_no_confirmation(box: Box) -> None:
     assert box.renew().status == 0
     (transaction,) = box.transactions()
     assert transaction.confirmation == ""
+    assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
+@pytest.mark.parametrize("knows_hash_alg", [True, False])
+def test_a_certificate_signed_with_eddsa(box: Box, *, knows_hash_alg: bool) -> None:
+    """Confirmed with hashAlg in version 3; once without it, in version 2, by a CA that refuses that."""
+    secret = ed25519.Ed25519PrivateKey.generate()
+    honest, root = box.authority.pki.issuers[SAFE_NEW], box.authority.pki.root
+    builder = x509.CertificateBuilder().subject_name(honest.certificate.subject).issuer_name(root.certificate.subject)
+    builder = builder.public_key(secret.public_key()).serial_number(7)
+    builder = builder.not_valid_before(honest.certificate.not_valid_before_utc)
+    builder = builder.not_valid_after(honest.certificate.not_valid_after_utc)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(secret.public_key()), critical=False)
+    issuer = Issuer("eddsa", builder.sign(root.key, hashes.SHA256()), secret)  # type: ignore[arg-type]
+    with (box.places.ca / f"{SAFE_NEW}.pem").open("ab") as file:
+        file.write(issuer.certificate.public_bytes(serialization.Encoding.PEM))
+    refusal = {"name": "refuse", "on": "certConf", "fail": "unsupportedVersion", "processed": False}
+    with (
+        patch.dict(CONTENT, {"eddsa": lambda case: case.again(issuer)}),
+        patch("safetok.trust.answer.build_path", lambda new, **_how: (new,)),  # `cryptography` knows no path by EdDSA
+    ):
+        box.plan("eddsa", *([] if knows_hash_alg else [refusal]))
+        came = box.renew()
+    assert (came.status, came.state) == (0, "DONE"), came
+    assert box.unused_plans() == []
+    (status,) = PKIMessage.load(box.journal().confirmation)["body"].chosen
+    assert isinstance(status["hashAlg"], core.Void) != knows_hash_alg
     assert [row["state"] for row in box.issued()] == ["confirmed"]
 
 

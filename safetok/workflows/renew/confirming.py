@@ -11,7 +11,9 @@ from safetok.workflows.renew import ending
 from safetok.workflows.renew.run import Held, Run, no_answer, token_step
 
 
-def signed_confirmation(run: Run, certificate: bytes, *, accept: bool, fail_info: str = "") -> bytes:
+def signed_confirmation(
+    run: Run, certificate: bytes, *, accept: bool, fail_info: str = "", hash_alg: bool = True
+) -> bytes:
     """The certConf for this certificate, signed by the old key while the session is open (or opened for it)."""
     from safetok.ca.cmp.requests import build_confirmation
 
@@ -23,6 +25,7 @@ def signed_confirmation(run: Run, certificate: bytes, *, accept: bool, fail_info
             certificate=certificate,
             accept=accept,
             fail_info=fail_info,
+            hash_alg=hash_alg,
             transaction_id=renewal.transaction_id,
             recip_nonce=renewal.server_nonce,
             endpoint=run.endpoint,
@@ -34,16 +37,27 @@ def signed_confirmation(run: Run, certificate: bytes, *, accept: bool, fail_info
 
 def confirm(run: Run) -> None:
     """PROVEN: the stored certConf, again and again until the CA says it has it. Needs neither token nor PIN."""
-    from safetok.ca.cmp.answers import Confirmed
+    from safetok.ca.cmp.answers import Confirmed, Refused
 
     if run.renewal.receipt == "implicit":
         _acknowledged(run, "implicit")
         return
     answer = send_confirmation(run)
+    if isinstance(answer, Refused) and _names_its_hash(run.renewal.confirmation):
+        run.update(confirmation=signed_confirmation(run, run.renewal.certificate, accept=True, hash_alg=False))
+        answer = send_confirmation(run)
     if isinstance(answer, Confirmed):
         _acknowledged(run, "seen")
         return
     _by_status(run)
+
+
+def _names_its_hash(confirmation: bytes) -> bool:
+    """Whether it carries hashAlg (RFC 9810 section 5.3.18), and with it pvno 3, which an older CA does not know."""
+    from safetok.ca.cmp.messages import read_message
+    from safetok.ca.cmp.structures import PVNO_3
+
+    return read_message(confirmation).header.pvno == PVNO_3
 
 
 def send_confirmation(run: Run, der: bytes = b"") -> object:
