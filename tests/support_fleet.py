@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -183,11 +182,3 @@ def _copy(template: Path, first: str, old: x509.Certificate, new: x509.Certifica
 def _serial(certificate: x509.Certificate) -> bytes:
     number = certificate.serial_number
     return number.to_bytes(number.bit_length() // 8 + 1, "big")
-
-
-if __name__ == "__main__":
-    fleet = make_fleet(Path(sys.argv[1]), int(sys.argv[2]), offers=len(sys.argv) < 4)
-    fleet.start()
-    fleet.write_list(fleet.folder / "list.csv")
-    for _name in ("SAFETOK_HOME", "SAFETOK_MODULE", "SOFTHSM2_CONF"):
-        pass

@@ -23,6 +23,7 @@ from safetok.workflows.batch import plan_file, results, rows
 from safetok.workflows.batch.pins import PinSources
 from safetok.workflows.batch.queue import Queue, Task
 from safetok.workflows.batch.quiet import Quiet
+from safetok.workflows.renew.choose import no_token
 
 if TYPE_CHECKING:
     from safetok.domain.tokens import Reading, TokenReading
@@ -204,6 +205,8 @@ class Runner:
 
     def _what_is_in(self, tokens: Tokens, hands: Hands) -> None:
         reading = tokens.read()
+        if reading.failed and not reading.drivers:
+            raise no_token(reading, None)  # a driver that failed says nothing of what is plugged in
         self._see(reading)
         for row in self.due:
             self._worked_on.add(row.row)
