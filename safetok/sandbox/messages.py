@@ -31,6 +31,7 @@ from safetok.ca.cmp.structures import (
 )
 from safetok.sandbox.pki import Issuer, Pki
 
+RSASSA_PSS = "1.2.840.113549.1.1.10"
 OPENINGS = {"kur": "kup", "cr": "cp", "p10cr": "cp"}  # what opens a transaction, and what answers it
 P10_REQUEST = -1  # the certReqId of a p10cr, which carries none (RFC 9483 section 4.1.4)
 MALFORMED = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError)
@@ -130,7 +131,14 @@ def write(
     if general:
         header["generalInfo"] = GeneralInfo(list(general))
     chain = (signer.der, pki.root.certificate.public_bytes(serialization.Encoding.DER))
-    return Sent(der=sign_message(PKIHeader(header), body, signer.key, extra_certs=chain), nonce=nonce.hex())
+    der = sign_message(PKIHeader(header), body, signer.key, extra_certs=chain, pss=to is not None and _by_pss(to))
+    return Sent(der=der, nonce=nonce.hex())
+
+
+def _by_pss(received: Received) -> bool:
+    """Whether the client protects with RSASSA-PSS: then it is answered so."""
+    algorithm = received.message["header"]["protectionAlg"]
+    return not isinstance(algorithm, core.Void) and algorithm["algorithm"].dotted == RSASSA_PSS
 
 
 def confirm_wait(until: datetime) -> InfoTypeAndValue:

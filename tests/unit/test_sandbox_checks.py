@@ -11,9 +11,10 @@ from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
-from support_sandbox import NOW, Ca, Client, certificate, entry, key, refused, start
+from support_cmp_second import decode
+from support_sandbox import NOW, Ca, Client, certificate, entry, key, pki, refused, start
 
-from safetok.ca.cmp.protection import sign_message
+from safetok.ca.cmp.protection import sign_message, verify_message
 from safetok.ca.cmp.structures import CA_CERTS, Certificates, PKIBody, PKIHeader, PKIMessage, opaque
 from safetok.sandbox import profile
 
@@ -26,7 +27,7 @@ def ca(tmp_path: Path) -> Ca:
     return start(tmp_path, ME, "v2-owed", "ec-owed")
 
 
-def again(der: bytes, *, leave: str = "", extra: list[bytes] | None = None, **header: Any) -> bytes:
+def again(der: bytes, *, leave: str = "", extra: list[bytes] | None = None, pss: bool = False, **header: Any) -> bytes:
     """The same message with one thing bent, rightly protected by the same subscriber."""
     message = PKIMessage.load(der)
     fields = {name: message["header"][name] for name in ("pvno", "sender", "recipient", "messageTime", "senderKID")}
@@ -34,7 +35,7 @@ def again(der: bytes, *, leave: str = "", extra: list[bytes] | None = None, **he
     kept = {n: v.native if n not in {"sender", "recipient"} else v for n, v in fields.items() if n != leave}
     bent = PKIHeader({n: v for n, v in {**kept, **header}.items() if v is not None})
     certificates = [profile.der(certificate(ME))] if extra is None else extra
-    return sign_message(bent, PKIBody.load(message["body"].dump()), key(ME), extra_certs=certificates)
+    return sign_message(bent, PKIBody.load(message["body"].dump()), key(ME), extra_certs=certificates, pss=pss)
 
 
 def two_requests(client: Client) -> bytes:
@@ -165,3 +166,13 @@ def test_the_signer_s_certificate_must_be_the_whole_one(ca: Ca) -> None:
     made = builder.sign(key(ME), hashes.SHA256())
     assert entry(ME).serial == profile.serial_text(made)
     assert refused(ca.say(again(Client(ME).kur(), extra=[profile.der(made)]))) == {"signerNotTrusted"}
+
+
+def test_who_protects_by_pss_is_answered_so(ca: Ca) -> None:
+    """A kur under RSASSA-PSS is believed, and its kup has the same protection (RFC 9481 section 3.1)."""
+    answer = ca.say(again(Client(ME).kur(), pss=True))
+    message = PKIMessage.load(answer)
+    assert message["body"].name == "kup"
+    assert message["header"]["protectionAlg"]["algorithm"].dotted == "1.2.840.113549.1.1.10"
+    assert any(verify_message(answer, i.certificate.public_key()) for i in pki().issuers.values())
+    decode(answer)
