@@ -2,10 +2,11 @@
 
     python -m tests.faults.kill_matrix [--random 500] [--seed 1] [--route same|new|mail|forgetful] [--report FILE]
 
-Without `--random`: every gap in every mode. The gaps come from evidence: one run that nobody kills is watched at the gate (driver
-calls, commits and CA requests in one order), and after each event stands a gap. Calls of the driver that only look change nothing
-that outlives the process, and a row of signatures uses the key and changes nothing: each such row is one event. The random kills
-fall anywhere, also among the looks and, by a delay, inside a call, a commit or the CA's work. Modes:
+Without `--random`: every gap in every mode, those before two routes part once. The gaps come from evidence: one run that nobody
+kills is watched at the gate (driver calls, commits and CA requests in one order), and after each event stands a gap. Calls of the
+driver that only look change nothing that outlives the process, and a row of signatures uses the key and changes nothing: each such
+row is one event. The random kills fall anywhere, also among the looks and, by a delay, inside a call, a commit or the CA's work.
+Modes:
 
     parent     SIGKILL to safetok alone; its worker ends what it has in hand, as in a closed terminal
     both       SIGKILL to safetok and its worker, as in a power cut
@@ -53,15 +54,16 @@ class Route:
     new_key: bool = False
     mail: bool = False
     forgetful: bool = False
+    begins: str = ""  # the first event in which it differs from the route of the same key
 
 
 ROUTES = {
     route.name: route
     for route in (
         Route("same", "v1-owed"),
-        Route("new", "ec-owed", new_key=True),
+        Route("new", "ec-owed", new_key=True, begins="POST:/v1/offers begin"),
         Route("mail", "ec-owed", new_key=True, mail=True),
-        Route("forgetful", "v1-owed", forgetful=True),  # the CA does not repeat an answer
+        Route("forgetful", "v1-owed", forgetful=True, begins=f"{ANSWER} begin"),  # the CA does not repeat an answer
     )
 }
 
@@ -199,9 +201,8 @@ class Matrix:
         for place, name in enumerate(self.names):
             inside = name.startswith("C_") and name.endswith("begin") and not name.startswith("C_Logout")
             found += [(place, mode) for mode in MODES if mode != "overtaken" or inside]
-        if self.route.forgetful:  # until the request goes out it is the route of the same key
-            first = self.names.index(f"{ANSWER} begin")
-            found = [(place, mode) for place, mode in found if place >= first]
+        if self.route.begins:  # until then it is the route of the same key
+            found = [(place, mode) for place, mode in found if place >= self.names.index(self.route.begins)]
         return found
 
     def kill(self, place: int, mode: Mode) -> Kill:
