@@ -120,8 +120,8 @@ def test_a_long_history_is_as_quick_as_a_short_one(cli: Inside, journal: Journal
     fill_more = journal._db
     fill_more.run("DELETE FROM renewals")
     fill(fill_more, old, 20_000)
-    assert took() < short * 3 + 0.05
-    assert took("--serial", "T000007") < short * 3 + 0.05
+    assert took() < short * 4 + 0.1
+    assert took("--serial", "T000007") < short * 4 + 0.1
     assert cli.json("history").data["whole"] is False
     assert len(cli.json("history", "--limit", "5").data["renewals"]) == 5
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -37,8 +39,8 @@ def cli(simulator: Simulator, token: MadeToken, tmp_path: Path) -> Inside:
 
 @contextmanager
 def holding(cli: Cli, simulator: Simulator, tmp_path: Path, *, kill: str = "") -> Iterator[subprocess.Popen[str]]:
-    """Another run that stands within its login; `kill`: its parent is killed there, its worker lives on."""
-    simulator.steer(latency={"C_Login": 4000})
+    """Another run that stands within its login until the end; `kill`: its parent is killed there, its worker lives on."""
+    simulator.steer(latency={"C_Login": 1000})
     before = simulator.count("C_Login")
     with subprocess.Popen(
         [sys.executable, "-m", "safetok", "renew", "--csr", str(tmp_path / "first.pem"), "--pin-stdin"],
@@ -55,11 +57,16 @@ def holding(cli: Cli, simulator: Simulator, tmp_path: Path, *, kill: str = "") -
         while simulator.count("C_Login") == before:
             assert time.monotonic() < end
             time.sleep(0.01)
+        (worker,) = (Path(f"/proc/{process.pid}/task/{process.pid}/children")).read_text().split()
+        os.kill(int(worker), signal.SIGSTOP)
+        simulator.steer(latency=None)
         if kill:
             process.kill()
             process.wait(20)
-        simulator.steer(latency=None)
-        yield process
+        try:
+            yield process
+        finally:
+            os.kill(int(worker), signal.SIGCONT)
 
 
 def test_a_second_run_says_who_holds_the_token(
