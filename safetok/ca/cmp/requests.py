@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from asn1crypto import core, x509
@@ -210,20 +211,24 @@ def sender_nonce_of(der: bytes) -> bytes:
 def _protected(
     body: PKIBody, *, old: Certificate, old_key: SigningKey, endpoint: Endpoint, now: datetime, **header: Any
 ) -> bytes:
-    certificate = x509.Certificate.load(old.der)
     chain = [issuer.der for issuer in endpoint.issuers if issuer.subject_der == old.issuer_der]
     return sign_message(
         build_header(
             sender=old.subject_der,
             recipient=endpoint.recipient or old.issuer_der,
             now=now,
-            sender_kid=subject_key_id(certificate),
+            sender_kid=_key_id(old.der),
             **header,
         ),
         body,
         old_key,
         extra_certs=[old.der, *chain],
     )
+
+
+@lru_cache(maxsize=64)
+def _key_id(der: bytes) -> bytes:
+    return subject_key_id(x509.Certificate.load(der))
 
 
 def _cert_req_messages(

@@ -24,7 +24,14 @@ _WAITING = {ExitStatus.CA_UNREACHABLE, ExitStatus.CA_WAIT, ExitStatus.NO_TOKEN, 
 
 
 def run_row(
-    context: Context, tokens: Tokens, token: TokenReading, row: PlanRow, pins: PinSources, *, kit: bool = False
+    context: Context,
+    tokens: Tokens,
+    token: TokenReading,
+    row: PlanRow,
+    pins: PinSources,
+    *,
+    kit: bool = False,
+    ca_answered: bool = False,
 ) -> RenewResult:
     """Renew one row's certificate. Raises whatever `renew` raises, and PersonNeeded (`plan_row_changed`,
     `contract_end_differs`) where the token no longer holds what was planned.
@@ -40,6 +47,7 @@ def run_row(
         contract_end=row.contract_end,
         confirm_contract_end=row.contract_end,
         kit=kit,
+        ca_answered=ca_answered,
     )
     try:
         chosen = choose(context, Reading(tokens=(token,)), serial=token.info.serial, cert=None, mst=row.mst or None)

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 from safetok.domain.companies import plain_mst
 from safetok.domain.plan import Plan, PlanRow, RowResult, RowState
 from safetok.domain.times import rfc3339, vietnamese_day
-from safetok.errors import CaWait, ExitStatus, NoToken, SafetokError, TokenHeld, Unexpected
+from safetok.errors import ExitStatus, NoToken, TokenHeld
 from safetok.locale import _
-from safetok.log import note
 from safetok.workflows.batch import plan_file, results, rows
+from safetok.workflows.batch.hands import GLANCE, Hands
 from safetok.workflows.batch.pins import PinSources
 from safetok.workflows.batch.queue import Queue, Task
-from safetok.workflows.batch.quiet import Quiet
 from safetok.workflows.renew.choose import no_token
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from safetok.workflows.context import Context
 
 JOBS = 4
-_RAMP = 0.03  # seconds a new hand waits to see whether the others suffice: fast rows need no second worker
-_GLANCE = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +224,7 @@ class Runner:
         def pause(_seconds: float) -> None:
             until = time.monotonic() + self.options.poll
             while time.monotonic() < until:
-                if self._stop.wait(min(_GLANCE, self.options.poll)) or self.queue.closed or self._all_over():
+                if self._stop.wait(min(GLANCE, self.options.poll)) or self.queue.closed or self._all_over():
                     raise _Over
             self._give_back(left, hands)
 
@@ -283,7 +280,13 @@ class Runner:
         return fitting[0] if len(fitting) == 1 else None
 
     def token(self, serial: str) -> TokenReading:
-        return self._tokens[serial]
+        """What was last seen of it. Raises NoToken when it has been pulled out since."""
+        try:
+            return self._tokens[serial]
+        except KeyError:
+            raise NoToken(
+                _("Token {serial} is not plugged in.").format(serial=serial), code="token_not_in", token=serial
+            ) from None
 
     # --- how rows end ---------------------------------------------------------------------------------------------
 
@@ -325,97 +328,6 @@ class Runner:
         if self._stop.is_set() and not self.queue.closed:
             self.queue.close()
             self.tell("stopping")
-
-
-class Hands:
-    """The threads of a run; a second one begins only while rows wait, so that fast work is not spread over idle workers."""
-
-    def __init__(self, runner: Runner, tokens: Tokens, sources: PinSources) -> None:
-        self._runner, self._tokens, self._sources = runner, tokens, sources
-        self._threads: list[threading.Thread] = []
-        self._pulled: list[PlanRow] = []
-        _ = runner.context.database  # opened once, before several hands use it
-
-    def start(self) -> None:
-        self._add()
-
-    def join(self) -> None:
-        """Wait for the last row, adding hands while rows wait for one."""
-        while any(thread.is_alive() for thread in self._threads):
-            if len(self._threads) < self._runner.options.jobs and self._runner.queue.idle:
-                time.sleep(_RAMP)
-                if self._runner.queue.idle:
-                    self._add()
-            else:
-                self._wait(_GLANCE)
-            self._runner.heed()
-
-    def pulled_out(self) -> list[PlanRow]:
-        """Rows whose token went before they were done, since the last question; also the moment to add a hand."""
-        self._runner.heed()
-        if len(self._threads) < self._runner.options.jobs and self._runner.queue.idle:
-            self._add()
-        pulled, self._pulled = self._pulled, []
-        return pulled
-
-    def _wait(self, seconds: float) -> None:
-        alive = next((thread for thread in self._threads if thread.is_alive()), None)
-        if alive is not None:
-            alive.join(seconds)
-
-    def _add(self) -> None:
-        thread = threading.Thread(target=self._work, name=f"batch {len(self._threads)}", daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _work(self) -> None:
-        from safetok.net import Http
-
-        context = self._runner.context
-        http = Http(timeout=context.timeout or context.settings.timeout)
-        own = replace(context, prompter=Quiet(), stopping=lambda: self._runner.stopping, _http=http)
-        try:
-            while (task := self._runner.queue.take()) is not None:
-                self._one(own, task)
-        finally:
-            http.close()
-
-    def _one(self, context: Context, task: Task) -> None:
-        runner, row = self._runner, task.row
-        runner.tell("row_begin", row=row, token=task.token)
-        try:
-            token = runner.token(task.token)
-            result = rows.run_row(context, self._tokens, token, row, self._sources, kit=runner.options.kits)
-        except SafetokError as error:
-            self._unfinished(context, task, error)
-        except Exception as error:  # noqa: BLE001  (one row never takes the others with it)
-            note("unforeseen", detail=True, error=error)
-            unforeseen = Unexpected(
-                _("Something safetok did not foresee happened ({kind}). What it had written down is kept.").format(
-                    kind=type(error).__name__
-                )
-            )
-            runner.end(row, rows.failed(row, unforeseen, token=task.token, now=context.now()))
-            runner.queue.done(task, answered=False)
-        else:
-            runner.end(row, rows.ended(row, result, now=context.now()))
-            runner.queue.done(task, answered=True)
-
-    def _unfinished(self, context: Context, task: Task, error: SafetokError) -> None:
-        runner, row = self._runner, task.row
-        after = rows.comes_back_after(error, context.now())
-        if after is not None and not runner.stopping:
-            if isinstance(error, CaWait) and error.data.get("retry_after"):
-                runner.queue.hold(task, after)
-            waits = runner.queue.again(task, after)
-            if waits is not None:
-                runner.tell("row_waits", row=row, code=error.code, message=error.message, seconds=round(waits, 1))
-                return
-        result = rows.failed(row, error, token=task.token, now=context.now())
-        if runner.options.insert and error.exit_status is ExitStatus.NO_TOKEN:
-            self._pulled.append(row)
-        runner.end(row, result)
-        runner.queue.done(task, answered=after is None)
 
 
 class _Over(Exception):

@@ -29,6 +29,7 @@ class RenewRequest:
     confirm_contract_end: date | None = None  # the second confirmation, by value
     min_not_after: datetime | None = None
     new_request: bool = False
+    ca_answered: bool = False  # a moment ago: it need not be asked whether it is there
     kit: bool = True  # write the files for the agencies when it is done; `export` can make them at any time
 
 

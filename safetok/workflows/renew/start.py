@@ -86,7 +86,8 @@ def _begin(
         )
     try:
         consent.show_notes(context, eligible, request)
-        _reachable(context, eligible)
+        if not request.ca_answered:
+            _reachable(context, eligible)
         free_space(context)
         if not eligible.offered and not context.prompter.interactive:
             consent.confirm_contract_end(context, eligible, request, None)

@@ -1,0 +1,133 @@
+"""The hands of a run: threads that take row after row, each with its own connections, and wait for what waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from safetok.errors import CaWait, ExitStatus, SafetokError, Unexpected
+from safetok.locale import _
+from safetok.log import note
+from safetok.workflows.batch import rows
+from safetok.workflows.batch.quiet import Quiet
+
+if TYPE_CHECKING:
+    from safetok.domain.plan import PlanRow
+    from safetok.tokens.tokens import Tokens
+    from safetok.workflows.batch.pins import PinSources
+    from safetok.workflows.batch.queue import Task
+    from safetok.workflows.batch.run import Runner
+    from safetok.workflows.context import Context
+
+RAMP = 0.03  # seconds a new hand waits to see whether the others suffice: fast rows need no second worker
+GLANCE = 0.2
+
+
+class Hands:
+    """The threads of a run; a second one begins only while rows wait, so that fast work is not spread over idle workers."""
+
+    def __init__(self, runner: Runner, tokens: Tokens, sources: PinSources) -> None:
+        self._runner, self._tokens, self._sources = runner, tokens, sources
+        self._threads: list[threading.Thread] = []
+        self._pulled: list[PlanRow] = []
+        self._answering: set[str] = set()  # CAs that answered the row before: they are there
+        self._broken: BaseException | None = None
+        _ = runner.context.database  # opened once, before several hands use it
+
+    def start(self) -> None:
+        self._add()
+
+    def join(self) -> None:
+        """Wait for the last row, adding hands while rows wait for one."""
+        while any(thread.is_alive() for thread in self._threads):
+            if len(self._threads) < self._runner.options.jobs and self._runner.queue.idle:
+                time.sleep(RAMP)
+                if self._runner.queue.idle:
+                    self._add()
+            else:
+                self._wait(GLANCE)
+            self._runner.heed()
+        if self._broken is not None:
+            raise self._broken
+
+    def pulled_out(self) -> list[PlanRow]:
+        """Rows whose token went before they were done, since the last question; also the moment to add a hand."""
+        self._runner.heed()
+        if len(self._threads) < self._runner.options.jobs and self._runner.queue.idle:
+            self._add()
+        pulled, self._pulled = self._pulled, []
+        return pulled
+
+    def _wait(self, seconds: float) -> None:
+        alive = next((thread for thread in self._threads if thread.is_alive()), None)
+        if alive is not None:
+            alive.join(seconds)
+
+    def _add(self) -> None:
+        thread = threading.Thread(target=self._work, name=f"batch {len(self._threads)}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        from safetok.net import Http
+
+        context = self._runner.context
+        http = Http(timeout=context.timeout or context.settings.timeout)
+        own = replace(context, prompter=Quiet(), stopping=lambda: self._runner.stopping, _http=http)
+        try:
+            while (task := self._runner.queue.take()) is not None:
+                self._one(own, task)
+        except BaseException as error:  # noqa: BLE001  (what a row ends with could not be kept: the run ends with it)
+            self._broken = error
+            self._runner.queue.close()
+        finally:
+            http.close()
+
+    def _one(self, context: Context, task: Task) -> None:
+        runner, row = self._runner, task.row
+        runner.tell("row_begin", row=row, token=task.token)
+        try:
+            result = rows.run_row(
+                context,
+                self._tokens,
+                runner.token(task.token),
+                row,
+                self._sources,
+                kit=runner.options.kits,
+                ca_answered=row.authority in self._answering,
+            )
+        except SafetokError as error:
+            self._unfinished(context, task, error)
+        except Exception as error:  # noqa: BLE001  (one row never takes the others with it)
+            note("unforeseen", detail=True, error=error)
+            unforeseen = Unexpected(
+                _("Something safetok did not foresee happened ({kind}). What it had written down is kept.").format(
+                    kind=type(error).__name__
+                )
+            )
+            runner.end(row, rows.failed(row, unforeseen, token=task.token, now=context.now()))
+            runner.queue.done(task, answered=False)
+        else:
+            self._answering.add(row.authority)
+            runner.end(row, rows.ended(row, result, now=context.now()))
+            runner.queue.done(task, answered=True)
+
+    def _unfinished(self, context: Context, task: Task, error: SafetokError) -> None:
+        runner, row = self._runner, task.row
+        after = rows.comes_back_after(error, context.now())
+        if after is not None:
+            self._answering.discard(row.authority)
+        if after is not None and not runner.stopping:
+            if isinstance(error, CaWait) and error.data.get("retry_after"):
+                runner.queue.hold(task, after)
+            waits = runner.queue.again(task, after)
+            if waits is not None:
+                runner.tell("row_waits", row=row, code=error.code, message=error.message, seconds=round(waits, 1))
+                return
+        result = rows.failed(row, error, token=task.token, now=context.now())
+        if runner.options.insert and error.exit_status is ExitStatus.NO_TOKEN:
+            self._pulled.append(row)
+        runner.end(row, result)
+        runner.queue.done(task, answered=after is None)
