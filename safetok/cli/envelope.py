@@ -1,4 +1,4 @@
-"""What a program reads: the one envelope and the one JSON encoder (architecture, section 8)."""
+"""What a program reads: the one envelope and the one JSON encoder."""
 
 from __future__ import annotations
 

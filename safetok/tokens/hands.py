@@ -75,7 +75,7 @@ class Hands:
     """A session with one token. Every method answers plain values; failures are CryptokiError, PKCS11Error or Wrong."""
 
     def __init__(self, module: ck.Module, path: str, slot: int, *, read_write: bool) -> None:
-        # The library is initialised already, with locking, which python-pkcs11 cannot do: facts/pkcs11.md; pinned by a test.
+        # The library is initialised already, with locking, which python-pkcs11 cannot do; pinned by a test.
         library = cast("Any", _pkcs11.lib)
         self._library = library.__new__(library, path)
         self._shared, self._module, self.slot = module, _its_module(self._library, module), slot

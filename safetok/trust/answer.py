@@ -1,4 +1,4 @@
-"""May this new certificate be written to the token: every check on a CA's answer that its content must pass (renewal.md, VERIFIED).
+"""May this new certificate be written to the token: every check on a CA's answer that its content must pass.
 
 Protection, transactionID and nonce are the protocol's and are checked before, in ca.cmp; its own revocation is not asked
 for, because responders lag behind issuing.

@@ -48,7 +48,7 @@ class CertificateView:
         return self.state in {Validity.REVOKED, Validity.SUSPENDED}
 
     def data(self) -> dict[str, Any]:
-        """What scripts read (architecture, section 8)."""
+        """What scripts read."""
         certificate, revocation = self.certificate, self.revocation
         return {
             "serial": certificate.serial,

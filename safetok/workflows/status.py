@@ -36,7 +36,7 @@ class RegistrationView:
     parts: tuple[tuple[str, str], ...] = ()  # the agency's services that are updated one by one: short name and title
 
     def data(self) -> dict[str, Any]:
-        """What scripts read (architecture, section 8)."""
+        """What scripts read."""
         row = self.registration
         return {
             "agency": row.agency,
@@ -93,7 +93,7 @@ class Status:
         return found
 
     def data(self) -> dict[str, Any]:
-        """What scripts read (architecture, section 8)."""
+        """What scripts read."""
         return {
             "tokens": [token.data() for token in self.tokens],
             "registrations": [view.data() for view in self.registrations],

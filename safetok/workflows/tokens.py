@@ -38,7 +38,7 @@ class TokenView:
         return (self.certificates[0].certificate.mst or "") if self.certificates else ""
 
     def data(self) -> dict[str, Any]:
-        """What scripts read (architecture, section 8)."""
+        """What scripts read."""
         info = self.info
         return {
             "serial": info.serial,

@@ -93,7 +93,7 @@ def test_vietnamese_is_written_in_one_way(catalogue: Catalog) -> None:
     assert [e.id for e in catalogue if e.id and unicodedata.normalize("NFC", e.string) != e.string] == []
 
 
-# wording.md, "avoid": the first is the paid renewal, the others name things by words the notices do not use.
+# Words the notices do not use: the first is the paid renewal, the others are loose names for things that have one.
 AVOIDED = {
     "chứng chỉ": "chứng thư số",
     "số sê-ri": "số Serial",
@@ -104,7 +104,7 @@ AVOIDED = {
 
 
 def test_the_words_are_the_notices_own(catalogue: Catalog) -> None:
-    """No Vietnamese text uses a word that wording.md replaces by the notices' own."""
+    """No Vietnamese text uses a word where the notices have another' own."""
     assert [(word, e.id) for e in catalogue for word in AVOIDED if e.id and word in e.string.lower()] == []
 
 
