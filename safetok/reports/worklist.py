@@ -15,7 +15,7 @@ from typing import Any
 
 from safetok.domain.times import VIETNAM
 from safetok.errors import UsageError
-from safetok.locale import _, later
+from safetok.locale import _, later, why
 from safetok.reports.fields import plain_line
 
 LARGEST_FILE = 10 << 20
@@ -101,8 +101,10 @@ def write(rows: Iterable[Row]) -> bytes:
             if isinstance(value, datetime):
                 cell.value = value.astimezone(VIETNAM).replace(tzinfo=None, microsecond=0)
                 cell.number_format = _DATES
-            else:
-                _text(cell, value or "")
+            elif value:
+                _text(cell, value)
+            elif name == "done_at":
+                cell.number_format = _DATES
             if name in _TO_FILL:
                 cell.fill = fill
             cell.alignment = Alignment(vertical="top", wrap_text=name in {"company", "title", "note"})
@@ -180,7 +182,7 @@ def _bounded(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise _bad(path, _(error.strerror or str(error))) from error
+        raise _bad(path, why(error)) from error
     if len(data) > LARGEST_FILE:
         raise _bad(path, _("it is larger than {most} MB").format(most=LARGEST_FILE >> 20))
     try:

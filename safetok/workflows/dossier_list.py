@@ -14,7 +14,7 @@ from safetok.domain import dossier as papers
 from safetok.domain.dossier import Dossier, Record, Said, Situation
 from safetok.domain.times import parse_day, vietnamese_day
 from safetok.errors import ExitStatus, SafetokError, UsageError
-from safetok.locale import _
+from safetok.locale import _, why
 from safetok.workflows import agencies
 from safetok.workflows.agency_rules import working
 from safetok.workflows.dossier import LCS, View, dossier_data, view
@@ -203,7 +203,7 @@ def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:
             data = source.read(LARGEST_FILE + 1)
         text = data.decode("utf-8-sig")
     except OSError as error:
-        raise _bad(file, _(error.strerror or str(error))) from error
+        raise _bad(file, why(error)) from error
     except UnicodeDecodeError as error:
         raise _bad(file, _("it is not UTF-8 text; save it as CSV UTF-8")) from error
     if len(data) > LARGEST_FILE:

@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from safetok import locale
 from safetok.errors import ExitStatus
 from safetok.locale import _
 
@@ -175,7 +176,7 @@ def _run(path: Path, event: str, told: str) -> str:
             start_new_session=True,
         )
     except OSError as error:
-        return error.strerror or str(error)
+        return locale.why(error)
     try:
         said, _nothing = process.communicate(told.encode("ascii") + b"\n", timeout=PATIENCE)
     except subprocess.TimeoutExpired:
@@ -207,7 +208,7 @@ def _not_ours(path: Path, *, program: bool) -> str:
     try:
         about = path.lstat()
     except OSError as error:
-        return error.strerror or str(error)
+        return locale.why(error)
     reasons = (
         (program and not stat.S_ISREG(about.st_mode), _("it is not a plain file")),
         (not program and not stat.S_ISDIR(about.st_mode), _("it is not a folder")),
