@@ -104,7 +104,7 @@ AVOIDED = {
 
 
 def test_the_words_are_the_notices_own(catalogue: Catalog) -> None:
-    """No Vietnamese text uses a word where the notices have another' own."""
+    """No Vietnamese text uses a word where the notices have another."""
     assert [(word, e.id) for e in catalogue for word in AVOIDED if e.id and word in e.string.lower()] == []
 
 
