@@ -26,7 +26,9 @@ class Entry:
 COMMANDS: dict[str, Entry] = {
     "status": Entry("safetok.cli.status", later("What is due: tokens, certificates, agencies, timers, in one look.")),
     "tokens": Entry("safetok.cli.tokens", later("The USB tokens that are in: list, kind, notes."), group=True),
-    "certs": Entry("safetok.cli.certs", later("The certificates on the tokens: list, show, check, adopt, prune."), group=True),
+    "certs": Entry(
+        "safetok.cli.certs", later("The certificates on the tokens: list, show, check, adopt, prune."), group=True
+    ),
     "renew": Entry(
         "safetok.cli.renew", later("Top up the validity of a certificate to the contract end, on the token.")
     ),
@@ -43,9 +45,7 @@ COMMANDS: dict[str, Entry] = {
         "safetok.cli.dossier", later("The papers LCS-CA must hold: what comes next, and until when."), group=True
     ),
     "contacts": Entry("safetok.cli.contacts", later("Whom to call or write to, as the CAs' notices print it.")),
-    "watch": Entry(
-        "safetok.cli.watch", later("Announce each USB token as it is plugged in, and what is due for it.")
-    ),
+    "watch": Entry("safetok.cli.watch", later("Announce each USB token as it is plugged in, and what is due for it.")),
     "pin": Entry(
         "safetok.cli.pin", later("A token's PIN: keep it in the computer's keyring, or change it."), group=True
     ),

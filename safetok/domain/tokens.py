@@ -83,7 +83,9 @@ class DriverFailure:
     """A driver that could not be used; the others went on."""
 
     driver: str
-    code: str  # not_loadable | wrong_bitness | wrong_system | wrong_processor | no_library | crashed | timed_out | pkcs11
+    code: (
+        str  # not_loadable | wrong_bitness | wrong_system | wrong_processor | no_library | crashed | timed_out | pkcs11
+    )
     detail: str
 
 

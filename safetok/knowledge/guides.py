@@ -34,7 +34,9 @@ class AgencyGuide:
     needs: tuple[str, ...] = ()
     effective: str = ""
     form: tuple[FormColumn, ...] = ()
-    copy: tuple[str, ...] = ()  # what is copied into its pages: account, mst, name, old_serial, serial, issuer, from, to
+    copy: tuple[
+        str, ...
+    ] = ()  # what is copied into its pages: account, mst, name, old_serial, serial, issuer, from, to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

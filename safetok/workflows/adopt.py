@@ -169,7 +169,11 @@ def _named(context: Context, selection: Selection) -> tuple[Adopted, ...]:
     token = next((one.token_serial for one in kept if one.certificate.sha256 == new.sha256), "")
     here = [one.certificate for one in Inventory(context.database).certificates(token)] if token else []
     old = before([one for one in here if company_of(one) == company_of(new) and not one.is_ca], new)
-    return (Adopted(new=new, old=old, token_serial=token, opened=True, agencies_open=open_agencies(context, new, old, token)),)
+    return (
+        Adopted(
+            new=new, old=old, token_serial=token, opened=True, agencies_open=open_agencies(context, new, old, token)
+        ),
+    )
 
 
 def before(certificates: Iterable[Certificate], new: Certificate) -> Certificate | None:

@@ -54,7 +54,9 @@ class Context:
     dry_run: bool = False
     module: str | None = None
     timeout: float | None = None
-    stopping: Callable[[], bool] = lambda: False  # whether the person has asked to stop: asked between two steps of a renewal
+    stopping: Callable[[], bool] = lambda: (
+        False
+    )  # whether the person has asked to stop: asked between two steps of a renewal
     _database: Database | None = field(default=None, repr=False)
     _http: Http | None = field(default=None, repr=False)
 

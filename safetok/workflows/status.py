@@ -241,7 +241,9 @@ def next_step(found: Status) -> Next:
         text = _(
             "The USB token {serial} holds no certificate. If it has just come from LCS, that is normal: do not type a PIN."
         )
-        return Next(state="no_certificate", text=text.format(serial=empty.info.serial), command="safetok dossier token-received")
+        return Next(
+            state="no_certificate", text=text.format(serial=empty.info.serial), command="safetok dossier token-received"
+        )
     soonest = min(
         (view for token in found.tokens for view in token.certificates if view.current),
         key=lambda view: view.certificate.not_after,

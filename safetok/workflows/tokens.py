@@ -134,10 +134,14 @@ def driver_failed(failure: DriverFailure) -> DriverFailed:
 def driver_step(code: str) -> str:
     """What to do about a driver that failed in this way."""
     steps = {
-        "wrong_bitness": _("Install the maker's driver of the other bitness, or run safetok by a Python of that bitness."),
+        "wrong_bitness": _(
+            "Install the maker's driver of the other bitness, or run safetok by a Python of that bitness."
+        ),
         "wrong_system": _("Install the maker's driver for this operating system."),
         "wrong_processor": _("Install the maker's driver for this computer's processor."),
-        "no_library": _("Name the driver's own file (.so, .dll, .dylib) with --module, SAFETOK_MODULE or in settings.toml."),
+        "no_library": _(
+            "Name the driver's own file (.so, .dll, .dylib) with --module, SAFETOK_MODULE or in settings.toml."
+        ),
     }
     usual = _("Plug the token in again, or install the driver of its maker anew; another one is named with --module.")
     return steps.get(code, usual)

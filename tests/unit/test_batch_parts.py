@@ -31,9 +31,7 @@ NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 @pytest.fixture
 def context(tmp_path: Path) -> Any:
     home = paths.home({"SAFETOK_HOME": str(tmp_path / "home")})
-    made = Context(
-        settings=Settings(home=home, authorities={}), prompter=Quiet(), clock=lambda: NOW, random=bytes
-    )
+    made = Context(settings=Settings(home=home, authorities={}), prompter=Quiet(), clock=lambda: NOW, random=bytes)
     yield made
     made.close()
 
