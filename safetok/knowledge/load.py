@@ -315,7 +315,7 @@ def _dossier_steps(code: Language) -> dict[str, DossierStep]:
             name=name,
             title=_said(row["title"], code),
             do=_said(row["do"], code),
-            have=tuple(row["have"][code]),
+            have=tuple(row["have"][code] if "have" in row else ()),
             call=row["call"],
         )
         for name, row in _table("dossier")["steps"].items()
