@@ -300,10 +300,10 @@ def test_giving_up(box: Box, case: str) -> None:
 @pytest.mark.parametrize(
     ("dies_in", "state", "ledger"),
     [
-        ("keys.build_request", State.CONFIRMED, []),
-        ("sending._verify", State.REQUESTED, ["issued"]),
-        ("writing.place", State.VERIFIED, ["undone"]),
-        ("writing.prove", State.VERIFIED, ["undone"]),
+        ("ca.cmp.requests.build_request", State.CONFIRMED, []),
+        ("trust.answer.verify_answer", State.REQUESTED, ["issued"]),
+        ("workflows.renew.writing.place", State.VERIFIED, ["undone"]),
+        ("workflows.renew.writing.prove", State.VERIFIED, ["undone"]),
     ],
 )
 def test_giving_up_what_was_interrupted(
@@ -311,8 +311,7 @@ def test_giving_up_what_was_interrupted(
 ) -> None:
     """Killed at a step and then given up: the token is as it was, and the CA knows when it had issued."""
     before = box.objects()
-    target = f"safetok.workflows.renew.{dies_in}".replace("keys.build_request", "keys._signed_request")
-    with patch(target, side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+    with patch(f"safetok.{dies_in}", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
         box.renew(new_key=new_key)
     assert box.journal().state is state
     came = box.abandon(force=state is State.REQUESTED)
@@ -375,3 +374,24 @@ def test_a_rejected_and_an_untrusted_one_are_over(box: Box) -> None:
     box.plan("other_subject")
     assert box.renew().status == 10
     assert box.abandon().code == "unknown_renewal"
+
+
+@pytest.mark.parametrize("new_key", [False, True])
+def test_an_offer_that_expired_before_it_was_used_is_asked_for_again(box: Box, *, new_key: bool) -> None:
+    """Confirmed, not sent, and resumed after its end: 11, nothing requested; our unused key goes, `renew` starts anew."""
+    before = box.objects()
+    with (
+        patch("safetok.ca.cmp.requests.build_request", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        box.renew(new_key=new_key)
+    assert box.journal().state is State.CONFIRMED
+    box.clock.turn(days=2)
+    came = box.resume()
+    assert (came.status, came.code) == (11, "offer_expired")
+    assert box.issued() == []
+    done = box.renew(new_key=new_key)
+    while done.state == "ABANDONED":
+        done = box.renew(new_key=new_key)
+    assert (done.status, done.state) == (0, "DONE")
+    assert len(box.objects()["Private Key"]) == len(before["Private Key"]) + new_key
