@@ -10,6 +10,8 @@ _WITH_VALUE = {"--log-file", "--timeout", "--lang", "--module", "--wait", "--ser
 _NO_READING = {"--help", "-h", "--version"}
 # Commands that look at every token and never log in: their worker starts while the rest is still being imported.
 _READING = {(), ("status",), ("tokens",), ("tokens", "list"), ("certs",), ("certs", "list"), ("certs", "show")}
+# The same for a batch, unless its PINs are in variables: they are taken out of the environment before any child starts.
+_RUNNING = {("batch", "run"), ("batch", "resume")}
 
 
 def main() -> None:
@@ -64,6 +66,10 @@ def reads_tokens(argv: list[str]) -> bool:
             value = word in _WITH_VALUE
         else:
             words.append(word)
+    if tuple(words[:2]) in _RUNNING:
+        import os
+
+        return not any(name.startswith("SAFETOK_PIN_") for name in os.environ)
     return tuple(words[:2]) in _READING
 
 

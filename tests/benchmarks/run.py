@@ -100,7 +100,7 @@ def same_certificates(environ: dict[str, str]) -> str | None:
 
 def same_tokens_once(environ: dict[str, str]) -> str | None:
     """The same for one p11tool over all tokens."""
-    theirs = output([*P11TOOL, f"--provider={environ['SAFETOK_MODULE']}"], environ)
+    theirs = output([*P11TOOL, f"--provider={environ['SAFETOK_MODULE']}", "pkcs11:"], environ)
     wanted = set(re.findall(r"serial=([0-9a-f]+);.*type=cert", theirs))
     read = status_serials(environ)[0]
     return None if wanted and read == wanted else f"tokens differ: {sorted(read ^ wanted)}"
@@ -121,7 +121,7 @@ def reading(fleet: Fleet) -> list[Row]:
     count, module, status = len(fleet.serials), str(fleet.module), [SAFETOK, "status"]
     goals = {1: "3x", 10: "0.4x", 100: "0.04x", 1000: "0.002x"}
     if count == ONE_P11TOOL:
-        once = [*P11TOOL, f"--provider={module}"]
+        once = [*P11TOOL, f"--provider={module}", "pkcs11:"]
         return [Row(f"`status`, {count} tokens / one `p11tool --list-all-certs`", status, once, "3x", same_tokens_once)]
     loop = [str(HERE / "peers" / "peer_pkcs11tool_full.sh"), module]
     work = f"`status`, {count} token{'s' * (count > 1)} / loop of pkcs11-tool and openssl"
