@@ -80,6 +80,25 @@ def test_other_programs_see_both_certificates_on_a_renewed_token(box: Sandbox) -
     assert len(set(ids)) == 1
 
 
+def test_p11tool_sees_the_new_certificate_too(box: Sandbox) -> None:
+    """GnuTLS's tool lists both certificates of a renewed token."""
+    token = box.token("v2-owed")
+    listed = subprocess.run(
+        [
+            "p11tool",
+            f"--provider={box.data['module']}",
+            "--batch",
+            "--list-all-certs",
+            f"pkcs11:serial={token['serial']}",
+        ],
+        env=box.cli.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert listed.count("X.509 Certificate") == 2, listed
+
+
 def test_a_token_that_is_not_activated_is_never_logged_in_to(box: Sandbox) -> None:
     """A token without a certificate ends with 11 and what LCS says of it, before any PIN is used."""
     said = box.renew("not-activated")
