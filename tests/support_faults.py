@@ -221,20 +221,22 @@ class Template:
 def template() -> Iterator[Template]:
     """Two owed tokens, one RSA and one EC, on /dev/shm; SOFTHSM2_CONF names them."""
     folder = Path(tempfile.mkdtemp(prefix="safetok-faults-", dir="/dev/shm"))
-    places = Places(folder / "box")
-    places.folder.mkdir()
-    now = datetime.now(UTC).replace(microsecond=0)
+    try:
+        places = Places(folder / "box")
+        places.folder.mkdir()
+        now = datetime.now(UTC).replace(microsecond=0)
 
-    def chosen(at: datetime) -> tuple[stories.Story, ...]:
-        return tuple(replace(s) for s in stories.stories(at) if s.name in STORIES)
+        def chosen(at: datetime) -> tuple[stories.Story, ...]:
+            return tuple(replace(s) for s in stories.stories(at) if s.name in STORIES)
 
-    with patch("safetok.sandbox.build.stories", chosen):
-        tokens = build.build(places, softhsm_module(), now, lambda _said: None)
-    kept = folder / "kept"
-    kept.mkdir()
-    for path in (places.tokens, places.home, places.ca):
-        shutil.copytree(path, kept / path.name)
-    write_config(places.softhsm, places.tokens)
-    with patch.dict(os.environ, {"SOFTHSM2_CONF": str(places.softhsm)}):
-        yield Template(kept, places, tokens, now)
-    shutil.rmtree(folder)
+        with patch("safetok.sandbox.build.stories", chosen):
+            tokens = build.build(places, softhsm_module(), now, lambda _said: None)
+        kept = folder / "kept"
+        kept.mkdir()
+        for path in (places.tokens, places.home, places.ca):
+            shutil.copytree(path, kept / path.name)
+        write_config(places.softhsm, places.tokens)
+        with patch.dict(os.environ, {"SOFTHSM2_CONF": str(places.softhsm)}):
+            yield Template(kept, places, tokens, now)
+    finally:
+        shutil.rmtree(folder)
