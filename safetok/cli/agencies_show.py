@@ -63,11 +63,10 @@ def show_recorded(recorded: Recorded) -> None:
     for view in recorded.views:
         out.notice(_recorded(recorded.move, view, waits=recorded.waits), "good")
         if view.standing == "due_check":
-            out.line(
-                _("The 24h00 are over. Check, then record `agencies accepted {agency}` or `reject`.").format(
-                    agency=view.registration.agency
-                )
-            )
+            over = _("The wait is over. Check, then record `agencies accepted {agency}` or `reject`.")
+            if is_24h(view.registration):
+                over = _("The 24h00 are over. Check, then record `agencies accepted {agency}` or `reject`.")
+            out.line(over.format(agency=view.registration.agency))
     if recorded.move == "done":
         out.line(_("safetok only takes note: the update itself is made by you on that system."), "dim")
 

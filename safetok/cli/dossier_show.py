@@ -38,7 +38,7 @@ def show_dossier(view: View) -> None:
         if view.lookup:
             out.line(_("Something missing, suspended or revoked? Begin: safetok dossier start"))
         return
-    out.line(company_line(found.name, found.mst), "strong")
+    out.line(company_line(found.name, found.mst) if found.name != found.mst else f"MST {found.mst}", "strong")
     out.line(_case(view))
     if view.moved in load.dossier_steps():
         out.notice(_("Recorded: {step}.").format(step=load.dossier_steps()[view.moved].title), "good")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from safetok.domain.acceptance import Acceptance, accepted_from
-from safetok.domain.agencies import Agency, Registration, RegistrationState
+from safetok.domain.agencies import Agency, Registration, RegistrationState, is_24h
 from safetok.domain.certificates import Certificate
 from safetok.domain.moments import parse_age, parse_at, parse_need
 from safetok.domain.times import show_instant
@@ -107,9 +107,11 @@ def accepted(registration: Registration, *, now: datetime) -> Moved:
     _updated_first(registration)
     warning = ""
     if registration.until is not None and now < registration.until:
-        warning = _("The 24 hours end at {until}. Recorded as accepted, because you say so.").format(
-            until=show_instant(registration.until)
-        )
+        warning = (
+            _("The 24 hours end at {until}. Recorded as accepted, because you say so.")
+            if is_24h(registration)
+            else _("The wait ends at {until}. Recorded as accepted, because you say so.")
+        ).format(until=show_instant(registration.until))
     return Moved(registration=replace(registration, state=RegistrationState.ACCEPTED, reason=""), warning=warning)
 
 

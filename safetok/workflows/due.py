@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from safetok.domain.agencies import is_24h
 from safetok.domain.campaign import CampaignAnswer
 from safetok.domain.renewal import Hold
 from safetok.domain.times import show_date, show_day, show_instant
@@ -250,7 +251,11 @@ def registrations_due(registrations: tuple[RegistrationView, ...]) -> Iterator[D
         row = view.registration
         which = f" --cert {row.certificate}"
         if view.standing == "due_check":
-            text = _("{agency}, {name}: the 24h00 are over ({until}). Check there, then record accepted or reject.")
+            text = (
+                _("{agency}, {name}: the 24h00 are over ({until}). Check there, then record accepted or reject.")
+                if is_24h(row)
+                else _("{agency}, {name}: the wait is over ({until}). Check there, then record accepted or reject.")
+            )
             yield Due(
                 code="due_check",
                 text=text.format(agency=view.title, name=view.name, until=show_instant(row.until) if row.until else ""),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from safetok.domain.agencies import Standing, standing
+from safetok.domain.agencies import Standing, is_24h, standing
 from safetok.domain.revocation import RevocationAnswer
 from safetok.domain.times import show_instant
 from safetok.domain.validity import Validity
@@ -230,7 +230,11 @@ def next_step(found: Status) -> Next:
     if found.timers:
         timer = min(found.timers, key=lambda view: view.registration.until or found.now)
         until = show_instant(timer.registration.until) if timer.registration.until else ""
-        text = _("{agency}, {name}: waiting for the 24h00 until {until}.")
+        text = (
+            _("{agency}, {name}: waiting for the 24h00 until {until}.")
+            if is_24h(timer.registration)
+            else _("{agency}, {name}: waiting until {until}.")
+        )
         return Next(
             state="waiting",
             text=text.format(agency=timer.title, name=timer.name, until=until),
