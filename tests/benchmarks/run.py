@@ -193,25 +193,24 @@ def memory(fleet: Fleet) -> None:
 
 
 def past(folder: Path, pairs_: int) -> None:
-    """What was seen before must not slow a look: 300 clients known and none plugged in, and a long history."""
+    """What was seen before must not slow a look: 300 clients whose tokens are elsewhere, and a long history."""
     from known import remember_clients, remember_renewals
 
     def home(name: str) -> dict[str, str]:
         made = make_fleet(folder / name, 1)
-        shutil.rmtree(next(made.places.tokens.iterdir()))
         subprocess.run([SAFETOK, "status"], env=made.environ, check=True, stdout=subprocess.DEVNULL)
         return made.environ
 
     empty, clients, history = home("empty"), home("clients"), home("history")
     remember_clients(clients, 300)
     remember_renewals(history, 100_000)
-    for environ, work, goal, command in (
-        (clients, "300 clients listed, no token in (`certs list`)", "1.5x", "certs list"),
-        (history, "`status` after 100,000 renewals", "1.2x", "status"),
+    for environ, work, goal in (
+        (clients, "`status`, 300 clients known whose tokens are elsewhere", "1.5x"),
+        (history, "`status` after 100,000 renewals", "1.2x"),
     ):
         measured = []
         for number in range(pairs_ + 1):
-            ours = seconds([SAFETOK, *command.split()], environ)
+            ours = seconds([SAFETOK, "status"], environ)
             measured += [(ours, seconds([SAFETOK, "status"], empty))] if number else []
         told(f"{work} / `status` with an empty store", measured, goal)
 

@@ -120,6 +120,8 @@ def test_a_busy_ca_is_left_alone_longer_each_time_and_given_up_after_the_patienc
     now = [100.0]
     queue = Queue(patience=5, clock=lambda: now[0])
     task, pauses = Task(row=row(), token="t"), []
+    queue.put(task)
+    assert queue.take() is task
     while (pause := queue.again(task, 0.0)) is not None:
         pauses.append(pause)
         now[0] += pause
@@ -133,10 +135,29 @@ def test_a_retry_after_is_obeyed_to_the_second() -> None:
     now = [0.0]
     queue = Queue(patience=100, clock=lambda: now[0])
     task = Task(row=row(), token="t")
+    queue.put(task)
+    assert queue.take() is task
     assert queue.again(task, 7.0) == 7.0
     assert queue.idle == 0
     now[0] = 7.0
     assert queue.take() is task
+
+
+def test_after_a_failure_one_row_alone_tries_whether_the_ca_is_back() -> None:
+    """Rows that were under way together count as one failure; then a single one goes first, and the rest follow its success."""
+    now = [0.0]
+    queue = Queue(patience=100, clock=lambda: now[0])
+    tasks = [Task(row=row(n), token=f"t{n}") for n in (2, 3, 4)]
+    for task in tasks:
+        queue.put(task)
+    taken = [queue.take(), queue.take()]
+    assert [queue.again(task, 0.0) for task in taken if task] == [0.5, 0.5]
+    now[0] = 0.5
+    probe = queue.take()
+    assert probe is not None
+    assert queue.idle == 0
+    queue.done(probe, answered=True)
+    assert queue.idle == 2
 
 
 def test_a_closed_queue_gives_nothing_out() -> None:

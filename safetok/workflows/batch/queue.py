@@ -24,9 +24,12 @@ class Task:
 
 @dataclass
 class _Gate:
-    """One CA: when it may be asked again, how often it failed in a row, and when the next new row may go to it."""
+    """One CA: when it may be asked again, how often it failed in a row, and when the next new row may go to it. After a failure
+    one row alone tries whether it is back.
+    """
 
     opens: float = 0.0
+    busy: int = 0
     failures: int = 0
     next_slot: float = 0.0
 
@@ -86,8 +89,9 @@ class Queue:
                 if task is not None and (at := self._ready_at(task)) <= now:
                     self._waiting.remove(task)
                     self._busy.add(task.token)
+                    gate = self._gate(task)
+                    gate.busy += 1
                     if self.rate:
-                        gate = self._gate(task)
                         gate.next_slot = max(gate.next_slot, now) + 60.0 / self.rate
                     return task
                 pause = None if task is None or at == float("inf") else max(at - now, 0.01)
@@ -97,6 +101,7 @@ class Queue:
         """A row is over; `answered`: its CA was heard, so it is there."""
         with self._changed:
             self._busy.discard(task.token)
+            self._gate(task).busy -= 1
             if answered:
                 self._gate(task).failures = 0
             self._changed.notify_all()
@@ -107,17 +112,18 @@ class Queue:
         """
         with self._changed:
             now, gate = self.clock(), self._gate(task)
-            self._busy.discard(task.token)
-            self._changed.notify_all()
             task.first_try = task.first_try if task.first_try is not None else now
             if not after:
-                gate.failures += 1
-                after = min(LONGEST_PAUSE, 0.5 * 2 ** min(gate.failures - 1, 10))
+                gate.failures += now >= gate.opens  # rows that were under way together fail as one
+                after = min(LONGEST_PAUSE, 0.5 * 2 ** min(max(gate.failures - 1, 0), 10))
                 gate.opens = max(gate.opens, now + after)
             task.not_before = now + after
             if self._closed or task.not_before - task.first_try > self.patience:
                 return None
+            self._busy.discard(task.token)
+            gate.busy -= 1
             self._waiting.append(task)
+            self._changed.notify_all()
             return after
 
     def hold(self, task: Task, seconds: float) -> None:
@@ -138,4 +144,6 @@ class Queue:
         if task.token in self._busy:
             return float("inf")
         gate = self._gate(task)
+        if gate.failures and gate.busy > 0:
+            return float("inf")
         return max(task.not_before, gate.opens, gate.next_slot if self.rate else 0.0)
