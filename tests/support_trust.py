@@ -9,7 +9,7 @@ from functools import cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
@@ -103,7 +103,10 @@ def issue(
     )
     for value, critical in extensions:
         builder = builder.add_extension(value, critical)
-    return parse(builder.sign(signer, algorithm or hashes.SHA256()).public_bytes(serialization.Encoding.DER))
+    pure = isinstance(signer, ed25519.Ed25519PrivateKey)
+    return parse(
+        builder.sign(signer, None if pure else algorithm or hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    )
 
 
 def ca(

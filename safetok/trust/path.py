@@ -18,6 +18,7 @@ from cryptography.x509 import verification
 from safetok.domain.certificates import Certificate, parse
 from safetok.errors import NotTrusted, UsageError
 from safetok.locale import _
+from safetok.trust import eddsa
 from safetok.trust.bundle import MOST, UNREADABLE, readable
 
 
@@ -43,7 +44,13 @@ def build_path(
             .extension_policies(ee_policy=verification.ExtensionPolicy.permit_all(), ca_policy=_ca_policy())
             .build_client_verifier()
         )
-        chain = verifier.verify(leaf, helping).chain
+        try:
+            chain: Sequence[x509.Certificate] = verifier.verify(leaf, helping).chain
+        except verification.VerificationError:
+            other = eddsa.chain_of(leaf, helping, trusted, at=at, signed_by=signed_by)
+            if other is None:
+                raise
+            chain = other
         return (certificate, *(parse(link.public_bytes(serialization.Encoding.DER)) for link in chain[1:]))
     except (verification.VerificationError, UsageError, *UNREADABLE) as error:
         raise _no_path(certificate) from error
