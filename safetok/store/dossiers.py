@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 
 from safetok.domain.companies import plain_mst
-from safetok.domain.dossier import Dossier, Record
 from safetok.store import encoding
 from safetok.store.database import Database, Row
+
+if TYPE_CHECKING:
+    from safetok.domain.dossier import Dossier, Record
 
 
 class Dossiers:
@@ -86,6 +89,8 @@ class Dossiers:
         return int(row["n"] or 0) if row is not None else 0
 
     def _decode(self, row: Row) -> Dossier:
+        from safetok.domain.dossier import Dossier
+
         records = self._db.rows(
             "SELECT * FROM dossier_events WHERE dossier = ? AND undone = 0 ORDER BY number", (row["id"],)
         )
@@ -106,6 +111,8 @@ class Dossiers:
 
 
 def _record(row: Row) -> Record:
+    from safetok.domain.dossier import Record
+
     return Record(
         step=row["step"],
         day=date.fromisoformat(row["day"]),

@@ -102,7 +102,7 @@ class Context:
         drivers = find_drivers(
             module=self.module,
             configured=self.settings.modules,
-            known=load.drivers(),
+            known=() if self.module or os.environ.get("SAFETOK_MODULE") else load.drivers(),
             environ=os.environ,
         )
         with Tokens(

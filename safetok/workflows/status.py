@@ -161,9 +161,18 @@ def told(context: Context, reading: Reading, problems: list[SafetokError]) -> St
         names={r.old_serial: inventory.parse(r.old_certificate).subject_name for r in unfinished if r.old_certificate},
         problems=tuple(problems),
     )
+    return replace(found, due=(*_dossiers_due(context), *due(found)))
+
+
+def _dossiers_due(context: Context) -> tuple[Due, ...]:
+    """What open dossiers ask for; most people have none, and pay nothing for it."""
+    from safetok.store.dossiers import Dossiers
+
+    if not Dossiers(context.database).list():
+        return ()
     from safetok.workflows import dossier_deadlines
 
-    return replace(found, due=(*dossier_deadlines.due(context), *due(found)))
+    return dossier_deadlines.due(context)
 
 
 def _appeared(context: Context) -> tuple[Appeared, ...]:
