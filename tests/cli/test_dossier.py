@@ -297,7 +297,7 @@ def box() -> Iterator[Any]:
     import shutil
     import tempfile
 
-    from conftest import start_sandbox
+    from support_stories import start_sandbox
 
     folder = Path(tempfile.mkdtemp(prefix="safetok-test-", dir="/dev/shm"))
     started = start_sandbox(folder)

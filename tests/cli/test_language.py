@@ -15,7 +15,7 @@ from safetok.cli.help import PLACEHOLDERS
 MESSAGES = Path(__file__).parents[2] / ".ci" / "messages.py"
 
 # The few that are the same in both languages: names, and words the agencies' own pages leave in English.
-SAME_IN_BOTH = {"PIN", "{mst}"}
+SAME_IN_BOTH = {"PIN", "MST", "{mst}", "{name} · Token ID {serial}"}
 
 
 @pytest.fixture(scope="module")
