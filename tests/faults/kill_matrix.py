@@ -290,9 +290,11 @@ class Matrix:
         """Let the held event go and wait until nothing of the run is left, at the CA too."""
         hold.let_go()
         self.stage.zygote.settle()
-        event, until = hold.event, time.monotonic() + 5
+        event, until = hold.event, time.monotonic() + 30
         if event is not None and not event.pid and event.phase == "begin":
-            while not any(e.what == event.what and e.phase == "end" for e in self.stage.gate.trace[-3:]):
+            trace = self.stage.gate.trace
+            since = next((at for at, one in enumerate(trace) if one is event), 0)
+            while not any(e.what == event.what and e.phase == "end" for e in trace[since:]):
                 assert time.monotonic() < until, event
                 time.sleep(0.002)
 
