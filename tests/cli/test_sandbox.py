@@ -13,6 +13,7 @@ from typing import Any
 from urllib.error import URLError
 
 import pytest
+from cryptography import x509
 from support_cli import Cli
 from support_stories import Sandbox, start_sandbox
 
@@ -137,6 +138,54 @@ def test_openssl_renews_with_the_key_on_the_token(box: Sandbox, tmp_path: Path) 
     serial = run("openssl", "x509", "-in", str(new), "-noout", "-serial", env=env).stdout.strip().partition("=")[2]
     assert [row["state"] for row in box.ledger() if row["serial"] == serial] == ["confirmed"]
     assert json.loads((Path(box.data["home"]) / "ledger.json").read_text())["issued"] == box.ledger()
+
+
+@pytest.mark.parametrize(
+    ("story", "way"), [("v2-owed", "implicit"), ("beyond-ca-end", "new key"), ("ec-owed", "p10cr")]
+)
+def test_openssl_asks_in_every_way_with_keys_on_the_token(box: Sandbox, tmp_path: Path, story: str, way: str) -> None:
+    """Implicit confirmation, a new key on the token, and a PKCS#10: each by `openssl cmp` with SoftHSM keys, and confirmed."""
+    token, ca = box.token(story), folder_of(box) / "ca"
+    env = {**box.cli.environment(), "PKCS11_MODULE_PATH": box.data["module"]}
+    old, new = old_certificate(box, story, tmp_path), tmp_path / "new.pem"
+    pin = f"pin-value={token['pin']}"
+    key, more = f"pkcs11:serial={token['serial']};type=private;{pin}", ["-cmd", "kur", "-oldcert", str(old)]
+    engine = ["-engine", "pkcs11", "-keyform", "engine"]
+    if way == "implicit":
+        more.append("-implicit_confirm")
+    elif way == "new key":
+        own = run(
+            "pkcs11-tool", "--module", box.data["module"], "--token-label", token["label"], "--login", "--pin", token["pin"],
+            "-O", "--type", "privkey", env=env,
+        ).stdout  # fmt: skip
+        old_id = next(line.split()[-1] for line in own.splitlines() if line.strip().startswith("ID:"))
+        run(
+            "pkcs11-tool", "--module", box.data["module"], "--token-label", token["label"], "--login", "--pin", token["pin"],
+            "--keypairgen", "--key-type", "rsa:2048", "--id", "ABCDEF", "--label", "new", env=env,
+        )  # fmt: skip
+        key = f"pkcs11:serial={token['serial']};id={_percent(old_id)};type=private;{pin}"
+        more += ["-newkey", f"pkcs11:serial={token['serial']};id=%AB%CD%EF;type=private;{pin}"]
+    else:
+        request = tmp_path / "request.csr"
+        made = run(
+            "openssl", "x509", "-x509toreq", "-in", str(old), *engine, "-signkey", key, "-out", str(request), env=env
+        )  # fmt: skip
+        assert made.returncode == 0, made.stderr
+        more = ["-cmd", "p10cr", "-csr", str(request)]
+    done = run(
+        "openssl", "cmp", *more, "-server", box.data["ca_url"].removeprefix("http://"), "-path", ".well-known/cmp", "-cert",
+        str(old), *engine, "-key", key, "-trusted", box.data["anchor"], "-untrusted", str(ca / "safe-ca-2024.pem"),
+        "-certout", str(new), env=env,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    before, after = (x509.load_pem_x509_certificate(path.read_bytes()) for path in (old, new))
+    assert (before.public_key() == after.public_key()) is (way != "new key")
+    states = {row["serial"]: row["state"] for row in box.ledger()}
+    assert states[format(after.serial_number, "X")] == "confirmed"
+
+
+def _percent(hexadecimal: str) -> str:
+    return "".join(f"%{hexadecimal[at : at + 2]}" for at in range(0, len(hexadecimal), 2))
 
 
 @pytest.mark.parametrize("digest", ["-sha1", "-sha256"])
