@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -16,6 +17,7 @@ from babel.messages.pofile import read_po
 
 PACKAGE = Path(__file__).resolve().parent.parent / "safetok"
 VIETNAMESE = PACKAGE / "locale" / "vi"
+SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)  # the same file whenever it is made
 COMPILED = VIETNAMESE / "LC_MESSAGES" / "safetok.mo"
 
 
@@ -51,7 +53,7 @@ def main() -> int:
         f"{place}: no Vietnamese for {message!r}" for message, place in used().items() if message not in catalogue
     ]
     buffer = io.BytesIO()
-    catalogue.creation_date = catalogue.revision_date = None
+    catalogue.creation_date = catalogue.revision_date = SOME_DAY
     write_mo(buffer, catalogue)
     if "--check" in sys.argv:
         if not COMPILED.exists() or COMPILED.read_bytes() != buffer.getvalue():
