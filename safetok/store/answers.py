@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from safetok.domain.offers import PublicOffer
 from safetok.domain.revocation import Revocation, RevocationAnswer
 from safetok.store import encoding
 from safetok.store.database import Database
+
+if TYPE_CHECKING:
+    from safetok.domain.offers import PublicOffer
 
 
 class Answers:
@@ -20,7 +23,11 @@ class Answers:
     def offer(self, sha256: str) -> tuple[PublicOffer, datetime] | None:
         """The last public offer and when it was asked for; None when never."""
         row = self._db.row("SELECT * FROM offers WHERE sha256 = ?", (sha256,))
-        return row and (PublicOffer(**encoding.load(row["body"])), datetime.fromisoformat(row["checked_at"]))
+        if row is None:
+            return None
+        from safetok.domain.offers import PublicOffer
+
+        return PublicOffer(**encoding.load(row["body"])), datetime.fromisoformat(row["checked_at"])
 
     def put_offer(self, sha256: str, offer: PublicOffer, checked_at: datetime) -> None:
         """Keep the answer in place of the last one."""
