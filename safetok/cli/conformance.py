@@ -1,4 +1,4 @@
-"""Holds envelopes to the types of documents.py, and writes the JSON Schemas that are shipped.
+"""Holds envelopes to the types of documents/, and writes the JSON Schemas that are shipped.
 
 usage: python -m safetok.cli.conformance FOLDER
 """
@@ -12,55 +12,66 @@ from typing import Any
 
 import msgspec
 
-from safetok.cli import documents as of
-from safetok.cli import documents_dossier as of_dossier
-from safetok.cli.documents import Document, Envelope
+from safetok.cli.documents import (
+    Document,
+    Envelope,
+    Version,
+    agencies,
+    batch,
+    certificates,
+    dossier,
+    renewals,
+    sandbox,
+    settings,
+    status,
+    tokens,
+)
 from safetok.cli.envelope import FORMAT
 from safetok.domain.dossier import STEPS as DOSSIER_STEPS
 from safetok.errors import ExitStatus
 
 # By command, as the envelope names it; several where a command answers in several ways.
 DATA: dict[str, tuple[type[Document], ...]] = {
-    "": (of.Next,),
-    "version": (of.Version,),
-    "status": (of.Status,),
-    "tokens list": (of.Tokens,),
-    "tokens set-kind": (of.KindSet,),
-    "tokens note": (of.NoteKept,),
-    "certs list": (of.Certificates,),
-    "certs show": (of.Certificates,),
-    "certs check": (of.Checked,),
-    "certs adopt": (of.Adopted,),
-    "certs install": (of.Renewal,),
-    "certs prune": (of.Prune,),
-    "renew": (of.Renewal, of.Renewals, of.Resumed),
-    "export": (of.Exported, of.Message),
-    "agencies list": (of.Agencies,),
-    "agencies when": (of.Filings,),
-    "agencies import": (of.Imported,),
-    "agencies hooks": (of.Hooks,),
-    "agencies remind": (of.Agencies, of.Unit),
+    "": (status.Next,),
+    "version": (Version,),
+    "status": (status.Status,),
+    "tokens list": (tokens.Tokens,),
+    "tokens set-kind": (tokens.KindSet,),
+    "tokens note": (tokens.NoteKept,),
+    "certs list": (certificates.Certificates,),
+    "certs show": (certificates.Certificates,),
+    "certs check": (certificates.Checked,),
+    "certs adopt": (certificates.Adopted,),
+    "certs install": (renewals.Renewal,),
+    "certs prune": (certificates.Prune,),
+    "renew": (renewals.Renewal, renewals.Renewals, renewals.Resumed),
+    "export": (certificates.Exported, certificates.Message),
+    "agencies list": (agencies.Agencies,),
+    "agencies when": (agencies.Filings,),
+    "agencies import": (agencies.Imported,),
+    "agencies hooks": (agencies.Hooks,),
+    "agencies remind": (agencies.Agencies, agencies.Unit),
     **dict.fromkeys(
         ("agencies done", "agencies accepted", "agencies reject", "agencies skip", "agencies add", "agencies undo"),
-        (of.Recorded,),
+        (agencies.Recorded,),
     ),
-    "dossier list": (of_dossier.Dossiers,),
+    "dossier list": (dossier.Dossiers,),
     **dict.fromkeys(
-        (f"dossier {word}" for word in ("start", "show", "record", "undo", *DOSSIER_STEPS)), (of_dossier.Dossier,)
+        (f"dossier {word}" for word in ("start", "show", "record", "undo", *DOSSIER_STEPS)), (dossier.Dossier,)
     ),
-    "contacts": (of.Contacts,),
-    "config": (of.Config,),
-    **dict.fromkeys(("pin store", "pin forget", "pin change"), (of.Pin,)),
-    "pin import": (of.PinsImported,),
-    "history": (of.History,),
-    "doctor": (of.Doctor,),
-    "watch": (of.Happened, of.AtLogin),
-    "batch plan": (of.BatchPlan,),
-    **dict.fromkeys(("batch run", "batch resume"), (of.BatchRun,)),
-    "batch report": (of.BatchReport,),
-    "sandbox up": (of.Sandbox,),
-    "sandbox down": (of.Removed,),
-    "sandbox demo": (of.Demo,),
+    "contacts": (settings.Contacts,),
+    "config": (settings.Config,),
+    **dict.fromkeys(("pin store", "pin forget", "pin change"), (tokens.Pin,)),
+    "pin import": (tokens.PinsImported,),
+    "history": (renewals.History,),
+    "doctor": (settings.Doctor,),
+    "watch": (status.Happened, status.AtLogin),
+    "batch plan": (batch.BatchPlan,),
+    **dict.fromkeys(("batch run", "batch resume"), (batch.BatchRun,)),
+    "batch report": (batch.BatchReport,),
+    "sandbox up": (sandbox.Sandbox,),
+    "sandbox down": (sandbox.Removed,),
+    "sandbox demo": (sandbox.Demo,),
 }
 
 

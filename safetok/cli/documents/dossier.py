@@ -1,4 +1,4 @@
-"""What the envelopes of `dossier` hold, as types; see documents.py."""
+"""What the envelopes of `dossier` hold, as types."""
 
 from __future__ import annotations
 
