@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
@@ -28,7 +28,31 @@ def _digested(data: bytes, algorithm: Hash) -> tuple[str, bytes]:
     return algorithm.name, digest.finalize()
 
 
-class TokenRsaKey(rsa.RSAPrivateKey):
+class _OnToken:
+    """What no key on a token does, of whichever type: leave it, or become two."""
+
+    def private_numbers(self) -> NoReturn:
+        _never_leaves()
+
+    def private_bytes(
+        self,
+        encoding: serialization.Encoding,  # noqa: ARG002
+        format: serialization.PrivateFormat,  # noqa: A002, ARG002
+        encryption_algorithm: serialization.KeySerializationEncryption,  # noqa: ARG002
+    ) -> NoReturn:
+        _never_leaves()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        _never_leaves()
+
+
+class TokenRsaKey(_OnToken, rsa.RSAPrivateKey):
     """An RSA key on a token. Signs PKCS#1 v1.5 and PSS."""
 
     def __init__(self, public: rsa.RSAPublicKey, sign: Sign) -> None:
@@ -69,28 +93,8 @@ class TokenRsaKey(rsa.RSAPrivateKey):
     def decrypt(self, ciphertext: bytes, padding: padding.AsymmetricPadding) -> bytes:  # noqa: ARG002
         _never_leaves()
 
-    def private_numbers(self) -> rsa.RSAPrivateNumbers:
-        _never_leaves()
 
-    def private_bytes(
-        self,
-        encoding: serialization.Encoding,  # noqa: ARG002
-        format: serialization.PrivateFormat,  # noqa: A002, ARG002
-        encryption_algorithm: serialization.KeySerializationEncryption,  # noqa: ARG002
-    ) -> bytes:
-        _never_leaves()
-
-    def __copy__(self) -> TokenRsaKey:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> TokenRsaKey:
-        return self
-
-    def __reduce__(self) -> NoReturn:
-        _never_leaves()
-
-
-class TokenEcKey(ec.EllipticCurvePrivateKey):
+class TokenEcKey(_OnToken, ec.EllipticCurvePrivateKey):
     """An EC key on a token. Signs ECDSA."""
 
     def __init__(self, public: ec.EllipticCurvePublicKey, sign: Sign) -> None:
@@ -117,26 +121,6 @@ class TokenEcKey(ec.EllipticCurvePrivateKey):
         return ecdsa_signature(raw, size)
 
     def exchange(self, algorithm: ec.ECDH, peer_public_key: ec.EllipticCurvePublicKey) -> bytes:  # noqa: ARG002
-        _never_leaves()
-
-    def private_numbers(self) -> ec.EllipticCurvePrivateNumbers:
-        _never_leaves()
-
-    def private_bytes(
-        self,
-        encoding: serialization.Encoding,  # noqa: ARG002
-        format: serialization.PrivateFormat,  # noqa: A002, ARG002
-        encryption_algorithm: serialization.KeySerializationEncryption,  # noqa: ARG002
-    ) -> bytes:
-        _never_leaves()
-
-    def __copy__(self) -> TokenEcKey:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> TokenEcKey:
-        return self
-
-    def __reduce__(self) -> NoReturn:
         _never_leaves()
 
 
