@@ -15,8 +15,8 @@ from safetok.locale import later
 
 if TYPE_CHECKING:
     from safetok.workflows.context import Context
-    from safetok.workflows.dossier import View
     from safetok.workflows.dossier_list import Clients
+    from safetok.workflows.dossier_view import View
     from safetok.workflows.known import Selection
 
 app = Commands(help=later("The papers LCS-CA must hold: what comes next, and until when."), alone="show")
@@ -103,8 +103,8 @@ def start(
     """Begin a dossier."""
 
     def work(context: Context) -> Outcome[View]:
-        from safetok.workflows.dossier import known_case, known_path
         from safetok.workflows.dossier import start as begin
+        from safetok.workflows.dossier_words import known_case, known_path
 
         result = begin(
             context,
@@ -163,7 +163,7 @@ def record(
     *, state: State, missing: Missing = "", day: Day = None, mst: Mst = None, serial: Serial = None, cert: Cert = None
 ) -> None:
     """Record what was looked up."""
-    from safetok.workflows.dossier import said_state
+    from safetok.workflows.dossier_words import said_state
 
     _record("said", _selection(mst, serial, cert), day=day, said={"state": said_state(state), "missing": missing})
 
@@ -185,7 +185,7 @@ def uploaded(
     *, items: Items = None, day: Day = None, mst: Mst = None, serial: Serial = None, cert: Cert = None
 ) -> None:
     """Record the upload."""
-    from safetok.workflows.dossier import upload_items
+    from safetok.workflows.dossier_words import upload_items
 
     _record("uploaded", _selection(mst, serial, cert), day=day, said={"items": upload_items(items or [])})
 

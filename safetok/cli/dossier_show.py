@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from safetok.cli.render import Tone
     from safetok.domain.dossier import Said, Urgency, Window
-    from safetok.workflows.dossier import View
     from safetok.workflows.dossier_list import Client, Clients
+    from safetok.workflows.dossier_view import View
 
 _WEEKDAYS = ("T2", "T3", "T4", "T5", "T6", "T7", "CN")
 

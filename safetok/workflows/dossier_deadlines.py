@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from safetok.domain import dossier as papers
 from safetok.domain.times import VIETNAM, show_day
 from safetok.locale import _
-from safetok.workflows.dossier import View, view
+from safetok.workflows.dossier_view import View, view
 
 if TYPE_CHECKING:
     from safetok.reports.calendar import Entry

@@ -17,7 +17,8 @@ from safetok.errors import ExitStatus, SafetokError, UsageError
 from safetok.locale import _, why
 from safetok.workflows import agencies
 from safetok.workflows.agency_rules import working
-from safetok.workflows.dossier import LCS, View, dossier_data, view
+from safetok.workflows.dossier_choice import LCS
+from safetok.workflows.dossier_view import View, dossier_data, view
 
 if TYPE_CHECKING:
     from safetok.domain.working_days import WorkingCalendar
