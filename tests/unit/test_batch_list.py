@@ -12,7 +12,7 @@ import pytest
 from safetok.domain import manifest
 from safetok.errors import UsageError
 from safetok.locale import set_language
-from safetok.workflows.batch import sheets
+from safetok.workflows import sheets
 
 HEADS = ["Token ID", "Mã số thuế", "Ngày kết thúc hợp đồng", "Đã ký hết", "Nguồn PIN", "Khóa", "Cơ quan"]
 GOOD = ["abc0123456789def", "0100109106", "31/12/2027", "có", "file:pin.txt", "cũ", "vnaccs, ebhxh"]

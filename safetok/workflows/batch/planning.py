@@ -17,7 +17,8 @@ from safetok.domain.times import show_day, vietnamese_day
 from safetok.domain.tokens import KeyPresence, Reading, TokenReading
 from safetok.errors import CertificateRevoked, NoToken, SafetokError, UsageError
 from safetok.locale import _
-from safetok.workflows.batch import plan_file, sheets
+from safetok.workflows import sheets
+from safetok.workflows.batch import plan_file
 from safetok.workflows.batch.quiet import Quiet
 from safetok.workflows.renew.choose import Chosen, choose
 from safetok.workflows.renew.eligibility import NothingDue, assess

@@ -151,7 +151,7 @@ def _part(path: Path, archive: zipfile.ZipFile, part: zipfile.ZipInfo, room: int
 
 def _beyond(path: Path) -> UsageError:
     return UsageError(
-        _("{path} is larger than a list of tokens can be ({rows} rows, {size} MB).").format(
+        _("{path} is larger than a list can be ({rows} rows, {size} MB).").format(
             path=path.name, rows=MOST_ROWS, size=LARGEST >> 20
         ),
         code="manifest_bounds",
