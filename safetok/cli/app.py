@@ -1,72 +1,21 @@
-"""The command line from its first word: which commands there are, and how a run begins and ends."""
+"""The command line from its first word: how a run begins, and the ways it can end."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from safetok.cli.globals import begin
-from safetok.locale import later
+from safetok.cli.globals import begin, flags
+from safetok.cli.text import is_terminal, prepare
+from safetok.errors import ExitStatus, Interrupted, SafetokError
+from safetok.locale import _
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A top-level command: its module (imported when it is named), one line of help, and whether it has commands under it."""
-
-    module: str
-    help: str
-    group: bool = False
-
-
-# In the order a person meets them.
-COMMANDS: dict[str, Entry] = {
-    "status": Entry("safetok.cli.status", later("What is due: tokens, certificates, agencies, timers, in one look.")),
-    "tokens": Entry("safetok.cli.tokens", later("The USB tokens that are in: list, kind, notes."), group=True),
-    "certs": Entry(
-        "safetok.cli.certs", later("The certificates on the tokens: list, show, check, adopt, prune."), group=True
-    ),
-    "renew": Entry(
-        "safetok.cli.renew", later("Top up the validity of a certificate to the contract end, on the token.")
-    ),
-    "batch": Entry(
-        "safetok.cli.batch", later("Many tokens from one list: plan it, run it, carry it on, report it."), group=True
-    ),
-    "export": Entry(
-        "safetok.cli.export", later("The new and the old certificate as files, with the fields agencies ask for.")
-    ),
-    "agencies": Entry(
-        "safetok.cli.agencies", later("The agencies that must learn the new serial, and their 24 hours."), group=True
-    ),
-    "dossier": Entry(
-        "safetok.cli.dossier", later("The papers LCS-CA must hold: what comes next, and until when."), group=True
-    ),
-    "contacts": Entry("safetok.cli.contacts", later("Whom to call or write to, as the CAs' notices print it.")),
-    "watch": Entry("safetok.cli.watch", later("Announce each USB token as it is plugged in, and what is due for it.")),
-    "pin": Entry(
-        "safetok.cli.pin", later("A token's PIN: keep it in the computer's keyring, or change it."), group=True
-    ),
-    "history": Entry(
-        "safetok.cli.history", later("The renewals so far, and the way each went: states, times, what it waited for.")
-    ),
-    "doctor": Entry(
-        "safetok.cli.doctor", later("What keeps safetok from working here, and the one next step for each thing.")
-    ),
-    "config": Entry("safetok.cli.config", later("The settings in force, and where safetok keeps what.")),
-    "sandbox": Entry(
-        "safetok.cli.sandbox", later("A practice CA and practice tokens on this computer, and a demo."), group=True
-    ),
-}
-VERSION_HELP = later("Show the version.")
-
-
 def main(argv: Sequence[str]) -> int:
     """Run one command line (without the program's name); returns the exit status and prints everything there is to print."""
-    from safetok.cli.text import prepare
-
     prepare(sys.stdout)
     prepare(sys.stderr)
     begin(argv)
@@ -75,6 +24,44 @@ def main(argv: Sequence[str]) -> int:
 
         print(root_help())  # noqa: T201  (typer is not loaded for this)
         return 0
-    from safetok.cli.run import guarded
+    return _guarded(argv)
 
-    return guarded(argv)
+
+def _guarded(argv: Sequence[str]) -> int:  # noqa: PLR0911  (one line for each way a run can end)
+    """Understand and run a command line; every failure becomes an envelope or a sentence and its exit status."""
+    from typer import Exit
+    from typer.exceptions import Abort, TyperException
+
+    from safetok.cli.commands import root
+    from safetok.cli.run import failed, quiet_pipe, unforeseen
+
+    try:
+        with root().make_context("safetok", list(argv)) as context:
+            context.command.invoke(context)
+    except Exit as end:
+        with quiet_pipe():
+            sys.stdout.flush()
+        return end.exit_code
+    except SafetokError as error:
+        return failed(error)
+    except TyperException as error:
+        from safetok.cli.usage import translated
+
+        flags().command = flags().command or _named(error)
+        return failed(translated(error))
+    except (KeyboardInterrupt, Abort):
+        if is_terminal(sys.stderr):
+            sys.stderr.write("\n")  # the ^C stands on the line of a question
+        return failed(Interrupted(_("Stopped, as asked.")))
+    except BrokenPipeError:
+        with quiet_pipe():
+            raise
+        return int(ExitStatus.DONE)
+    except Exception as error:  # noqa: BLE001  (the one place where nothing may escape to a traceback)
+        return failed(unforeseen(error))
+    return int(ExitStatus.DONE)
+
+
+def _named(error: Any) -> list[str]:
+    context = getattr(error, "ctx", None)
+    return context.command_path.split()[1:] if context is not None else []

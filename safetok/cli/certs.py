@@ -67,7 +67,7 @@ def show_(*, which: Which = None, decimal: Decimal = False) -> None:
         from safetok.workflows import certs, tokens
 
         moment.append(context.now())
-        if which is not None and is_file(which):
+        if which is not None and certs.names_a_file(which):
             views = certs.from_file(context, Path(which))
             return Outcome(views, data={"certificates": [data(view) for view in views]})
         reading = tokens.look(context)
@@ -119,12 +119,6 @@ def show_adopted(adopted: tuple[Adopted, ...]) -> None:
             out.notice(text.format(name=name, serial=one.new.serial, n=one.agencies_open), "good", hint=hint)
         else:
             out.notice(_("{name}: Serial {serial} is left alone.").format(name=name, serial=one.new.serial), "dim")
-
-
-def is_file(which: str) -> bool:
-    """Whether a word names a file: one that exists, or that looks like a path and cannot be a serial."""
-    path = Path(which)
-    return path.is_file() or path.suffix.lower() in {".cer", ".crt", ".pem", ".der", ".p7b", ".p7c"} or "/" in which
 
 
 def data(view: CertificateView) -> dict[str, object]:

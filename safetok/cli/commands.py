@@ -11,7 +11,7 @@ from typer import _click
 from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command, get_group
 
-from safetok.cli import app
+from safetok.cli.declared import COMMANDS, VERSION_HELP, Entry
 from safetok.cli.globals import HELP, flags, typer_options
 from safetok.cli.help import command_help, group_help, root_help
 from safetok.errors import UsageError
@@ -103,26 +103,26 @@ class Commands(typer.Typer):
 
 
 class Root(Group):
-    """`safetok` itself: its commands are declared in app.COMMANDS and imported when named."""
+    """`safetok` itself: its commands are declared in declared.COMMANDS and imported when named."""
 
     show = staticmethod(root_help)
 
     def list_commands(self, _context: _click.Context) -> list[str]:
-        return list(app.COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, _context: _click.Context, cmd_name: str) -> _click.Command | None:
         """The command `cmd_name`, from its module."""
-        entry = app.COMMANDS.get(cmd_name)
+        entry = COMMANDS.get(cmd_name)
         return load(cmd_name, entry) if entry else None
 
     def invoke(self, ctx: _click.Context) -> Any:
         """Run the command named; `safetok` alone says where things stand."""
         if not ctx._protected_args:
-            return import_module(app.COMMANDS["status"].module).bare()
+            return import_module(COMMANDS["status"].module).bare()
         return super().invoke(ctx)
 
 
-def load(name: str, entry: app.Entry) -> _click.Command:
+def load(name: str, entry: Entry) -> _click.Command:
     """Import the module of a declared command and build it."""
     declared = import_module(entry.module).app
     command = get_group(declared) if entry.group else get_command(declared)
@@ -142,7 +142,7 @@ def root() -> Root:
                 is_eager=True,
                 expose_value=False,
                 callback=_version,
-                help=app.VERSION_HELP,
+                help=VERSION_HELP,
             )
         ],
         rich_markup_mode=None,

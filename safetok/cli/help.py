@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from safetok.cli.declared import COMMANDS, VERSION_HELP
 from safetok.cli.globals import GLOBAL_OPTIONS, HELP
 from safetok.cli.text import columns, wrapped
 from safetok.locale import _, later
@@ -31,8 +32,6 @@ Row = tuple[str, str]
 
 def root_help(_context: object = None) -> str:
     """What `safetok --help` prints."""
-    from safetok.cli.app import COMMANDS, VERSION_HELP
-
     return _page(
         _("safetok: tops up certificates on USB tokens and keeps what every agency must learn afterwards."),
         usage=f"safetok [{placeholder('COMMAND')}] [{placeholder('OPTIONS')}]",

@@ -87,11 +87,10 @@ def check(*, which: Which = None) -> None:
     """OCSP and revocation lists, asked now and remembered for `status`."""
 
     def work(context: Context) -> Outcome[Checked]:
-        from safetok.cli.certs import is_file
         from safetok.workflows import certs, tokens
         from safetok.workflows.check import check_each
 
-        if which is not None and is_file(which):
+        if which is not None and certs.names_a_file(which):
             views = certs.from_file(context, Path(which))
         else:
             reading = tokens.look(context)

@@ -24,7 +24,7 @@ The pattern of a command module (cli/agencies.py, say):
 
 A single command (`status`, `renew`) is the same module with one `@app.command("status", …)`, and `app = Commands()`.
 `data` is anything envelope.plain knows (dataclasses, dates, enums, paths, sets). Raise SafetokError and nothing else: it is
-caught once, in `guarded`. Errors that did not stop the work go into `Outcome.errors`; the exit status follows from them
+caught once, in app.py. Errors that did not stop the work go into `Outcome.errors`; the exit status follows from them
 (errors.first_that_holds) unless `exit_status` says otherwise. An error whose `data` has `authority` (the settings key of
 the certificate's CA) ends with that CA's support line. Placeholders (metavar) that help knows in both languages are
 listed in cli/help.py. The global flags are read with `globals.flags()`; `Context` already has those it needs.
@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from safetok.cli.globals import flags
 from safetok.cli.log import begin as begin_log
 from safetok.cli.text import is_terminal, speaks_unicode
-from safetok.errors import ExitStatus, Interrupted, SafetokError, Unexpected, first_that_holds
+from safetok.errors import ExitStatus, SafetokError, Unexpected, first_that_holds
 from safetok.locale import _
 from safetok.log import note
 
@@ -155,40 +155,6 @@ def finish(outcome: Outcome[R], human: Callable[[R], None]) -> None:
     raise typer.Exit(int(outcome.status))
 
 
-def guarded(argv: Sequence[str]) -> int:  # noqa: PLR0911  (one line for each way a run can end)
-    """Understand and run a command line; every failure becomes an envelope or a sentence and its exit status."""
-    from typer import Exit
-    from typer.exceptions import Abort, TyperException
-
-    from safetok.cli.commands import root
-
-    try:
-        with root().make_context("safetok", list(argv)) as context:
-            context.command.invoke(context)
-    except Exit as end:
-        with quiet_pipe():
-            sys.stdout.flush()
-        return end.exit_code
-    except SafetokError as error:
-        return failed(error)
-    except TyperException as error:
-        from safetok.cli.usage import translated
-
-        flags().command = flags().command or _named(error)
-        return failed(translated(error))
-    except (KeyboardInterrupt, Abort):
-        if is_terminal(sys.stderr):
-            sys.stderr.write("\n")  # the ^C stands on the line of a question
-        return failed(Interrupted(_("Stopped, as asked.")))
-    except BrokenPipeError:
-        with quiet_pipe():
-            raise
-        return int(ExitStatus.DONE)
-    except Exception as error:  # noqa: BLE001  (the one place where nothing may escape to a traceback)
-        return failed(_unforeseen(error))
-    return int(ExitStatus.DONE)
-
-
 def failed(error: SafetokError) -> int:
     """Print the error that ended the run; returns its exit status."""
     note(f"{int(error.exit_status)} {error.code}: {error.message}", detail=True)
@@ -197,7 +163,7 @@ def failed(error: SafetokError) -> int:
             try:
                 _print_envelope(error.data, error.exit_status, "error", [error])
             except TypeError as wrong:  # data that JSON has no words for
-                return failed(_unforeseen(wrong))
+                return failed(unforeseen(wrong))
         else:
             _tell(error)
             if line := support_line(error):
@@ -257,12 +223,8 @@ def _tell_line(line: str) -> None:
     screen(sys.stderr).line(line)
 
 
-def _named(error: Any) -> list[str]:
-    context = getattr(error, "ctx", None)
-    return context.command_path.split()[1:] if context is not None else []
-
-
-def _unforeseen(error: Exception) -> Unexpected:
+def unforeseen(error: Exception) -> Unexpected:
+    """The error that ends a run nobody foresaw: logged whole, shown as a sentence."""
     begin_log()
     note("unforeseen", detail=True, error=error)
     return Unexpected(

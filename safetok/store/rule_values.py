@@ -11,7 +11,7 @@ from safetok.domain.acceptance import COUNTED, LARGEST_AMOUNT, RULES, Acceptance
 from safetok.locale import _
 
 if TYPE_CHECKING:
-    from safetok.store.setting_values import Table
+    from safetok.store.setting_table import Table
 
 
 def agency_rules(table: Table) -> dict[str, Acceptance]:

@@ -1,12 +1,12 @@
-"""How one value of settings.toml is read, and what is said of one that cannot be used: file, key and value in one sentence."""
+"""What settings.toml says of CAs and of kinds of token, laid over what is shipped."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from safetok.domain.authorities import Authority, Contacts, PinPolicy
 from safetok.domain.kinds import FIELDS, KindRule, kind_of
@@ -15,97 +15,12 @@ from safetok.locale import _
 
 if TYPE_CHECKING:
     from safetok.domain.acceptance import Acceptance
+    from safetok.store.setting_table import Table
 
 _LOOPBACK = re.compile(r"127(\.\d{1,3}){3}")
 _REQUESTS = ("kur", "p10cr", "cr")
 _VALIDITIES = ("exact", "ca")
 _AUTHORITY_KEYS = tuple(f.name for f in dataclasses.fields(Authority) if f.name != "name")
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """One table of the file, and the dotted key it stands under."""
-
-    file: Path
-    key: str
-    values: Mapping[str, Any]
-
-    def only(self, known: Collection[str]) -> None:
-        """Refuse a key nobody reads: a misspelt one would be silently without effect."""
-        for name in self.values:
-            if name not in known:
-                self.refuse(name, _("there is no such setting"))
-
-    def table(self, name: str) -> Table:
-        """A table below this one; an empty one where there is none."""
-        found = self.values.get(name, {})
-        if not isinstance(found, dict):
-            self.refuse(name, _("a table is expected"))
-        return Table(self.file, self._under(name), found)
-
-    def tables(self, name: str) -> list[Table]:
-        """An array of tables, `[[name]]`."""
-        found = self.values.get(name, [])
-        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-            self.refuse(name, _("tables in double brackets are expected"))
-        return [Table(self.file, f"{self._under(name)}[{at}]", one) for at, one in enumerate(found, 1)]
-
-    def text(self, name: str, default: str = "") -> str:
-        found = self.values.get(name, default)
-        if not isinstance(found, str):
-            self.refuse(name, _("text in quotes is expected"))
-        return found
-
-    def texts(self, name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
-        found = self.values.get(name, list(default))
-        if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-            self.refuse(name, _("a list of texts is expected"))
-        return tuple(found)
-
-    def yes(self, name: str, default: bool = False) -> bool:
-        found = self.values.get(name, default)
-        if not isinstance(found, bool):
-            self.refuse(name, _("true or false is expected"))
-        return found
-
-    def number(self, name: str, default: float, *, least: float) -> float:
-        found = self.values.get(name, default)
-        if isinstance(found, bool) or not isinstance(found, int | float) or not found >= least:
-            self.refuse(name, _("a number of at least {least} is expected").format(least=least))
-        return float(found)
-
-    def whole(self, name: str, default: int | None, *, least: int) -> int | None:
-        found = self.values.get(name, default)
-        if found is None:
-            return None
-        if isinstance(found, bool) or not isinstance(found, int) or found < least:
-            self.refuse(name, _("a whole number of at least {least} is expected").format(least=least))
-        return found
-
-    def one_of(self, name: str, choices: Collection[str], default: str | None = None) -> str | None:
-        found = self.values.get(name, default)
-        if found is not None and found not in choices:
-            self.refuse(name, _("one of these is expected: {choices}").format(choices=", ".join(choices)))
-        return None if found is None else str(found)
-
-    def file_of(self, name: str, text: str) -> Path:
-        """A file named in the settings: relative to their folder. It must be there."""
-        path = self.file.parent / Path(text).expanduser()
-        if not path.is_file():
-            self.refuse(name, _("there is no such file"), shown=str(path))
-        return path
-
-    def refuse(self, name: str, why: str, *, shown: str | None = None) -> NoReturn:
-        value = shown if shown is not None else _shown(self.values.get(name))
-        raise UsageError(
-            _("{file}: {key} = {value}: {why}.").format(file=self.file, key=self._under(name), value=value, why=why),
-            code="bad_settings",
-            hint=_("Correct that line, or move the file aside."),
-            data={"file": str(self.file), "key": self._under(name)},
-        )
-
-    def _under(self, name: str) -> str:
-        return f"{self.key}.{name}" if self.key else name
 
 
 def kind_rules(table: Table) -> tuple[KindRule, ...]:
@@ -216,8 +131,3 @@ def _contacts(table: Table, base: Contacts) -> Contacts:
         unlock=table.text("unlock", base.unlock),
         source=table.text("source", base.source),
     )
-
-
-def _shown(value: object) -> str:
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004  (one line)

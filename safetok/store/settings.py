@@ -18,7 +18,7 @@ from safetok.store.pem import load_pem, subjects
 
 if TYPE_CHECKING:
     from safetok.domain.acceptance import Acceptance
-    from safetok.store.setting_values import Table
+    from safetok.store.setting_table import Table
 
 __all__ = ["Settings", "authority_of", "load", "load_pem"]
 
@@ -115,7 +115,7 @@ def _read(path: Path) -> Table | None:
         ) from error
     import tomllib
 
-    from safetok.store.setting_values import Table
+    from safetok.store.setting_table import Table
 
     try:
         return Table(path, "", tomllib.loads(data.decode("utf-8-sig")))

@@ -225,6 +225,12 @@ def listing(context: Context, reading: Reading) -> tuple[CertificateView, ...]:
     return tuple(view for token in reading.tokens for view in views.of_token(token))
 
 
+def names_a_file(which: str) -> bool:
+    """Whether a word names a file: one that exists, or that looks like a path and cannot be a serial."""
+    path = Path(which)
+    return path.is_file() or path.suffix.lower() in {".cer", ".crt", ".pem", ".der", ".p7b", ".p7c"} or "/" in which
+
+
 def from_file(context: Context, path: Path) -> tuple[CertificateView, ...]:
     """The certificates in a PEM, DER or PKCS#7 file; no driver is opened. Raises UsageError `bad_certificate_file`."""
     from safetok.store.pem import load_pem

@@ -8,15 +8,16 @@ from typing import Annotated
 
 import typer
 
-from safetok.cli import app as table
+from safetok.cli import app as command_line
 from safetok.cli.commands import Commands
+from safetok.cli.declared import COMMANDS, Entry
 from safetok.cli.render import Column, screen
 from safetok.cli.run import Outcome, run
 from safetok.errors import CaUnreachable, DriverFailed, ExitStatus, NotChecked
 from safetok.locale import later
 
 app = Commands(help=later("Show this help."), alone="list")
-ENTRY = table.Entry("support_frame", later("Show this help."), group=True)
+ENTRY = Entry("support_frame", later("Show this help."), group=True)
 NAME = "CÔNG TY TNHH MỘT THÀNH VIÊN THƯƠNG MẠI DỊCH VỤ XUẤT NHẬP KHẨU [bold]ĐẠI PHÁT[/bold]\x1b[31m\u202e"
 
 
@@ -131,8 +132,8 @@ def ask() -> None:
 
 def main() -> int:
     """The program with these commands in it, for a process of its own."""
-    table.COMMANDS["trial"] = ENTRY
-    return table.main(sys.argv[1:])
+    COMMANDS["trial"] = ENTRY
+    return command_line.main(sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from safetok import __version__
 from safetok.cli import app
 from safetok.cli import help as help_texts
 from safetok.cli.commands import Group, root
+from safetok.cli.declared import COMMANDS
 from safetok.locale import LANGUAGES, set_language
 
 Program = Callable[..., tuple[int, str, str]]
@@ -30,7 +31,7 @@ def _fresh_language() -> Any:
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Program:
     """Runs a command line in this process; returns exit status, stdout, stderr."""
-    monkeypatch.setitem(app.COMMANDS, "trial", support_frame.ENTRY)
+    monkeypatch.setitem(COMMANDS, "trial", support_frame.ENTRY)
     monkeypatch.setenv("SAFETOK_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("SAFETOK_LANG", raising=False)
 
@@ -278,7 +279,7 @@ def test_the_quick_help_is_the_whole_help(program: Program) -> None:
     quick = program("--help")[1]
     slow = program("--quiet", "--help")[1]
     assert quick == slow
-    assert all(name in quick for name in app.COMMANDS)
+    assert all(name in quick for name in COMMANDS)
     assert max(map(len, quick.splitlines())) <= help_texts.WIDEST
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from safetok.cli import commands
-from safetok.cli.app import COMMANDS
+from safetok.cli.declared import COMMANDS
 from safetok.errors import SEVERAL_AT_ONCE, ExitStatus
 from safetok.store.paths import home
 from safetok.store.setting_values import _AUTHORITY_KEYS
