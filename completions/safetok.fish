@@ -245,7 +245,7 @@ complete -c safetok -n '__safetok_at \'dossier show\'' -l pin-stdin -d 'Đọc m
 complete -c safetok -n '__safetok_at \'dossier show\'' -l pin-env -x -d 'Đọc mã PIN từ biến môi trường này.'
 complete -c safetok -n '__safetok_at \'dossier show\'' -l pin-file -r -F -d 'Đọc mã PIN từ một tệp chỉ mình Quý khách đọc được.'
 complete -c safetok -n '__safetok_at \'dossier show\'' -l pin-as-is -d 'Gửi mã PIN khác thông lệ của CA này mà không hỏi lại.'
-complete -c safetok -n '__safetok_at \'dossier list\'' -l from -r -F -d 'Danh sách khách hàng dạng CSV có cột mst; không cần token.'
+complete -c safetok -n '__safetok_at \'dossier list\'' -l from -r -F -d 'Danh sách khách hàng dạng CSV hoặc XLSX có cột mst; không cần token.'
 complete -c safetok -n '__safetok_at \'dossier record\'' -l missing -x -d 'Còn thiếu gì, theo lời của trang tra cứu.'
 complete -c safetok -n '__safetok_at \'dossier record\'' -l day -x -d 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'
 complete -c safetok -n '__safetok_at \'dossier record\'' -l mst -x -d 'Đơn vị nào, theo MST.'

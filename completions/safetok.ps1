@@ -281,7 +281,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--pin-as-is', 'Gửi mã PIN khác thông lệ của CA này mà không hỏi lại.')
         )
         'dossier list' = @(
-            ,@('--from', 'Danh sách khách hàng dạng CSV có cột mst; không cần token.')
+            ,@('--from', 'Danh sách khách hàng dạng CSV hoặc XLSX có cột mst; không cần token.')
         )
         'dossier record' = @(
             @('--missing', 'Còn thiếu gì, theo lời của trang tra cứu.'),

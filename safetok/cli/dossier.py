@@ -73,7 +73,9 @@ State = Annotated[
 Missing = Annotated[str, typer.Option("--missing", metavar="TEXT", help=later("What is missing, in the page's words."))]
 File = Annotated[
     Path | None,
-    typer.Option("--from", metavar="FILE", help=later("A CSV list of clients with a column mst; no token is needed.")),
+    typer.Option(
+        "--from", metavar="FILE", help=later("A CSV or XLSX list of clients with a column mst; no token is needed.")
+    ),
 ]
 PinStdin = Annotated[bool, typer.Option("--pin-stdin", help=later("Read the PIN from standard input, one line."))]
 PinEnv = Annotated[

@@ -242,7 +242,8 @@ def show_clients(found: Clients) -> None:
         Column(_("Step"), wrap=True),
         Column(_("Deadline"), wrap=True),
     ]
-    out.table(heads, [_row(client) for client in found.clients], empty=_("No dossier is open."))
+    empty = _("The list names no company.") if found.file else _("No dossier is open.")
+    out.table(heads, [_row(client) for client in found.clients], empty=empty)
     shared = {client.representative: client.companies for client in found.clients if client.companies > 1}
     for name, count in shared.items():
         out.notice(
@@ -250,6 +251,8 @@ def show_clients(found: Clients) -> None:
                 name=name, count=count
             )
         )
+    if found.ignored:
+        out.line(_("Columns that say nothing to safetok: {columns}").format(columns=", ".join(found.ignored)), "warn")
 
 
 def _row(client: Client) -> list[Cell]:

@@ -2,60 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from safetok.domain import dossier as papers
+from safetok.domain.companies import plain_mst
 from safetok.domain.dossier import Dossier, Record, Said, Situation
-from safetok.domain.times import parse_day, vietnamese_day
+from safetok.domain.times import vietnamese_day
 from safetok.errors import ExitStatus, SafetokError, UsageError
-from safetok.locale import _, why
-from safetok.workflows import agencies
+from safetok.locale import _
+from safetok.workflows import agencies, dossier_clients
 from safetok.workflows.agency_rules import working
-from safetok.workflows.dossier_choice import LCS
+from safetok.workflows.dossier_choice import LCS, dossiers
 from safetok.workflows.dossier_view import View, dossier_data, view
 
 if TYPE_CHECKING:
     from safetok.domain.working_days import WorkingCalendar
     from safetok.workflows.context import Context
-
-LARGEST_FILE = 5 << 20
-LARGEST_ROWS = 20_000
-LARGEST_CELL = 400
-
-# Heads as people write them, without marks, by what they mean.
-_HEADS = {
-    "mst": ("mst", "ma so thue", "tax code"),
-    "name": ("name", "ten", "ten cong ty", "cong ty", "don vi", "company"),
-    "certificate": ("cert", "serial", "so serial", "so serial cts", "cts", "certificate"),
-    "issued": ("issued", "ngay cap", "hieu luc tu", "not before"),
-    "representative": ("representative", "nguoi dai dien", "nguoi dai dien phap luat", "dai dien"),
-    "phone": ("phone", "dien thoai", "so dien thoai"),
-    "state": ("state", "tinh trang", "trang thai", "ho so", "tinh trang ho so"),
-    "token-received": ("token received", "nhan token", "ngay nhan token"),
-    "sent": ("sent", "gui ho so", "ngay gui", "da gui"),
-    "lcs-received": ("lcs received", "lcs nhan", "lcs nhan ho so", "ngay lcs nhan"),
-    "activated": ("activated", "kich hoat", "ngay kich hoat"),
-}
-_STATES: dict[str, Said] = {
-    **{word: word for word in get_args(Said)},
-    "day du": "complete",
-    "du": "complete",
-    "chua day du": "missing",
-    "thieu": "missing",
-    "tam dung": "suspended",
-    "thu hoi": "revoked",
-    "da thu hoi": "revoked",
-    "bi thu hoi": "revoked",
-    "khong ro": "unknown",
-    "": "unknown",
-}
-_DAYS = ("token-received", "sent", "lcs-received", "activated")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +47,13 @@ class Client:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clients:
-    """Every row, the most urgent first, and the rows that could not be read."""
+    """Every row, the most urgent first, the rows that could not be read, and the columns that mean nothing to safetok."""
 
     now: datetime
     clients: tuple[Client, ...]
     errors: tuple[SafetokError, ...] = ()
     file: str = ""
+    ignored: tuple[str, ...] = ()
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -98,28 +65,48 @@ class Clients:
             "file": self.file or None,
             "dossiers": [client.data() for client in self.clients],
             "failed": len(self.errors),
+            "columns_ignored": self.ignored,
         }
 
 
 def listed(context: Context, *, file: Path | None = None) -> Clients:
-    """Dossiers recorded here, or the clients of a CSV file (nothing of it is kept). Raises UsageError `bad_list`."""
-    calendar = working(context)
-    if file is None:
-        from safetok.store.dossiers import Dossiers
+    """Dossiers recorded here, or the clients of a CSV or XLSX file (nothing of it is kept), with what was recorded here of them.
 
-        newest = {(one.mst, one.certificate): one for one in Dossiers(context.database).list()}
-        clients = [Client(view=view(context, one), state=_said_state(one)) for one in newest.values()]
-        return Clients(now=context.now(), clients=_sorted(clients, calendar))
+    Raises UsageError `bad_list`, `xlsx_missing`.
+    """
+    calendar = working(context)
+    newest = {(one.mst, one.certificate): one for one in dossiers(context).list()}
+    if file is None:
+        kept = [Client(view=view(context, one), state=_said_state(one)) for one in newest.values()]
+        return Clients(now=context.now(), clients=_sorted(kept, calendar))
+    found = dossier_clients.read(file)
+    recorded = {one.mst: one for one in newest.values() if not one.finished}
     clients, errors = [], list[SafetokError]()
-    for number, row in _rows(file):
+    for row in found.rows:
         try:
-            clients.append(_client(context, row))
+            clients.append(_client(context, row, recorded))
         except UsageError as error:
-            error.message = _("Row {number}: {why}").format(number=number, why=error.message)
+            error.message = _("Row {number}: {why}").format(number=row.number, why=error.message)
             errors.append(error)
     shared = Counter(_person(one) for one in clients if _person(one))
-    clients = [replace(one, companies=max(1, shared[_person(one)])) for one in clients]
-    return Clients(now=context.now(), clients=_sorted(clients, calendar), errors=tuple(errors), file=str(file))
+    clients = [_called_first(context, one, shared[_person(one)]) for one in clients]
+    return Clients(
+        now=context.now(),
+        clients=_sorted(clients, calendar),
+        errors=tuple(errors),
+        file=str(file),
+        ignored=found.ignored,
+    )
+
+
+def _called_first(context: Context, client: Client, companies: int) -> Client:
+    """A client whose representative stands for others in the list too: before anything is uploaded LCS is called."""
+    found = client.view.dossier
+    if companies <= 1 or found is None:
+        return client
+    if found.path == "restoration" and not found.records:
+        return replace(client, companies=companies, view=view(context, replace(found, several=True)))
+    return replace(client, companies=companies)
 
 
 def _said_state(one: Dossier) -> Said:
@@ -147,89 +134,50 @@ def _sorted(clients: list[Client], calendar: WorkingCalendar) -> tuple[Client, .
     return tuple(sorted(clients, key=key))
 
 
-def _client(context: Context, row: dict[str, str]) -> Client:
-    now = context.now()
-    words = agencies.letters(row.get("state", "")).replace("-", " ")
-    if words not in _STATES:
-        raise _bad_row(_("{text} is no state of a dossier.").format(text=row.get("state", "")[:40]))
-    state = _STATES[words]
-    mst = "".join(row.get("mst", "").split())
-    if not mst:
-        raise _bad_row(_("it names no tax code"))
-    days = {step: _row_day(row.get(step, ""), vietnamese_day(now)) for step in _DAYS}
+def _client(context: Context, row: dossier_clients.Row, recorded: dict[str, Dossier]) -> Client:
+    """One row as a dossier; where one of that company is open here, the steps recorded there are taken over."""
+    now, mst, state = context.now(), row.mst, row.state
+    today = vietnamese_day(now)
+    days = {step: row.day(step, latest=today) for step in dossier_clients.DAYS}
     records = [Record(step=step, day=day, at=now, said={}) for step, day in days.items() if day is not None]
+    there, serial = recorded.get(plain_mst(mst)), "".join(row.text("certificate").split()).upper()
+    if there is not None and serial in {"", there.certificate}:
+        known = {one.step for one in there.records}
+        found = replace(
+            there,
+            name=row.text("name") or there.name,
+            records=(*there.records, *(one for one in records if one.step in there.steps and one.step not in known)),
+        )
+        state = state if row.text("state") else _said_state(there)
+    else:
+        found = _of_row(row, mst, serial, state, records, now)
+    return Client(
+        view=view(context, found), state=state, representative=row.text("representative"), phone=row.text("phone")
+    )
+
+
+def _of_row(
+    row: dossier_clients.Row, mst: str, serial: str, state: Said, records: list[Record], now: datetime
+) -> Dossier:
+    """The dossier that a row alone comes to."""
+    steps = {one.step for one in records}
     situation: Situation = "papers-missing"
     if state in {"suspended", "revoked"}:
         situation = "revoked" if state == "revoked" else "suspended"
-    restoration = situation != "papers-missing" or days["token-received"] is not None
-    if state == "complete" and not restoration and days["lcs-received"] is None:
-        records.append(Record(step="lcs-received", day=vietnamese_day(now), at=now, said={}))
-    issued = _row_day(row.get("issued", ""), None)
-    found = Dossier(
+    restoration = situation != "papers-missing" or bool(steps & {"token-received", "activated"})
+    if state == "complete" and not restoration and "lcs-received" not in steps:
+        records = [*records, Record(step="lcs-received", day=vietnamese_day(now), at=now, said={})]
+    return Dossier(
         id="",
         authority=LCS,
         mst=mst,
-        name=row.get("name", "") or mst,
-        certificate="".join(row.get("certificate", "").split()).upper(),
+        name=row.text("name") or mst,
+        certificate=serial,
         token="",
         situation=situation,
         path="restoration" if restoration else "ordinary",
         several=False,
         started_at=now,
-        certificate_since=issued,
+        certificate_since=row.day("issued", latest=None),
         records=tuple(records),
     )
-    return Client(
-        view=view(context, found), state=state, representative=row.get("representative", ""), phone=row.get("phone", "")
-    )
-
-
-def _row_day(text: str, latest: date | None) -> date | None:
-    if not text.strip():
-        return None
-    day = parse_day(text)
-    if day is None or (latest is not None and day > latest):
-        raise _bad_row(_("{text} is no day that has come (31/12/2026).").format(text=text[:40]))
-    return day
-
-
-def _bad_row(why: str) -> UsageError:
-    return UsageError(why, code="bad_row")
-
-
-def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:
-    """The rows by what their heads mean, with their line numbers."""
-    try:
-        with file.open("rb") as source:
-            data = source.read(LARGEST_FILE + 1)
-        text = data.decode("utf-8-sig")
-    except OSError as error:
-        raise _bad(file, why(error)) from error
-    except UnicodeDecodeError as error:
-        raise _bad(file, _("it is not UTF-8 text; save it as CSV UTF-8")) from error
-    if len(data) > LARGEST_FILE:
-        raise _bad(file, _("it is larger than {most} MB").format(most=LARGEST_FILE >> 20))
-    first = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=first.count)
-    try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-    except csv.Error as error:
-        raise _bad(file, _("it cannot be read")) from error
-    if len(rows) > LARGEST_ROWS:
-        raise _bad(file, _("it has more than {most} rows").format(most=LARGEST_ROWS))
-    heads = [agencies.letters(cell).replace("-", " ") for cell in rows[0]] if rows else []
-    places = {name: heads.index(word) for name, words in _HEADS.items() for word in words if word in heads}
-    if "mst" not in places:
-        raise _bad(file, _("no column is called mst"))
-    found = []
-    for number, row in enumerate(rows[1:], 2):
-        values = {
-            name: " ".join(row[at].split())[:LARGEST_CELL] if at < len(row) else "" for name, at in places.items()
-        }
-        if any(values.values()):
-            found.append((number, values))
-    return found
-
-
-def _bad(file: Path, why: str) -> UsageError:
-    return UsageError(_("The list {file} is not used: {why}.").format(file=file, why=why), code="bad_list")

@@ -75,3 +75,4 @@ class Dossiers(Document):
     file: str | None
     dossiers: list[Client]
     failed: int
+    columns_ignored: list[str]

@@ -1,0 +1,199 @@
+"""A reseller's own list of clients, CSV or XLSX: what its columns are called, and what each row says of one company's papers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from safetok.domain.companies import plain_mst
+from safetok.domain.dossier import Said
+from safetok.domain.times import parse_day, show_day
+from safetok.errors import UsageError
+from safetok.locale import _
+from safetok.workflows import agencies, sheets
+
+if TYPE_CHECKING:
+    from safetok.domain.manifest import Cell
+
+LARGEST_CELL = 400
+DAYS = ("token-received", "sent", "lcs-received", "activated")  # the steps that a column can give the day of
+_LOOKED_AT = 10  # rows above the heads: a title, a day, an empty line
+
+# Heads as people write them, without marks, by what they mean.
+_HEADS = {
+    "mst": ("mst", "ma so thue", "ma so thue mst", "tax code"),
+    "name": (
+        "name",
+        "ten",
+        "ten cong ty",
+        "cong ty",
+        "don vi",
+        "ten don vi",
+        "ten khach hang",
+        "khach hang",
+        "company",
+    ),
+    "certificate": ("cert", "serial", "so serial", "so serial cts", "serial cts", "cts", "certificate"),
+    "issued": ("issued", "ngay cap", "ngay cap cts", "hieu luc tu", "not before"),
+    "representative": (
+        "representative",
+        "nguoi dai dien",
+        "nguoi dai dien phap luat",
+        "dai dien",
+        "dai dien phap luat",
+    ),
+    "phone": ("phone", "dien thoai", "so dien thoai", "sdt", "dt"),
+    "state": ("state", "tinh trang", "trang thai", "ho so", "tinh trang ho so", "trang thai ho so"),
+    "token-received": (
+        *("token received", "nhan token", "ngay nhan token", "nhan usb token", "ngay nhan usb token"),
+        *("da nhan token", "ngay nhan"),
+    ),
+    "sent": ("sent", "gui ho so", "ngay gui", "ngay gui ho so", "da gui"),
+    "lcs-received": (
+        "lcs received",
+        "lcs nhan",
+        "lcs nhan ho so",
+        "lcs da nhan",
+        "ngay lcs nhan",
+        "ngay lcs nhan ho so",
+    ),
+    "activated": ("activated", "kich hoat", "ngay kich hoat", "da kich hoat"),
+}
+_MEANING = {head: meaning for meaning, heads in _HEADS.items() for head in heads}
+_STATES: dict[str, Said] = {
+    **{word: word for word in get_args(Said)},
+    "day du": "complete",
+    "du": "complete",
+    "chua day du": "missing",
+    "thieu": "missing",
+    "tam dung": "suspended",
+    "bi tam dung": "suspended",
+    "thu hoi": "revoked",
+    "da thu hoi": "revoked",
+    "bi thu hoi": "revoked",
+    "khong ro": "unknown",
+    "": "unknown",
+}
+_SHORTENED = re.compile(r"\d[.,]\d+[eE]\+?\d+|\d+E\+\d+")  # 1,23E+15
+_MST_DIGITS = (10, 12, 13)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row as text, by what its columns mean; a day as 31/12/2026. `number` as a spreadsheet counts."""
+
+    number: int
+    values: dict[str, str]
+
+    def text(self, meaning: str) -> str:
+        return self.values.get(meaning, "")
+
+    @property
+    def mst(self) -> str:
+        """The tax code. Raises UsageError `bad_row` where there is none, or the spreadsheet has cut it."""
+        from safetok.domain.mst import verdict
+
+        text = "".join(self.text("mst").split())
+        if not text:
+            raise _bad_row(_("it names no tax code"))
+        if _SHORTENED.fullmatch(text):
+            raise _bad_row(_("The spreadsheet has shortened this tax code. Format the column as text."))
+        whole = f"0{text}"
+        if text.isdigit() and len(whole) in _MST_DIGITS and verdict(whole) == "valid":
+            raise _bad_row(
+                _(
+                    "A tax code that begins with 0 has lost it to the spreadsheet: is it {mst}? Format the column as text."
+                ).format(mst=plain_mst(whole))
+            )
+        return plain_mst(text)
+
+    @property
+    def state(self) -> Said:
+        """What it says of the papers. Raises UsageError `bad_row`."""
+        word = _plain(self.text("state"))
+        if word not in _STATES:
+            raise _bad_row(_("{text} is no state of a dossier.").format(text=self.text("state")[:40]))
+        return _STATES[word]
+
+    def day(self, meaning: str, *, latest: date | None) -> date | None:
+        """A day, none after `latest`; None where the cell is empty. Raises UsageError `bad_row`."""
+        text = self.text(meaning)
+        if not text:
+            return None
+        day = parse_day(text)
+        if day is None or (latest is not None and day > latest):
+            raise _bad_row(_("{text} is no day that has come (31/12/2026).").format(text=text[:40]))
+        return day
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientList:
+    """Its rows, and the columns that mean nothing to safetok."""
+
+    rows: tuple[Row, ...]
+    ignored: tuple[str, ...] = ()
+
+
+def read(file: Path) -> ClientList:
+    """The rows below the heads, empty ones left out. Raises UsageError `bad_list` (no such list), `xlsx_missing`."""
+    try:
+        sheet = sheets.read(file)
+    except UsageError as error:
+        if error.code != "xlsx_missing":
+            error.code = "bad_list"
+        raise
+    at = next((at for at, line in enumerate(sheet.cells[:_LOOKED_AT]) if "mst" in _meanings(line)), None)
+    if at is None:
+        raise UsageError(
+            _("The list {file} is not used: no column is called mst.").format(file=file),
+            code="bad_list",
+            hint=_(
+                "Columns: mst, and where known tên công ty, tình trạng hồ sơ, người đại diện, điện thoại, ngày nhận token, "
+                "ngày gửi, lcs nhận."
+            ),
+        )
+    meanings = _meanings(sheet.cells[at])
+    places = {meaning: place for place, meaning in reversed([*enumerate(meanings)]) if meaning}
+    heads = (_text(cell, sheet.epoch) for cell in sheet.cells[at])
+    ignored = tuple(head for place, head in enumerate(heads) if head and place not in places.values())
+    rows = []
+    for number, line in enumerate(sheet.cells[at + 1 :], at + 2):
+        values = {
+            meaning: _text(line[place], sheet.epoch, day=meaning in (*DAYS, "issued")) if place < len(line) else ""
+            for meaning, place in places.items()
+        }
+        if any(values.values()):
+            rows.append(Row(number=number, values=values))
+    return ClientList(rows=tuple(rows), ignored=ignored)
+
+
+def _meanings(line: Sequence[Cell]) -> list[str]:
+    return [_MEANING.get(_plain(cell), "") if isinstance(cell, str) else "" for cell in line]
+
+
+def _plain(text: str) -> str:
+    return agencies.letters(text).replace("-", " ")
+
+
+def _text(cell: Cell, epoch: date, *, day: bool = False) -> str:
+    """A cell on one line; a day as 31/12/2026, also where a spreadsheet kept only its number."""
+    if cell is None or isinstance(cell, bool):
+        return ""
+    if isinstance(cell, datetime):
+        return show_day(cell.date())
+    if isinstance(cell, date):
+        return show_day(cell)
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    text = " ".join(str(cell).split())[:LARGEST_CELL]
+    if day and re.fullmatch(r"\d{5}", text):
+        return show_day(epoch + timedelta(days=int(text)))
+    return text
+
+
+def _bad_row(why: str) -> UsageError:
+    return UsageError(why, code="bad_row")
