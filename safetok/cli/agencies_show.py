@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from safetok.workflows.agencies_sheet import Imported
     from safetok.workflows.agencies_when import Answer, Answers
     from safetok.workflows.hooks import Hooks
+    from safetok.workflows.overview import RegistrationView
     from safetok.workflows.reminders import Unit
-    from safetok.workflows.status import RegistrationView
 
 
 def show_list(listing: Listing) -> None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from safetok.cli.render import Cell, Screen, Tone
     from safetok.workflows.certs import CertificateView
     from safetok.workflows.context import Context
-    from safetok.workflows.status import Next, RegistrationView, Status
+    from safetok.workflows.overview import RegistrationView, Status
+    from safetok.workflows.status import Next
     from safetok.workflows.tokens import TokenView
 
 app = Commands()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from safetok.domain.acceptance import Acceptance
 from safetok.domain.agencies import Agency, Registration, RegistrationState
 from safetok.domain.times import show_date
 from safetok.locale import _
-from safetok.reports.einvoice import HThuc, Row, rows_of, text_file, xml_file
+from safetok.reports.einvoice import HThuc, Row, rows_of
 from safetok.reports.fields import Fields, plain_line
 
 if TYPE_CHECKING:
@@ -119,19 +118,3 @@ def message(kit: Kit) -> str:
         )
     lines.append(_("Never send the PIN of the token to anybody, also not by Zalo."))
     return "\n".join(lines) + "\n"
-
-
-def kit_files(kit: Kit, stem: str) -> Mapping[str, bytes]:
-    """Name and content of what comes beside the certificates: page, record, message, and the e-invoice rows."""
-    from safetok.reports.page import page
-    from safetok.reports.record import record
-
-    files = {
-        f"{stem}{PAGE}": page(kit).encode(),
-        f"{stem}_bien-ban.html": record(kit).encode(),
-        f"{stem}_zalo.txt": message(kit).encode("utf-8-sig"),
-    }
-    if any(card.guide and card.guide.form for card in kit.used):
-        files[f"{stem}_01DKTD-HDDT.txt"] = text_file(kit.rows).encode("utf-8-sig")
-        files |= {f"{stem}_01DKTD-HDDT_HThuc{row.hthuc}.xml": xml_file(row) for row in kit.rows}
-    return files

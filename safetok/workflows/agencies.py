@@ -15,7 +15,7 @@ from safetok.locale import _
 from safetok.workflows import known
 from safetok.workflows.agency_rules import rule_of, signing_of, working
 from safetok.workflows.known import Selection
-from safetok.workflows.status import RegistrationView
+from safetok.workflows.overview import RegistrationView
 
 if TYPE_CHECKING:
     from safetok.domain.certificates import Certificate

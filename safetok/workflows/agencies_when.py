@@ -14,7 +14,7 @@ from safetok.errors import UsageError
 from safetok.locale import _
 from safetok.workflows import agencies
 from safetok.workflows.agency_rules import rule_of, signing_of, working
-from safetok.workflows.status import RegistrationView
+from safetok.workflows.overview import RegistrationView
 
 if TYPE_CHECKING:
     from safetok.domain.acceptance import Acceptance

@@ -13,7 +13,7 @@ from safetok.workflows.dossier_view import View, view
 if TYPE_CHECKING:
     from safetok.reports.calendar import Entry
     from safetok.workflows.context import Context
-    from safetok.workflows.due import Due
+    from safetok.workflows.overview import Due
 
 _PRESSING = ("past", "no_working_day", "steer_missed", "due", "running")
 _ALARMS = (24 * 60, 3 * 60, 0)  # minutes before: time to send a courier
@@ -58,7 +58,7 @@ def sentence(one: View) -> str:
 
 def due(context: Context) -> tuple[Due, ...]:
     """What `status` says of dossiers: those whose three days run."""
-    from safetok.workflows.due import Due
+    from safetok.workflows.overview import Due
 
     return tuple(
         Due(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from safetok.domain.agencies import is_24h
 from safetok.domain.campaign import CampaignAnswer
@@ -13,57 +12,21 @@ from safetok.domain.times import show_date, show_day, show_instant
 from safetok.domain.tokens import PinState
 from safetok.domain.validity import Validity
 from safetok.errors import (
-    CertificateRevoked,
     ExitStatus,
-    PinRefused,
-    RegistrationsOpen,
-    SafetokError,
-    SomethingDue,
 )
 from safetok.locale import _
+from safetok.workflows.overview import Due
 from safetok.workflows.tokens import pin_needs_care
 
 if TYPE_CHECKING:
     from safetok.domain.renewal import Renewal
     from safetok.workflows.adopt import Appeared
     from safetok.workflows.certs import CertificateView
-    from safetok.workflows.status import RegistrationView, Status
+    from safetok.workflows.overview import RegistrationView, Status
     from safetok.workflows.tokens import TokenView
 
 
 LCS = "lcs-ca"  # whose notice of 20/03/2024 speaks of suspended certificates and invoices
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
-    """One thing to do: a stable code, one sentence, the command that does it or tells more, and what `--check` ends with."""
-
-    code: str
-    text: str
-    command: str
-    exit_status: ExitStatus = ExitStatus.DUE
-    token: str | None = None
-    cert: str | None = None
-
-    def data(self) -> dict[str, Any]:
-        """What scripts read."""
-        return {
-            "code": self.code,
-            "message": self.text,
-            "command": self.command,
-            "token": self.token,
-            "cert": self.cert,
-        }
-
-    def error(self) -> SafetokError:
-        """As `--check` reports it."""
-        kinds: dict[ExitStatus, type[SafetokError]] = {
-            ExitStatus.REVOKED: CertificateRevoked,
-            ExitStatus.PIN_LOCKED: PinRefused,
-            ExitStatus.REGISTRATIONS_OPEN: RegistrationsOpen,
-        }
-        kind = kinds.get(self.exit_status, SomethingDue)
-        return kind(self.text, code=self.code, hint=f"`{self.command}`" if self.command else "", token=self.token)
 
 
 def due(status: Status) -> tuple[Due, ...]:

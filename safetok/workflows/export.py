@@ -248,7 +248,7 @@ def _kit_files(
 ) -> dict[str, bytes]:
     """What the kit adds to the certificates; the calendar where something is registered."""
     from safetok.reports.files import stem
-    from safetok.reports.kit import kit_files
+    from safetok.reports.kit_files import kit_files
 
     files = dict(kit_files(kit_of(context, new, old, hthuc=hthuc, confirmed_by=confirmed_by), stem(new)))
     if calendar := _calendar(context, new):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from safetok.reports.calendar import Entry
     from safetok.workflows.agencies import Listing
     from safetok.workflows.context import Context
-    from safetok.workflows.status import RegistrationView
+    from safetok.workflows.overview import RegistrationView
 
 LINES = 8  # of a notification
 PATIENCE = 5.0  # seconds for the session bus

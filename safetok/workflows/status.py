@@ -2,134 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from safetok.domain.agencies import Standing, is_24h, standing
-from safetok.domain.revocation import RevocationAnswer
+from safetok.domain.agencies import is_24h, standing
 from safetok.domain.times import show_instant
-from safetok.domain.validity import Validity
-from safetok.errors import NotChecked, SafetokError
+from safetok.errors import SafetokError
 from safetok.locale import _
 from safetok.workflows import tokens as token_views
-from safetok.workflows.due import Due, due
+from safetok.workflows.due import due
+from safetok.workflows.overview import RegistrationView, Status
 
 if TYPE_CHECKING:
-    from safetok.domain.agencies import Registration
-    from safetok.domain.renewal import Renewal
-    from safetok.domain.tokens import DriverFailure, Reading
+    from safetok.domain.tokens import Reading
     from safetok.workflows.adopt import Appeared
     from safetok.workflows.context import Context
-    from safetok.workflows.tokens import TokenView
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistrationView:
-    """One certificate at one agency, with the agency's title, the company's name and where it stands now."""
-
-    registration: Registration
-    title: str
-    name: str
-    standing: Standing
-    parts: tuple[tuple[str, str], ...] = ()  # the agency's services that are updated one by one: short name and title
-
-    def data(self) -> dict[str, Any]:
-        """What scripts read."""
-        row = self.registration
-        return {
-            "agency": row.agency,
-            "mst": row.mst,
-            "cert": row.certificate,
-            "state": self.standing,
-            "updated_at": row.updated_at,
-            "until": row.until,
-            "title": self.title,
-            "name": self.name,
-            "reason": row.reason,
-            "parts": [{"part": part, "updated_at": at} for part, at in row.parts],
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """Everything `status` shows, and what could not be looked at (`problems`). `names` are companies by certificate serial."""
-
-    now: datetime
-    reading: Reading
-    tokens: tuple[TokenView, ...]
-    registrations: tuple[RegistrationView, ...]
-    appeared: tuple[Appeared, ...]
-    unfinished: tuple[Renewal, ...]
-    names: Mapping[str, str]
-    problems: tuple[SafetokError, ...]
-    due: tuple[Due, ...] = field(default=())
-
-    @property
-    def timers(self) -> tuple[RegistrationView, ...]:
-        """The 24 hours that are running."""
-        return tuple(view for view in self.registrations if view.standing == "waiting")
-
-    @property
-    def failed(self) -> tuple[DriverFailure, ...]:
-        return self.reading.failed
-
-    def checked(self) -> list[SafetokError]:
-        """What `--check` finds, beside `problems`: everything due, and certificates whose revocation could not be checked."""
-        found = [one.error() for one in self.due]
-        for token in self.tokens:
-            for view in token.certificates:
-                known = view.revocation
-                if view.state is Validity.EXPIRED or not view.current or known is None:
-                    continue  # nobody answers for an expired one; one never asked about says so itself
-                if known.answer is RevocationAnswer.UNKNOWN:
-                    text = _("The revocation of {serial} could not be checked ({why}); do not take it as good.")
-                    found.append(
-                        NotChecked(
-                            text.format(serial=view.certificate.serial, why=known.reason), token=token.info.serial
-                        )
-                    )
-        return found
-
-    def data(self) -> dict[str, Any]:
-        """What scripts read."""
-        return {
-            "tokens": [token.data() for token in self.tokens],
-            "registrations": [view.data() for view in self.registrations],
-            "timers": [{key: value for key, value in view.data().items() if key in _TIMER} for view in self.timers],
-            "drivers_failed": [
-                {"driver": failure.driver, "code": failure.code, "detail": failure.detail} for failure in self.failed
-            ],
-            "due": [one.data() for one in self.due],
-            "new_certificates": [
-                {
-                    "cert": one.new.serial,
-                    "replaces": one.old.serial,
-                    "mst": one.new.mst,
-                    "token": one.token_serial,
-                    "asked": one.asked,
-                    "seen_at": one.seen_at,
-                }
-                for one in self.appeared
-            ],
-            "renewals": [
-                {
-                    "renewal_id": renewal.id,
-                    "token": renewal.token_serial,
-                    "old_serial": renewal.old_serial,
-                    "mst": renewal.mst,
-                    "state": renewal.state,
-                    "hold": renewal.hold,
-                    "check_after": renewal.check_after,
-                    "updated_at": renewal.updated_at,
-                }
-                for renewal in self.unfinished
-            ],
-        }
-
-
-_TIMER = ("agency", "mst", "cert", "updated_at", "until")
+    from safetok.workflows.overview import Due
 
 
 def status(context: Context, *, refresh: bool = False) -> Status:

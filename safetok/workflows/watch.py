@@ -16,8 +16,7 @@ from safetok.workflows import tokens as token_views
 if TYPE_CHECKING:
     from safetok.domain.tokens import Reading, TokenReading
     from safetok.workflows.context import Context
-    from safetok.workflows.due import Due
-    from safetok.workflows.status import Status
+    from safetok.workflows.overview import Due, Status
     from safetok.workflows.tokens import TokenView
 
 What = Literal["present", "inserted", "changed", "removed", "driver_failed"]  # present: it was in when the watch began

@@ -21,7 +21,8 @@ from safetok.knowledge import load
 from safetok.locale import set_language
 from safetok.workflows.certs import CertificateView
 from safetok.workflows.due import due
-from safetok.workflows.status import RegistrationView, Status, next_step
+from safetok.workflows.overview import RegistrationView, Status
+from safetok.workflows.status import next_step
 from safetok.workflows.tokens import TokenView
 
 NOW = datetime(2026, 11, 23, 9, 5, tzinfo=UTC)

@@ -18,7 +18,8 @@ from safetok.knowledge import load
 from safetok.locale import set_language
 from safetok.reports.einvoice import Row, as_hthuc, rows_of, text_file, xml_file
 from safetok.reports.fields import plain_line
-from safetok.reports.kit import kit_files, message
+from safetok.reports.kit import message
+from safetok.reports.kit_files import kit_files
 from safetok.reports.page import copyable, page
 from safetok.reports.record import record
 
