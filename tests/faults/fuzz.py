@@ -52,32 +52,30 @@ from cryptography.hazmat.primitives import hashes  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7  # noqa: E402
 from cryptography.x509 import ocsp  # noqa: E402
-from support_ca import (  # noqa: E402
-    ENDPOINT,
-    Server,
-    counting,
-    delegate,
-    granted,
-    issuer,
-    nothing,
-    opening,
-    renewed,
-    response,
-    secret,
-    status_info,
-    subscriber,
+from support_ca import ENDPOINT, counting, granted, issuer, renewed, secret, subscriber  # noqa: E402
+from support_recorded import (  # noqa: E402
+    AUTHORITY,
+    DOSSIER,
+    OFFER,
+    PROBLEMS,
+    PUBLIC_OFFER,
+    SIGNERS,
+    TO,
+    Wire,
+    messages,
+    mutate,
+    next_message,
+    problem,
 )
 from support_trust import DAY, NOW, ca, issue, key, places, rsa_key, usage  # noqa: E402
 
 from safetok.ca import problems, proof  # noqa: E402
-from safetok.ca.cmp.answers import Issued, Refused, Waiting, cert_req_id_of, read_answer  # noqa: E402
+from safetok.ca.cmp.answers import Issued, Refused, cert_req_id_of, read_answer  # noqa: E402
 from safetok.ca.cmp.messages import read_message  # noqa: E402
 from safetok.ca.cmp.protection import protected_part, verify_message  # noqa: E402
-from safetok.ca.cmp.requests import build_confirmation, build_poll  # noqa: E402
 from safetok.ca.cmp.transport import send  # noqa: E402
 from safetok.ca.dossier import ask as ask_dossier  # noqa: E402
 from safetok.ca.offers import private_offer, public_offer  # noqa: E402
-from safetok.domain.authorities import Authority  # noqa: E402
 from safetok.domain.certificates import parse  # noqa: E402
 from safetok.errors import SafetokError  # noqa: E402
 from safetok.net import Response  # noqa: E402
@@ -86,8 +84,6 @@ from safetok.trust import ocsp as ocsp_module  # noqa: E402
 from safetok.trust.answer import verify_answer  # noqa: E402
 from safetok.trust.bundle import read_certificates, readable  # noqa: E402
 
-TO = opening()
-AUTHORITY = Authority(name="x", title="X", offers_url="https://x")
 ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 NONCE = b"\x07" * 32
 
@@ -101,33 +97,6 @@ class Kind:
     decode: Callable[[bytes, random.Random], object]
     dress: Callable[[bytes], bytes] = bytes  # what makes the bent part a whole again: a right signature
     weight: float = 1.0
-
-
-def mutate(raw: bytes, chance: random.Random) -> bytes:
-    """One to three changes: a bit, a byte, a cut, an insertion, a doubling, an end, a splice, a length."""
-    changed = bytearray(raw)
-    for _n in range(chance.randint(1, 3)):
-        if not changed:
-            break
-        spot, way = chance.randrange(len(changed)), chance.randrange(9)
-        if way == 0:
-            changed[spot] ^= 1 << chance.randrange(8)
-        elif way in {1, 8}:
-            changed[spot] = chance.choice([0, 1, 5, 0x1F, 0x30, 0x80, 0x82, 0xA0, 0xFF, chance.randrange(256)])
-        elif way == 2:
-            del changed[spot : spot + chance.randrange(1, 40)]
-        elif way == 3:
-            changed[spot:spot] = chance.randbytes(chance.randrange(1, 8))
-        elif way == 4:
-            changed[spot:spot] = changed[spot : spot + chance.randrange(1, 60)]
-        elif way == 5:
-            del changed[spot:]
-        elif way == 6:
-            other, size = chance.randrange(len(changed)), chance.randrange(1, 30)
-            changed[spot : spot + size] = changed[other : other + size]
-        else:
-            changed[spot : spot + 2] = bytes([chance.choice([0x84, 0x88, 0x80, 0xFE]), 0xFF])
-    return bytes(changed)
 
 
 def nudge(raw: bytes, chance: random.Random) -> bytes:
@@ -171,75 +140,23 @@ def ocsp_whole(content: bytes) -> bytes:
 # What arrives ------------------------------------------------------------------------------------------------------------
 
 
-def cmp_answers() -> list[tuple[str, bytes]]:
-    """One valid message of every kind that can arrive, with everything in it that is optional."""
-    full = Server(extra=(delegate().der, issuer().der), implicit_confirm=True, confirm_by=NOW + DAY)
-    bare = Server()
-    refusal = {"pKIStatusInfo": status_info(2, "từ chối", ["badPOP"]), "errorCode": 3, "errorDetails": ["vì", "sao"]}
-    unsigned = protected_part(full.answer(TO, "error", refusal))
-    return [
-        ("kup", granted(TO, full)),
-        ("kup by PSS", granted(TO, replace(full, key=rsa_key("SAFE-CA"), pss=True))),
-        ("kup by EdDSA", granted(TO, replace(full, key=secret("Ed25519")))),
-        ("kup waiting", full.answer(TO, "kup", {"caPubs": [], "response": [response(3, text="chờ")]})),
-        ("kup refused", full.answer(TO, "kup", {"response": [response(2, text="không", fail_info=["badAlg"])]})),
-        ("kup of nothing", full.answer(TO, "kup", {"response": [response(6)]})),
-        ("kup of status 9", full.answer(TO, "kup", {"response": [response(9, renewed().der)]})),
-        ("kup of two", full.answer(TO, "kup", {"response": [response(0, renewed().der), response(3)]})),
-        ("kup of another number", full.answer(TO, "kup", {"response": [response(0, renewed().der, number=7)]})),
-        ("cp", full.answer(TO, "cp", {"response": [response(1, renewed().der, number=-1)]})),
-        ("pollRep", bare.answer(TO, "pollRep", [{"certReqId": 0, "checkAfter": 60, "reason": ["chờ"]}])),
-        ("pollRep of two", bare.answer(TO, "pollRep", [{"certReqId": 0, "checkAfter": 6}] * 2)),
-        ("pollRep of another", bare.answer(TO, "pollRep", [{"certReqId": 9, "checkAfter": 6}])),
-        ("error", bare.answer(TO, "error", refusal)),
-        ("error unsigned", unsigned),
-        ("error waiting", bare.answer(TO, "error", {"pKIStatusInfo": status_info(3)})),
-        ("error of RSA", replace(bare, key=rsa_key("SAFE-CA")).answer(TO, "error", refusal)),
-        ("error in version 9", replace(bare, pvno=9).answer(TO, "error", refusal)),
-        ("error of another", replace(bare, transaction_id=b"T" * 16).answer(TO, "error", refusal)),
-        ("error to another", replace(bare, recip_nonce=b"N" * 16).answer(TO, "error", refusal)),
-        ("pkiconf", full.answer(TO, "pkiconf", nothing())),
-        ("request", TO.der),
-    ]
-
-
-SIGNERS = [key("SAFE-CA").public_key(), rsa_key("SAFE-CA").public_key(), secret("Ed25519").public_key()]
-
-
 def read_cmp(raw: bytes, chance: random.Random) -> object:
     """Read it, and do with it what a renewal does next."""
     for signer in SIGNERS if chance.random() < 0.2 else ():
         verify_message(raw, signer)
-    return _act_on(
-        read_answer(
-            raw,
-            endpoint=replace(ENDPOINT, request=chance.choice(["kur", "kur", "cr", "p10cr"])),
-            transaction_id=TO.transaction_id,
-            nonces=frozenset({TO.sender_nonce}),
-            old=subscriber(),
-            at=NOW,
-            expect=chance.choice([None, None, "certificate", "confirmation"]),
-        )
+    answer: Any = read_answer(
+        raw,
+        endpoint=replace(ENDPOINT, request=chance.choice(["kur", "kur", "cr", "p10cr"])),
+        transaction_id=TO.transaction_id,
+        nonces=frozenset({TO.sender_nonce}),
+        old=subscriber(),
+        at=NOW,
+        expect=chance.choice([None, None, "certificate", "confirmation"]),
     )
-
-
-def _act_on(answer: Any) -> object:
-    common: dict[str, Any] = {
-        "old": subscriber(),
-        "old_key": secret(),
-        "endpoint": ENDPOINT,
-        "transaction_id": TO.transaction_id,
-        "recip_nonce": answer.server_nonce,
-        "now": NOW,
-        "random": counting(),
-    }
+    following = next_message(answer)
     if isinstance(answer, Issued):
-        given = {"certificate": answer.certificate, "cert_req_id": answer.cert_req_id, "accept": False}
-        build_confirmation(fail_info="badDataFormat", **given, **common)
         return _verified(answer.certificate, answer.extra)
-    if isinstance(answer, Waiting):
-        return build_poll(cert_req_id=answer.cert_req_id, **common)
-    return answer.reason if isinstance(answer, Refused) else answer
+    return answer.reason if isinstance(answer, Refused) else following
 
 
 def _verified(der: bytes, extra: tuple[bytes, ...] = ()) -> object:
@@ -259,18 +176,6 @@ def _verified(der: bytes, extra: tuple[bytes, ...] = ()) -> object:
 
 def read_stored(raw: bytes, chance: random.Random) -> object:
     return (cert_req_id_of if chance.random() < 0.5 else read_message)(raw)
-
-
-@dataclass
-class Wire:
-    """Stands where the HTTP caller does: one answer to everything."""
-
-    answer: Response
-
-    def ca(self, *_args: Any, **_how: Any) -> Response:
-        return self.answer
-
-    public = ca
 
 
 def _wire(body: bytes, chance: random.Random) -> Any:
@@ -379,30 +284,19 @@ def read_certificate(raw: bytes, chance: random.Random) -> object:
 
 
 def kinds() -> Iterator[Kind]:
-    for name, message in cmp_answers():
+    for name, message in messages().items():
         yield Kind(f"CMP {name}", message, read_cmp)
         yield Kind(f"CMP {name}, stored", message, read_stored, weight=0.2)
         if name != "error unsigned":
             yield Kind(f"CMP {name}, signed", protected_part(message), read_cmp, protected_safely, weight=1.5)
     yield Kind("CMP over HTTP", granted(TO), read_http)
-    offer = {
-        "offer_id": "1",
-        "contract_number": "2",
-        "contract_end": "2027-12-31",
-        "new_not_after": "2027-12-31T23:59:59+07:00",
-        "same_key": True,
-        "expires": "2026-11-23T03:00:00Z",
-    }
-    window = {"start": "2026-11-23T03:00:00Z", "end": "2026-11-23T03:00:00Z"}
-    yield Kind("public offer", json.dumps({"offer": True, "suggestedWindow": window}).encode(), read_public, weight=2)
-    yield Kind("private offer", json.dumps(offer).encode(), read_private, weight=2)
-    papers = {"state": "missing", "since": "2026-01-01", "missing": ["a", "b"]}
-    yield Kind("dossier", json.dumps(papers).encode(), read_private)
-    about = {"title": "x", "detail": "y", "contract_end": "2026-01-01", "missing": ["a"]}
-    for what in ("contract-over", "dossier-missing", "not-owed", "bad-proof", "certificate-revoked", "else"):
-        document = {"type": f"urn:safetok:problem:{what}", **about}
-        yield Kind(f"problem {what}", json.dumps(document).encode(), read_problem)
-        yield Kind(f"problem {what}, over the wire", json.dumps(document).encode(), read_private, weight=0.2)
+    yield Kind("public offer", json.dumps(PUBLIC_OFFER).encode(), read_public, weight=2)
+    yield Kind("private offer", json.dumps(OFFER).encode(), read_private, weight=2)
+    yield Kind("dossier", json.dumps(DOSSIER).encode(), read_private)
+    for what in (*PROBLEMS, "else"):
+        document = json.dumps(problem(what)).encode()
+        yield Kind(f"problem {what}", document, read_problem)
+        yield Kind(f"problem {what}, over the wire", document, read_private, weight=0.2)
     claims = {"aud": "https://x/v1/offers", "nonce": "n"}
     for kind in ("EC", "RSA"):
         yield Kind(f"CMS by {kind}", proof.sign(claims, subscriber(kind), secret(kind)), read_proof)

@@ -3,13 +3,14 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from support_mail import ISSUER, OLD, ROOT, answer, answer_to, surroundings
+from support_tokens import MadeToken, SoftHsm
 from support_trust import CRL_URL, DAY, NOW, Web, ca_false, issue, key
 
 from safetok.domain.agencies import RegistrationState
@@ -25,9 +26,6 @@ from safetok.workflows.install import install
 from safetok.workflows.pins import PinSource
 from safetok.workflows.renew.request import RenewRequest, RenewResult
 from safetok.workflows.renew.unfinished import abandon, resume
-
-if TYPE_CHECKING:
-    from conftest import MadeToken, SoftHsm
 
 
 @pytest.fixture

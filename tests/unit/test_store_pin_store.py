@@ -8,34 +8,14 @@ import keyring
 import pytest
 from keyring.backend import KeyringBackend
 from keyring.backends import fail, null
-from keyring.errors import InitError, PasswordDeleteError, PasswordSetError
+from keyring.errors import InitError, PasswordSetError
+from support_pins import Keyring
 
 from safetok.errors import PersonNeeded
 from safetok.store import pin_store
 
 
-class _Memory(KeyringBackend):
-    """A back end that keeps what it is given."""
-
-    priority = 1  # type: ignore[assignment]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept: dict[tuple[str, str], str] = {}
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return self.kept.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.kept[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        if (service, username) not in self.kept:
-            raise PasswordDeleteError(username)
-        del self.kept[service, username]
-
-
-class _Locked(_Memory):
+class _Locked(Keyring):
     def get_password(self, service: str, username: str) -> str | None:
         raise InitError(f"{service} {username} locked")
 
@@ -57,7 +37,7 @@ def use() -> Iterator[Callable[[KeyringBackend], KeyringBackend]]:
 
 def test_a_pin_is_kept_read_and_forgotten(use: Callable[[KeyringBackend], KeyringBackend]) -> None:
     """What was put is got back, for its token alone, until it is forgotten."""
-    use(_Memory())
+    use(Keyring())
     assert pin_store.put("T1", "123456")
     assert (pin_store.get("T1"), pin_store.get("T2")) == ("123456", None)
     assert pin_store.forget("T1")
@@ -96,6 +76,6 @@ def test_a_back_end_that_asks_on_stdin_is_passed_over(use: Callable[[KeyringBack
     with pytest.raises(PersonNeeded):
         pin_store.get("T1")
     several = Chain()
-    several.backends = (asking(), _Memory())
+    several.backends = (asking(), Keyring())
     use(several)
     assert pin_store.put("T1", "123456")
