@@ -64,6 +64,13 @@ class Token:
     def of(self, kind: str) -> list[Object]:
         return [one for one in self.objects if one.kind == kind]
 
+    @property
+    def torn(self) -> list[Object]:
+        """What SoftHSM leaves of an object when it is killed inside one call: it stores the bare object first, and what the call
+        gives it only afterwards. Nobody can tell whose it is, so safetok leaves it where it is.
+        """
+        return [one for one in self.objects if not one.label and not one.id]
+
     def read(self, one: Object) -> bytes:
         """A certificate's or a public key's bytes."""
         kind = {"Certificate": "cert", "Public Key": "pubkey"}[one.kind]
@@ -124,15 +131,21 @@ def old_is_whole(case: Case) -> list[str]:
     return [] if token.signs(old[0].id, company.certificate) else ["the old key does not sign"]
 
 
-def done(case: Case, *, new_key: bool, mailed: bytes | None = None, agencies: int | None = None) -> list[str]:
+def done(
+    case: Case, *, new_key: bool, mailed: bytes | None = None, agencies: int | None = None, torn: bool = False
+) -> list[str]:
     """What is wrong with a renewal that ought to be done; nothing when it is.
 
     One new certificate paired with its key, the old intact, one issue and one confirmation, no orphan, registrations opened
-    once, no PIN try spent. `mailed`: the certificate (PEM) where the CA has no ledger.
+    once, no PIN try spent. `mailed`: the certificate (PEM) where the CA has no ledger. `torn`: SoftHSM was killed inside a call,
+    and one bare object may be left of it.
     """
     wrong = old_is_whole(case)
     token = Token(case)
-    certificates, private, public = token.of("Certificate"), token.of("Private Key"), token.of("Public Key")
+    bare = token.torn if torn and len(token.torn) == 1 else []
+    certificates, private, public = (
+        [one for one in token.of(kind) if one not in bare] for kind in ("Certificate", "Private Key", "Public Key")
+    )
     keys = 2 if new_key else 1
     if (len(private), len(public)) != (keys, keys):
         wrong.append(f"{len(private)} private and {len(public)} public keys, not {keys}")

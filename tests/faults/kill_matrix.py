@@ -13,7 +13,8 @@ Modes:
     overtaken  as parent, and while the worker is still inside its call another safetok comes
 
 The report has a line a kill: route, gap, mode, the journal's state at death, the exit statuses afterwards, the verdict. A gap that
-was not hit fails. A token that SoftHSM itself lost (killed inside one of its own writes) is told apart and counted.
+was not hit fails. What SoftHSM itself does when it is killed inside one of its own writes is told apart and counted: a token that
+it lost, and a bare object, without a name or a value, that it left.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -102,6 +103,7 @@ class Kill:
     statuses: tuple[int, ...]
     wrong: tuple[str, ...] = ()
     softhsm: bool = False  # the token was lost by SoftHSM's own write
+    bare: bool = False  # SoftHSM left a bare object of a call that was cut short
 
     def line(self) -> str:
         verdict = "SoftHSM's own loss" if self.softhsm else "; ".join(self.wrong) or "good"
@@ -116,6 +118,7 @@ class Story:
     route: Route
     case: Case
     mailed: bytes | None = None
+    torn: bool = False  # the worker was killed inside a call that writes
 
     @property
     def request(self) -> Path:
@@ -157,7 +160,7 @@ class Story:
 
     def faults(self, agencies: int | None) -> list[str]:
         """What the judge has against the end."""
-        return judge.done(self.case, new_key=self.route.new_key, mailed=self.mailed, agencies=agencies)
+        return judge.done(self.case, new_key=self.route.new_key, mailed=self.mailed, agencies=agencies, torn=self.torn)
 
 
 class Matrix:
@@ -241,12 +244,25 @@ class Matrix:
         nth = chance.randrange(1, self.raw if all_events else self.raw_changes)
         delay = chance.choice([0.0, chance.uniform(0, 0.004), chance.uniform(0, 0.02)])
         mode: Mode = chance.choice(["parent", "both"])
-        story, hold, count = self._case(looks=True), Hold(), 0
+        count = 0
 
-        def decide(event: Event) -> Hold | str:
+        def due(event: Event) -> bool:
             nonlocal count
             count += all_events or event.changes
-            if count == nth and hold.event is None:
+            return count == nth
+
+        return self._kill_later(due, str(nth), delay, mode)
+
+    def kill_inside(self, call: str, delay: float) -> Kill:
+        """Kill it with its worker `delay` seconds after this call of the driver began."""
+        return self._kill_later(lambda event: (event.what, event.phase) == (call, "begin"), "", delay, "both")
+
+    def _kill_later(self, due: Callable[[Event], bool], name: str, delay: float, mode: Mode) -> Kill:
+        """Kill `delay` seconds after the first event that is due, wherever the run is by then; carry on, judge."""
+        story, hold = self._case(looks=True), Hold()
+
+        def decide(event: Event) -> Hold | str:
+            if hold.event is None and due(event):
                 hold.event = event
                 return hold
             return "go"
@@ -264,9 +280,9 @@ class Matrix:
         last = self.stage.gate.trace[-1]
         state = judge.state_at_death(story.case)
         self._release(hold)
-        gap = f"{nth} {hold.event.name} +{delay * 1000:.1f} ms, last {last.name}"
-        torn = mode == "both" and last.what in WRITING and last.phase == "begin"
-        if torn and judge.old_is_whole(story.case):
+        gap = f"{name} {hold.event.name} +{delay * 1000:.1f} ms, last {last.name}".lstrip()
+        story.torn = mode == "both" and last.what in WRITING and last.phase == "begin"
+        if story.torn and judge.old_is_whole(story.case):
             story.case.close()
             return Kill(self.route.name, gap, mode, state, (), softhsm=True)
         may_lose = self.route.forgetful and state == "REQUESTED"
@@ -310,8 +326,9 @@ class Matrix:
             wrong += [f"ended {last_status} {last.codes()}: {last.errors()[-300:]}", *story.faults(self.agencies)]
         else:
             wrong += story.faults(self.agencies)
+        bare = story.torn and not wrong and bool(judge.Token(story.case).torn)
         story.case.close()
-        return Kill(self.route.name, gap, mode, state, tuple(statuses), tuple(wrong))
+        return Kill(self.route.name, gap, mode, state, tuple(statuses), tuple(wrong), bare=bare)
 
     def _lost(self, story: Story, run: Run) -> list[str]:
         """An answer lost at a CA that does not repeat it: one issue, unconfirmed, and the transaction is told."""
@@ -346,10 +363,11 @@ def report(kills: list[Kill]) -> str:
     bad = [kill for kill in kills if kill.wrong]
     lines = [kill.line() for kill in kills]
     lines += ["", *(f"{count:5} {mode} in {state}" for (mode, state), count in sorted(by_state.items()))]
-    lost = sum(kill.softhsm for kill in kills)
+    lost, bare = sum(kill.softhsm for kill in kills), sum(kill.bare for kill in kills)
     lines += [
         "",
         f"{len(kills)} kills: {len(kills) - len(bad) - lost} good, {len(bad)} bad, {lost} lost by SoftHSM itself",
+        f"{bare} of the good beside a bare object that SoftHSM left",
     ]
     return "\n".join(lines) + "\n"
 

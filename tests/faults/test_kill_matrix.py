@@ -42,3 +42,9 @@ def test_killed_at_random(stage: Stage, shard: int, tmp_path: Path) -> None:
     matrices = [recorded(stage, route) for route in ROUTES]
     kills = [chance.choice(matrices).kill_at_random(chance) for _kill in range(RANDOM // SHARDS)]
     _good(kills, tmp_path)
+
+
+def test_killed_inside_the_writing(stage: Stage, tmp_path: Path) -> None:
+    """Killed with its worker while the token stores the certificate: what SoftHSM leaves of it is in nobody's way."""
+    matrix = recorded(stage, "same")
+    _good([matrix.kill_inside("C_CreateObject", step / 10_000) for step in range(8)], tmp_path)
