@@ -79,7 +79,7 @@ class Faults:
 
     def deliver(self, raw: bytes, answer: Callable[[bytes], Reply]) -> Reply:
         """What goes out for one CMP message: `answer`'s reply, or what a wire fault makes of it."""
-        kind = _kind(raw)
+        kind = _kind(raw) if self.path.exists() else ""
         plan = self.take(kind, frozenset(WIRE)) if kind else None
         if plan is None:
             return answer(raw)
