@@ -85,19 +85,19 @@ def terminal(command: list[str], environ: dict[str, str], width: int, answers: l
     return shown.decode().replace("\r\n", "\n")
 
 
-def picture(name: str, command: str, shown: str, width: int) -> None:
-    """One SVG of a terminal's output, with the command that made it above."""
+def picture(name: str, command: str, shown: str, width: int, folder: Path = PICTURES) -> None:
+    """One SVG of a terminal's output in `folder`, with the command that made it above."""
     console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text(f"$ {command}", style="bold"))
     colours_only = re.sub(r"\x1b\[[0-9;?]*[A-Za-ln-z]|\x1b\][^\x07]*\x07", "", shown)
     for line in Text.from_ansi(colours_only).split("\n", allow_blank=False):
         for row in line.divide(range(width, len(line), width)):  # a terminal breaks anywhere, not between words
             console.print(row, no_wrap=True)
-    PICTURES.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     svg = console.export_svg(title="safetok", theme=DIMMED_MONOKAI, code_format=LOOK, unique_id=f"{name}-{width}")
     # each line is clipped to its own height, which takes the upper marks off Ổ and Ẩ and, on the last one, the foot of g
     svg = re.sub(r' clip-path="url\(#[\w-]+-(line-\d+|clip-terminal)\)"', "", svg)
-    (PICTURES / f"{name}-{width}.svg").write_text(svg, encoding="utf-8")
+    (folder / f"{name}-{width}.svg").write_text(svg, encoding="utf-8")
 
 
 def draw(width: int) -> None:

@@ -9,6 +9,8 @@ from safetok.cli.render import Cell, Column, Screen, Toned, screen
 from safetok.domain.agencies import is_24h
 from safetok.locale import _, later
 
+IN_FULL = 3  # up to so many companies are reminded of one by one
+
 if TYPE_CHECKING:
     from safetok.cli.render import Tone
     from safetok.domain.acceptance import Acceptance
@@ -28,11 +30,13 @@ def show_list(listing: Listing) -> None:
     groups = _by_certificate(listing.views)
     if not groups:
         out.line(_nothing())
+    every = _rows(listing.views, listing, signing=True)
     for number, views in enumerate(groups):
         if number:
             out.line()
         _heading(out, listing, views)
-        _table(out, views, listing, signing=True)
+        heads = [*_heads(), Column(_("Sign today with"), wrap=True)]
+        out.table(heads, _rows(views, listing, signing=True), like=every)
         _reasons(out, views, listing)
     if any(view.standing == "open" for view in listing.views):
         out.line()
@@ -45,16 +49,50 @@ def show_reminder(listing: Listing) -> None:
     groups = _by_certificate(listing.views)
     if not groups:
         out.line(_nothing())
-    for number, views in enumerate(groups):
+    if len(groups) > IN_FULL:
+        _by_standing(out, listing)
+    else:
+        every = _rows([view for view in listing.views if view.standing != "unused"], listing)
+        for number, views in enumerate(groups):
+            if number:
+                out.line()
+            _heading(out, listing, views)
+            for standing, title in _REMINDER:
+                found = [view for view in views if view.standing == standing]
+                if found:
+                    out.title(_(title).format(count=len(found)))
+                    out.table(_heads(), _rows(found, listing), like=every)
+    _advice(out, listing.views, several=len(groups) > 1)
+
+
+def _by_standing(out: Screen, listing: Listing) -> None:
+    """Many companies: by what is to be done, and there each company once, with the agencies of which the same is said."""
+    with_mst = not out.rich or out.width >= 110  # noqa: PLR2004  (80 columns have no room for it)
+    heads = [
+        Column(_("Company"), wrap=True),
+        *([Column("MST")] if with_mst else []),
+        Column(_("Agencies"), wrap=True),
+        Column(_("State"), wrap=True),
+    ]
+    tables: list[tuple[str, list[list[Cell]]]] = []
+    for standing, title in _REMINDER:
+        found = [view for view in listing.views if view.standing == standing]
+        same: dict[tuple[str, str], list[RegistrationView]] = {}
+        for view in found:
+            same.setdefault((view.registration.certificate_sha256, standing_text(view).text), []).append(view)
+        rows: list[list[Cell]] = []
+        for views in same.values():
+            names = ", ".join(view.registration.agency for view in views)
+            mst = [views[0].registration.mst] if with_mst else []
+            late = any(listing.overdue(view) for view in views)
+            rows.append([views[0].name, *mst, names, _state(views[0], listing, late=late)])
+        if rows:
+            tables.append((_(title).format(count=len(found)), rows))
+    for number, (title, rows) in enumerate(tables):
         if number:
             out.line()
-        _heading(out, listing, views)
-        for standings, title in _REMINDER:
-            found = [view for view in views if view.standing in standings]
-            if found:
-                out.title(_(title).format(count=len(found)))
-                _table(out, found, listing)
-    _advice(out, listing.views)
+        out.line(title, "strong")
+        out.table(heads, rows, like=[row for _title, every in tables for row in every])
 
 
 def show_recorded(recorded: Recorded) -> None:
@@ -113,13 +151,13 @@ _TONES: dict[Standing, Tone] = {
     "unused": "dim",
 }
 
-_REMINDER: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("due_check",), later("24h00 are over, check now ({count})")),
-    (("rejected",), later("Rejected, update again ({count})")),
-    (("open",), later("Not yet updated, mandatory ({count})")),
-    (("waiting",), later("Waiting for the 24h00 ({count})")),
-    (("updated",), later("Updated, record accepted when you have seen it ({count})")),
-    (("accepted",), later("Accepted ({count})")),
+_REMINDER: tuple[tuple[Standing, str], ...] = (
+    ("due_check", later("24h00 are over, check now ({count})")),
+    ("rejected", later("Rejected, update again ({count})")),
+    ("open", later("Not yet updated, mandatory ({count})")),
+    ("waiting", later("Waiting for the 24h00 ({count})")),
+    ("updated", later("Updated, record accepted when you have seen it ({count})")),
+    ("accepted", later("Accepted ({count})")),
 )
 
 
@@ -173,22 +211,29 @@ def _heading(out: Screen, listing: Listing, views: list[RegistrationView]) -> No
         )
 
 
-def _table(out: Screen, views: Iterable[RegistrationView], listing: Listing, *, signing: bool = False) -> None:
+def _heads() -> list[Column]:
+    return [Column(_("Agency"), wrap=True), Column(_("Name")), Column(_("State"), wrap=True)]
+
+
+def _rows(views: Iterable[RegistrationView], listing: Listing, *, signing: bool = False) -> list[list[Cell]]:
+    """Title, short name and state of each; with `signing` also what to sign with today."""
     from safetok.workflows.agencies import key
 
-    heads = [Column(_("Agency"), wrap=True), Column(_("Name")), Column(_("State"), wrap=True)]
     rows: list[list[Cell]] = []
     for view in views:
-        state = standing_text(view)
-        if listing.overdue_after is not None:  # red only what nobody has touched
-            state = Toned(state.text, "bad" if listing.overdue(view) else "" if state.tone == "bad" else state.tone)
-        row: list[Cell] = [view.title, view.registration.agency, state]
+        row: list[Cell] = [view.title, view.registration.agency, _state(view, listing, late=listing.overdue(view))]
         if signing:
             row.append(signing_text(listing.signing[key(view.registration)]))
         rows.append(row)
-    if signing:
-        heads.append(Column(_("Sign today with"), wrap=True))
-    out.table(heads, rows)
+    return rows
+
+
+def _state(view: RegistrationView, listing: Listing, *, late: bool) -> Toned:
+    """Where it stands; with an age asked for, red only what nobody has touched."""
+    state = standing_text(view)
+    if listing.overdue_after is None:
+        return state
+    return Toned(state.text, "bad" if late else "" if state.tone == "bad" else state.tone)
 
 
 _SIGN_TONES: dict[SignWith, Tone] = {"new": "good", "old": "", "unchecked": "warn", "neither": "warn", "unused": "dim"}
@@ -305,18 +350,16 @@ def show_imported(done: Imported) -> None:
 def show_unit(unit: Unit) -> None:
     """Each way with what goes where; lines to copy stand alone."""
     out = screen()
-    out.line(
-        _(
-            "systemd (Linux): two files in ~/.config/systemd/user/, then: systemctl --user enable --now safetok-remind.timer"
-        )
-    )
+    out.line(_("systemd (Linux): the two files below go into ~/.config/systemd/user/, then run:"), "strong")
+    out.verbatim("systemctl --user enable --now safetok-remind.timer")
     for name, content in unit.systemd.items():
         out.title(name)
-        out.block(content.rstrip())
+        for line in content.splitlines():
+            out.verbatim(line)
     out.title(_("cron (by this computer's clock): crontab -e"))
-    out.block(unit.cron)
+    out.verbatim(unit.cron)
     out.title(_("Windows (Task Scheduler), in a command window"))
-    out.block(unit.windows)
+    out.verbatim(unit.windows)
 
 
 def show_hooks(found: Hooks) -> None:
@@ -341,18 +384,20 @@ def show_hooks(found: Hooks) -> None:
         out.line(_("Run those again: safetok agencies hooks --retry"), "dim")
 
 
-def _advice(out: Screen, views: Sequence[RegistrationView]) -> None:
+def _advice(out: Screen, views: Sequence[RegistrationView], *, several: bool) -> None:
     """The next command, once, whatever number of companies it is for."""
     over = dict.fromkeys(view.registration.agency for view in views if view.standing == "due_check")
     to_update = any(view.standing in {"open", "rejected"} for view in views)
+    which = " --mst MST" if several else ""
     if over or to_update:
         out.line()
     for agency in over:
-        out.line(
-            _("The 24h00 are over. Check, then record `agencies accepted {agency}` or `reject`.").format(agency=agency)
-        )
+        text = _("The 24h00 are over. Check, then record `agencies accepted {agency}` or `reject`.")
+        out.line(text.format(agency=f"{agency}{which}"))
     if to_update:
-        out.line(_("Updated on one of them? Record it: safetok agencies done NAME"), "dim")
+        out.line(f"{_('Updated on one of them? Record it: safetok agencies done NAME')}{which}", "dim")
+    if several and (over or to_update):
+        out.line(_("A worklist for staff to fill in: safetok agencies list --xlsx FILE"), "dim")
 
 
 def _nothing() -> str:

@@ -124,9 +124,8 @@ def show(exported: Exported | Message) -> None:
     out.items(path.name for path in exported.files)
     if exported.page is not None:
         out.line()
-        out.line(
-            _("Open {page} in a browser: steps, values to copy and timers for each agency.").format(page=exported.page)
-        )
+        out.line(_("To be opened in a browser: steps, values to copy and timers for each agency:"))
+        out.verbatim(str(exported.page))
 
 
 def _fields(out: Screen, title: str, fields: Fields) -> None:

@@ -75,19 +75,16 @@ class Screen:
         """A line that is to be copied: never broken by us, so that it is pasted as one."""
         self.stream.write(f"{self._fit(visible(text))}\n")
 
-    def block(self, text: str) -> None:
-        """Several lines of our own words: their breaks stay, so nothing untrusted belongs in it."""
-        for line in text.split("\n"):
-            self.line(line)
-
     def title(self, text: str) -> None:
         """A heading with a line before it."""
         self._print("")
         self._print(visible(text), "strong")
 
-    def notice(self, text: str, tone: Tone = "warn", *, hint: str = "") -> None:
-        """Something to take note of, with its mark, and the next step under it."""
+    def notice(self, text: str, tone: Tone = "warn", *, hint: str = "", about: str = "") -> None:
+        """Something to take note of, with its mark; under it whom it is about, and the next step."""
         self._print(f"{_ICONS[tone]} {visible(text)}", tone, indent=2)
+        if about:
+            self._print(f"  {visible(about)}", indent=2)
         if hint:
             self._print(f"  {visible(hint)}", indent=2)
 
@@ -100,18 +97,29 @@ class Screen:
         """Names and values, one pair a line, values under each other; a value of None is left out."""
         self._pairs([(self._fit(visible(name)), _toned(value)) for name, value in rows if value is not None])
 
-    def table(self, heads: Sequence[Column], rows: Iterable[Sequence[Cell]], *, empty: str = "") -> None:
-        """A table; `empty` is said where there is no row. None is an empty cell."""
+    def table(
+        self,
+        heads: Sequence[Column],
+        rows: Iterable[Sequence[Cell]],
+        *,
+        empty: str = "",
+        like: Sequence[Sequence[Cell]] | None = None,
+    ) -> None:
+        """A table; `empty` is said where there is no row. None is an empty cell. Tables given the same rows `like` have the same
+        columns, so that several on one screen stand under each other.
+        """
         cells = [[_toned(cell) for cell in row] for row in rows]
         if not cells:
             if empty:
                 self.line(empty)
-        elif not self.rich:
-            self._plain_table(heads, cells)
-        elif self._fits(heads, cells):
-            self._rich_table(heads, cells)
-        else:
+            return
+        widths = self._widths(heads, cells if like is None else [[_toned(cell) for cell in row] for row in like])
+        if widths is None:
             self._cards(heads, cells)
+        elif self.rich:
+            self._rich_table(heads, cells, widths)
+        else:
+            self._plain_table(heads, cells, widths)
 
     # -- how it is drawn ----------------------------------------------------------------------------------------------
 
@@ -156,17 +164,19 @@ class Screen:
             if self.rich:
                 from rich.text import Text
 
-                told = f"\n{' ' * left}".join(wrapped(text, max(self.width - left, _PROSE_NARROWEST)))
+                told = f"\n{' ' * left}".join(wrapped(text, max(self.width - left, _PROSE_NARROWEST), after=","))
                 line = Text.assemble((label, "dim"), (told, _STYLES[value.tone]))
                 line.rstrip()
                 self.console.print(line, soft_wrap=True)
             else:
                 self.stream.write(f"{label}{text}".rstrip() + "\n")
 
-    def _plain_table(self, heads: Sequence[Column], rows: list[list[Toned]]) -> None:
+    def _shown(self, cell: Toned) -> str:
+        return self._fit(visible(cell.text))
+
+    def _plain_table(self, heads: Sequence[Column], rows: list[list[Toned]], widths: list[int]) -> None:
         lines = [[self._fit(head.title) for head in heads]]
-        lines += [[self._fit(visible(cell.text)) for cell in row] for row in rows]
-        widths = [max(_width(line[at]) for line in lines) for at in range(len(heads))]
+        lines += [[self._shown(cell) for cell in row] for row in rows]
         for line in lines:
             padded = [
                 " " * (width - _width(cell)) + cell if head.right else cell + " " * (width - _width(cell))
@@ -174,14 +184,27 @@ class Screen:
             ]
             self.stream.write("  ".join(padded).rstrip() + "\n")
 
-    def _fits(self, heads: Sequence[Column], rows: list[list[Toned]]) -> bool:
-        total = 0
-        for at, head in enumerate(heads):
-            natural = max(_width(head.title), *(_width(visible(row[at].text)) for row in rows))
-            total += min(natural, max(_PROSE_NARROWEST, _width(head.title))) if head.wrap else natural
-        return total + 2 * (len(heads) - 1) <= self.width
+    def _widths(self, heads: Sequence[Column], rows: list[list[Toned]]) -> list[int] | None:
+        """Each column's width: what it needs where there is room or nobody looks, else columns that wrap share what is left by
+        what they need; None where even their least does not fit.
+        """
+        natural = [
+            max(_width(self._fit(head.title)), *(_width(self._shown(row[at])) for row in rows))
+            for at, head in enumerate(heads)
+        ]
+        room = self.width - 2 * (len(heads) - 1)
+        if not self.rich or sum(natural) <= room:
+            return natural
+        least = [
+            min(need, max(_PROSE_NARROWEST, _width(self._fit(head.title)))) if head.wrap else need
+            for head, need in zip(heads, natural, strict=True)
+        ]
+        spare, wanted = room - sum(least), sum(natural) - sum(least)
+        if spare < 0:
+            return None
+        return [one + spare * (need - one) // wanted for one, need in zip(least, natural, strict=True)]
 
-    def _rich_table(self, heads: Sequence[Column], rows: list[list[Toned]]) -> None:
+    def _rich_table(self, heads: Sequence[Column], rows: list[list[Toned]], widths: list[int]) -> None:
         from rich import box
         from rich.table import Table
 
@@ -192,12 +215,13 @@ class Screen:
             padding=(0, 1, 0, 0),
             header_style="bold",
         )
-        for head in heads:
+        for head, width in zip(heads, widths, strict=True):
             table.add_column(
                 self._text(head.title, ""),
                 no_wrap=not head.wrap,
                 overflow="fold",
                 justify="right" if head.right else "left",
+                width=width,
             )
         for row in rows:
             table.add_row(*(self._text(visible(cell.text), cell.tone) for cell in row))

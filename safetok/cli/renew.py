@@ -183,15 +183,13 @@ def show(result: RenewResult) -> None:
                     _("Valid"),
                     _("{start} to {end}").format(start=show_date(result.not_before), end=show_date(result.not_after)),
                 ),
-                (_("Files"), result.kit or ""),
             ]
         )
         if result.shortfall_days:
             out.notice(_("{n} days short of the contract's end.").format(n=result.shortfall_days), "warn")
         out.line(_("It was read back from the token and has made a test signature."))
         _show_left(result)
-        if result.kit and (page := next(Path(result.kit).glob("*_co-quan.html"), None)):
-            out.line(_("The steps at each agency, for the browser: {file}").format(file=page))
+        _show_kit(result)
         return
     if result.state == "ADOPTED":
         out.notice(
@@ -213,8 +211,23 @@ def _show_left(result: RenewResult) -> None:
         screen().notice(
             _("STILL TO DO (mandatory): update {n} agencies.").format(n=result.agencies_open),
             "warn",
-            hint="safetok agencies list",
+            hint="→ safetok agencies list",
         )
+
+
+def _show_kit(result: RenewResult) -> None:
+    """Where the kit is; the path of its page stands alone, to be copied as one whatever the width."""
+    if not result.kit:
+        return
+    out, page = screen(), next(Path(result.kit).glob("*_co-quan.html"), None)
+    if out.rich:
+        out.line()
+    if page is None:
+        out.line(_("The files for the agencies are in this folder:"))
+        out.verbatim(result.kit)
+        return
+    out.line(_("The steps at each agency, to be opened in a browser; certificates, record and calendar lie beside it:"))
+    out.verbatim(str(page))
 
 
 def _show_all(results: list[RenewResult]) -> None:

@@ -14,6 +14,8 @@ from safetok.locale import _, later
 
 if TYPE_CHECKING:
     from safetok.cli.render import Cell, Screen, Tone
+    from safetok.domain.agencies import Standing
+    from safetok.domain.tokens import Reading
     from safetok.workflows.certs import CertificateView
     from safetok.workflows.context import Context
     from safetok.workflows.overview import RegistrationView, Status
@@ -112,8 +114,18 @@ def show(found: Status) -> None:
         _table(out, found)
     _due(out, found)
     _agencies(out, found)
-    for failure in found.failed:
-        out.notice(_("Driver that failed: {driver} ({why})").format(driver=failure.driver, why=failure.detail), "bad")
+    unused_drivers(out, found.reading)
+
+
+def unused_drivers(out: Screen, reading: Reading) -> None:
+    """Drivers that were found and could not be used, where that is no failure: a note after what the others showed."""
+    from safetok.workflows.tokens import notes
+
+    told = notes(reading)
+    if told:
+        out.line()
+    for note in told:
+        out.notice(note, "dim", hint="→ safetok doctor")
 
 
 def show_token(out: Screen, token: TokenView, found: Status) -> None:
@@ -184,8 +196,8 @@ def _table(out: Screen, found: Status) -> None:
     from safetok.cli import words
     from safetok.cli.render import Column, Toned
 
-    middling = not out.rich or out.width >= 105  # noqa: PLR2004  (columns that 80 have no room for)
-    wide = not out.rich or out.width >= 150  # noqa: PLR2004  (a serial is 32 characters)
+    middling = not out.rich or out.width >= 110  # noqa: PLR2004  (columns that 80 have no room for)
+    wide = not out.rich or out.width >= 156  # noqa: PLR2004  (a serial is 32 characters)
     heads = [
         Column(_("Company"), wrap=True),
         Column("MST"),
@@ -194,7 +206,7 @@ def _table(out: Screen, found: Status) -> None:
         *([Column(_("Certificate"))] if wide else []),
         Column(_("Until")),
         Column(_("Left"), right=True),
-        *([Column(_("State"))] if middling else []),
+        *([Column(_("State"), wrap=True)] if middling else []),
     ]
     rows: list[list[Cell]] = []
     for token in found.tokens:
@@ -202,7 +214,9 @@ def _table(out: Screen, found: Status) -> None:
         current: list[CertificateView | None] = [view for view in token.certificates if view.current]
         for view in current or [None]:
             state = words.validity_word(view) if view else Toned(_("no certificate"))
-            left = Toned(str(view.days_left) if view else "", "" if middling else state.tone)
+            left = Toned(_("{n} days").format(n=view.days_left) if view else "", "" if middling else state.tone)
+            if view and view.offer is not None and view.offer.exists and not view.bad:
+                state = Toned(_("{state}, top-up offer").format(state=state.text), state.tone)
             rows.append(
                 [
                     view.certificate.subject_name if view else token.company or _("no certificate"),
@@ -211,11 +225,12 @@ def _table(out: Screen, found: Status) -> None:
                     *([kind] if middling else []),
                     *([view.certificate.serial if view else ""] if wide else []),
                     words.until(view) if view else "",
-                    state if view and not middling and (view.bad or view.days_left < 0) else left,
+                    words.validity_word(view) if view and not middling and (view.bad or view.days_left < 0) else left,
                     *([state] if middling else []),
                 ]
             )
     out.table(heads, rows)
+    out.line()
     remarks(out, tuple(token for token in found.tokens if token.certificates))
 
 
@@ -225,10 +240,18 @@ def _due(out: Screen, found: Status) -> None:
             out.line()
             out.notice(_("Nothing is due."), "good")
         return
+    from safetok.workflows.due_groups import grouped
+
     out.title(_("TO DO ({n})").format(n=len(found.due)))
-    for one in found.due:
+    for one in grouped(found.due):
         tone: Tone = "bad" if one.exit_status in {ExitStatus.REVOKED, ExitStatus.PIN_LOCKED} else "warn"
-        out.notice(one.text, tone, hint=f"→ {one.command}" if one.command else "")
+        names = "; ".join(one.names)
+        if one.unnamed:
+            names = _("{names}; and {n} more").format(names=names, n=one.unnamed)
+        hint = f"→ {one.command}" if one.command else ""
+        if one.each:
+            hint = _("{hint} (a single one: {command})").format(hint=hint, command=one.each)
+        out.notice(one.text, tone, about=names, hint=hint)
 
 
 def _agencies(out: Screen, found: Status) -> None:
@@ -240,13 +263,44 @@ def _agencies(out: Screen, found: Status) -> None:
 
     accepted = sum(view.standing == "accepted" for view in found.registrations)
     out.title(_("AGENCIES ({n} to go, {accepted} accepted)").format(n=len(shown), accepted=accepted))
-    several = len({view.registration.certificate for view in shown}) > 1
+    companies = {view.registration.certificate_sha256 for view in shown}
+    if len(companies) > IN_FULL:
+        _counted(out, [view for view in found.registrations if view.registration.certificate_sha256 in companies])
+        return
+    several = len(companies) > 1
     heads = [
         Column(_("Agency"), wrap=True),
         *([Column(_("Company"), wrap=True)] if several else []),
         Column(_("State"), wrap=True),
     ]
     out.table(heads, [[view.title, *([view.name] if several else []), _standing(view)] for view in shown])
+
+
+def _counted(out: Screen, views: list[RegistrationView]) -> None:
+    """Agencies of many companies: how many stand where, one line for each certificate."""
+    from safetok.cli.render import Column, Toned
+
+    titles: dict[Standing, tuple[str, Tone]] = {
+        "due_check": (_("To check"), "warn"),
+        "rejected": (_("Rejected"), "bad"),
+        "open": (_("Open"), "warn"),
+        "waiting": (_("Waiting"), ""),
+        "updated": (_("Done there"), ""),
+        "accepted": (_("Accepted"), "good"),
+    }
+    there = {view.standing for view in views}
+    columns = [standing for standing in titles if standing in there]
+    rows: dict[str, list[RegistrationView]] = {}
+    for view in views:
+        rows.setdefault(view.registration.certificate_sha256, []).append(view)
+    heads = [Column(_("Company"), wrap=True), *(Column(titles[one][0], right=True) for one in columns)]
+    table: list[list[Cell]] = []
+    for group in rows.values():
+        counts = [sum(view.standing == one for view in group) for one in columns]
+        cells = [Toned(str(n or ""), titles[one][1]) for one, n in zip(columns, counts, strict=True)]
+        table.append([group[0].name, *cells])
+    out.table(heads, table)
+    out.line(_("Which ones: safetok agencies remind"), "dim")
 
 
 def _standing(view: RegistrationView) -> Cell:

@@ -108,17 +108,31 @@ def columns(stream: TextIO | None = None) -> int:
     return min(width or 80, 200)
 
 
-def wrapped(text: str, width: int, *, indent: int = 0) -> list[str]:
-    """`text` in lines of at most `width` columns, all but the first indented; a longer word stays whole."""
+def wrapped(text: str, width: int, *, indent: int = 0, after: str = "") -> list[str]:
+    """`text` in lines of at most `width` columns, all but the first indented. A longer word stays whole, unless it holds one of
+    the characters `after`: then it may be broken behind them (a subject's name, from comma to comma).
+    """
     lines: list[str] = []
     for paragraph in text.split("\n"):
         line = ""
-        for word in paragraph.split():
+        for word in _pieces(paragraph, width - indent, after):
             room = width - (indent if lines else 0)
-            if line and len(line) + 1 + len(word) > room:
-                lines.append(" " * (indent if lines else 0) + line)
+            if line and len(line) + len(word.rstrip()) > room:
+                lines.append(" " * (indent if lines else 0) + line.rstrip())
                 line = word
             else:
-                line = f"{line} {word}" if line else word
-        lines.append(" " * (indent if lines else 0) + line)
+                line += word
+        lines.append(" " * (indent if lines else 0) + line.rstrip())
     return lines
+
+
+def _pieces(paragraph: str, width: int, after: str) -> list[str]:
+    """The words of a paragraph, a space behind each; one longer than `width` in its parts."""
+    found: list[str] = []
+    for word in paragraph.split():
+        if after and len(word) > width:
+            found += re.findall(rf"[^{re.escape(after)}]*[{re.escape(after)}]|[^{re.escape(after)}]+", word)
+            found[-1] += " "
+        else:
+            found.append(f"{word} ")
+    return found

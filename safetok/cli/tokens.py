@@ -43,6 +43,8 @@ def list_(*, wait: Wait = None, serials: Serials = False) -> None:
             "drivers": reading.drivers,
             "drivers_failed": [{"driver": f.driver, "code": f.code, "detail": f.detail} for f in reading.failed],
         }
+        for note in tokens.notes(reading):
+            context.prompter.warn(note)
         return Outcome(views, data=data, errors=tokens.problems(reading))
 
     run(["tokens", "list"], work, show_serials if serials else show)

@@ -204,11 +204,11 @@ def show_unit(unit: Unit) -> None:
     out.line(_("1. Put these lines into the file {file}:").format(file=unit.file), "strong")
     out.line()
     for line in unit.text.splitlines():
-        out.line(line)
+        out.verbatim(line)
     out.line()
     out.line(_("2. Start it, now and at every log-in:"), "strong")
     out.line()
     for command in unit.commands:
-        out.line(command)
+        out.verbatim(command)
     out.line()
     out.line(unit.remark, "dim")

@@ -87,6 +87,7 @@ class DriverFailure:
         str  # not_loadable | wrong_bitness | wrong_system | wrong_processor | no_library | crashed | timed_out | pkcs11
     )
     detail: str
+    named: bool = True  # by the user or settings; False: safetok found the file itself, and nothing may be missing without it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

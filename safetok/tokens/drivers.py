@@ -30,6 +30,11 @@ class DriverFile:
     name: str
     source: Source
 
+    @property
+    def named(self) -> bool:
+        """Whether the user named it; else it was found."""
+        return self.source in {"flag", "environment", "settings"}
+
 
 _FIELD = re.compile(r"\s*([A-Za-z0-9._-]+)\s*:\s*(.*?)\s*")
 _NO_TOKENS = ("p11-kit-proxy", "libp11-kit.", "p11-kit-trust")  # every module over again, or no token at all

@@ -237,9 +237,9 @@ def _end(worker: Worker) -> Any:
 def _failure(driver: DriverFile, failure: WorkerFailure) -> DriverFailure:
     note(f"driver {driver.path}: {failure.name} ({failure.detail})")
     if failure.name == "not_loadable" and (misfit := images.misfit(driver.path)) is not None:
-        return DriverFailure(driver=driver.path, code=misfit[0], detail=misfit[1])
+        return DriverFailure(driver=driver.path, code=misfit[0], detail=misfit[1], named=driver.named)
     code = failure.name if failure.name in {"crashed", "timed_out", "not_loadable"} else "pkcs11"
-    return DriverFailure(driver=driver.path, code=code, detail=failure.detail or failure.name)
+    return DriverFailure(driver=driver.path, code=code, detail=failure.detail or failure.name, named=driver.named)
 
 
 def _slot_failure(driver: DriverFile, shown: dict[str, Any]) -> DriverFailure:

@@ -79,6 +79,7 @@ def _renewal(renewal: Renewal, status: Status) -> Iterator[Due]:
         command="safetok renew --resume",
         token=renewal.token_serial,
         cert=renewal.old_serial,
+        name=name,
     )
 
 
@@ -101,13 +102,21 @@ def _pin(token: TokenView) -> Iterator[Due]:
         return
     authority = next((view.authority for view in token.certificates if view.authority), None)
     command = f"safetok contacts {authority.name}" if authority else "safetok contacts"
+    whose = f"{token.company} (Token ID {serial})" if token.company else f"Token ID {serial}"
     if state is PinState.LOCKED:
         text = _("The PIN of the USB token is locked. Token ID {serial}.").format(serial=serial)
         if authority and authority.contacts.unlock:
             text = _("The PIN of the USB token is locked. Token ID {serial}. {ca}: {how}.").format(
                 serial=serial, ca=authority.title, how=authority.contacts.unlock
             )
-        yield Due(code="pin_locked", text=text, command=command, exit_status=ExitStatus.PIN_LOCKED, token=serial)
+        yield Due(
+            code="pin_locked",
+            text=text,
+            command=command,
+            exit_status=ExitStatus.PIN_LOCKED,
+            token=serial,
+            name=whose,
+        )
     else:
         text = _("THERE MAY BE ONLY ONE TRY LEFT for the PIN of token {serial}. One more wrong PIN locks it.")
         yield Due(
@@ -116,6 +125,7 @@ def _pin(token: TokenView) -> Iterator[Due]:
             command=command,
             exit_status=ExitStatus.PIN_LOCKED,
             token=serial,
+            name=whose,
         )
 
 
@@ -128,6 +138,7 @@ def _appeared(appeared: Appeared) -> Due:
         command="safetok certs adopt",
         token=appeared.token_serial,
         cert=new.serial,
+        name=new.subject_name,
     )
 
 
@@ -178,7 +189,7 @@ def _certificate(view: CertificateView, *, several: bool, arrived: bool) -> Iter
         )
     else:
         return
-    yield Due(code=code, text=text, command=command, token=view.token, cert=certificate.serial)
+    yield Due(code=code, text=text, command=command, token=view.token, cert=certificate.serial, name=name)
 
 
 def _not_good(view: CertificateView) -> Due:
@@ -192,18 +203,20 @@ def _not_good(view: CertificateView) -> Due:
     else:
         code = "certificate_suspended"
         text = _("The certificate of {name} is SUSPENDED since {day}. Do not sign with it.")
-    text = text.format(name=name, day=day)
+    remark = ""
     if view.authority is not None and view.authority.name == LCS:
         from safetok.knowledge import load
 
-        text = f"{text} {load.notices()['lcs_invoices'].text}"
+        remark = load.notices()["lcs_invoices"].text
     return Due(
         code=code,
-        text=text,
+        text=text.format(name=name, day=day),
         command=f"safetok contacts {view.authority.name}" if view.authority else "safetok contacts",
         exit_status=ExitStatus.REVOKED,
         token=view.token,
         cert=view.certificate.serial,
+        name=name,
+        remark=remark,
     )
 
 
@@ -224,6 +237,7 @@ def registrations_due(registrations: tuple[RegistrationView, ...]) -> Iterator[D
                 text=text.format(agency=view.title, name=view.name, until=show_instant(row.until) if row.until else ""),
                 command=f"safetok agencies accepted {row.agency}{which}",
                 cert=row.certificate,
+                name=view.name,
             )
         elif view.standing == "rejected":
             text = _("{agency} rejected the certificate of {name}: {reason}")
@@ -233,6 +247,7 @@ def registrations_due(registrations: tuple[RegistrationView, ...]) -> Iterator[D
                 command=f"safetok agencies list{which}",
                 exit_status=ExitStatus.REGISTRATIONS_OPEN,
                 cert=row.certificate,
+                name=view.name,
             )
         elif view.standing == "open":
             still_open.setdefault(row.certificate, []).append(view)
@@ -244,4 +259,5 @@ def registrations_due(registrations: tuple[RegistrationView, ...]) -> Iterator[D
             command=f"safetok agencies list --cert {serial}",
             exit_status=ExitStatus.REGISTRATIONS_OPEN,
             cert=serial,
+            name=views[0].name,
         )

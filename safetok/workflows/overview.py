@@ -61,7 +61,10 @@ class RegistrationView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """One thing to do: a stable code, one sentence, the command that does it or tells more, and what `--check` ends with."""
+    """One thing to do: a stable code, one sentence, the command that does it or tells more, and what `--check` ends with.
+
+    `name` is whom it is about, `remark` what is said beside it of every one of its kind.
+    """
 
     code: str
     text: str
@@ -69,12 +72,19 @@ class Due:
     exit_status: ExitStatus = ExitStatus.DUE
     token: str | None = None
     cert: str | None = None
+    name: str = ""
+    remark: str = ""
+
+    @property
+    def whole(self) -> str:
+        """The sentence and its remark."""
+        return f"{self.text} {self.remark}".rstrip()
 
     def data(self) -> dict[str, Any]:
         """What scripts read."""
         return {
             "code": self.code,
-            "message": self.text,
+            "message": self.whole,
             "command": self.command,
             "token": self.token,
             "cert": self.cert,
@@ -88,7 +98,7 @@ class Due:
             ExitStatus.REGISTRATIONS_OPEN: RegistrationsOpen,
         }
         kind = kinds.get(self.exit_status, SomethingDue)
-        return kind(self.text, code=self.code, hint=f"`{self.command}`" if self.command else "", token=self.token)
+        return kind(self.whole, code=self.code, hint=f"`{self.command}`" if self.command else "", token=self.token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,11 +118,13 @@ class Next:
 def next_step(found: Status) -> Next:
     """One state and one next command."""
     if found.due:
-        first = found.due[0]
-        return Next(state=first.code, text=first.text, command=first.command, more=len(found.due) - 1)
-    if found.problems and (not found.tokens or found.failed):
+        from safetok.workflows.due_groups import grouped
+
+        first = grouped(found.due)[0]
+        return Next(state=first.code, text=first.text, command=first.command, more=len(found.due) - first.count)
+    if found.problems and (not found.tokens or any(failure.named for failure in found.failed)):
         problem = found.problems[0]
-        command = "safetok tokens" if found.failed else "safetok tokens --wait 60"
+        command = "safetok doctor" if found.failed else "safetok tokens --wait 60"
         return Next(state=problem.code, text=problem.message, command=command)
     if found.timers:
         timer = min(found.timers, key=lambda view: view.registration.until or found.now)

@@ -115,11 +115,25 @@ def views(context: Context, reading: Reading) -> tuple[TokenView, ...]:
 
 
 def problems(reading: Reading) -> list[SafetokError]:
-    """What a look could not give: a DriverFailed for each driver that failed, NoToken when no token is in."""
-    found: list[SafetokError] = [driver_failed(failure) for failure in reading.failed]
+    """What a look could not give: a DriverFailed for each driver that failed, NoToken when no token is in. A driver that nobody
+    named and that cannot be used is no failure where tokens are seen: see `notes`.
+    """
+    found: list[SafetokError] = [
+        driver_failed(failure) for failure in reading.failed if failure.named or not reading.tokens
+    ]
     if not reading.tokens:
         found.append(no_token(reading))
     return found
+
+
+def notes(reading: Reading) -> list[str]:
+    """Drivers that safetok found by itself and could not use, while others showed tokens (OpenSC without its service)."""
+    text = _("Driver not used: {driver} ({why}). A token that needs it is not shown.")
+    return [
+        text.format(driver=failure.driver, why=failure.detail)
+        for failure in reading.failed
+        if reading.tokens and not failure.named
+    ]
 
 
 def driver_failed(failure: DriverFailure) -> DriverFailed:

@@ -107,7 +107,11 @@ def stop() -> None:
 @app.command("long", help=later("Show this help."))
 def long() -> None:
     """Say more than a reader may want."""
-    run(["trial", "long"], lambda _c: Outcome("dòng\n" * 50_000, data={}), screen().block)
+    def show(text: str) -> None:
+        for line in text.splitlines():
+            screen().line(line)
+
+    run(["trial", "long"], lambda _c: Outcome("dòng\n" * 50_000, data={}), show)
 
 
 @app.command("ask", help=later("Show this help."))

@@ -153,12 +153,44 @@ def test_a_failed_driver_does_not_hide_the_tokens(cli: Cli, make_token: Callable
     assert str(broken) in [f["driver"] for f in said.data["drivers_failed"]]
 
 
+def test_a_driver_nobody_named_is_a_note(cli: Cli, make_token: Callable[..., Any], tmp_path: Path) -> None:
+    """A driver that safetok found by itself and cannot use is a note beside the tokens that others show, and ends with 0."""
+    token = make_token()
+    broken = tmp_path / "broken.so"
+    broken.write_bytes(b"\x7fELF")
+    modules = tmp_path / "user" / ".config" / "pkcs11" / "modules"
+    modules.mkdir(parents=True)
+    (modules / "broken.module").write_text(f"module: {broken}\n")
+    home = Path(cli.env["SAFETOK_HOME"])
+    home.mkdir(mode=0o700)
+    (home / "settings.toml").write_text(f'[drivers]\nmodules = ["{cli.env["SAFETOK_MODULE"]}"]\n', encoding="utf-8")
+    env = {"SAFETOK_MODULE": "", "HOME": str(tmp_path / "user"), "XDG_CONFIG_HOME": ""}
+    said = cli.json("status", "--check", env=env)
+    assert (said.status, said.codes) == (0, [])
+    assert str(broken) in [f["driver"] for f in said.data["drivers_failed"]]
+    told = cli("status", env=env)
+    assert (told.status, told.err) == (0, "")
+    assert f"Driver không dùng được: {broken}" in told.out
+    assert "safetok doctor" in told.out
+    assert token.serial in told.out
+    listed = cli("tokens", env=env)
+    assert listed.status == 0
+    assert str(broken) in listed.err
+
+
 def test_many_tokens_are_a_table(cli: Cli, make_token: Callable[..., Any], rsa_key: Any) -> None:
     """More than three tokens are one line each, with serials uncut in a pipe, whatever COLUMNS says."""
     for number in range(5):
         make_token(f"T{number}", certificates=[issued(rsa_key, name=f"CÔNG TY {number}", mst=f"010632465{number}")])
-    out = cli("status", env={"COLUMNS": "40"}).out.splitlines()
-    assert len([line for line in out if SERIAL in line]) == 5
+    said = cli("status", env={"COLUMNS": "40"}).out
+    assert len([line for line in said.splitlines() if SERIAL in line]) == 5
+    assert "20 ngày" in said
+    # what is said of each is said once of all, with their names and the command for all
+    told = [line for line in said.splitlines() if "chưa biết ngày kết thúc theo hợp đồng" in line]
+    assert len(told) == 1
+    assert told[0].startswith("! 5 CTS ")
+    assert "CÔNG TY 0; CÔNG TY 1; CÔNG TY 2; CÔNG TY 3; CÔNG TY 4\n" in said
+    assert "→ safetok batch plan DANH_SÁCH (làm một đơn vị: safetok renew --serial TOKEN_ID)" in said
 
 
 def test_both_languages(cli: Cli, make_token: Callable[..., Any], rsa_key: Any) -> None:

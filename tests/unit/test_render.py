@@ -239,3 +239,31 @@ def test_wrapping_keeps_words() -> None:
     assert text.wrapped("một hai ba", 7) == ["một hai", "ba"]
     assert text.wrapped("x" * 30, 10) == ["x" * 30]
     assert text.wrapped("a b\nc", 20, indent=2) == ["a b", "  c"]
+
+
+def test_a_long_value_is_broken_behind_its_commas() -> None:
+    """A subject that is longer than its line goes on in the value's column, broken behind a comma; nothing of it is lost."""
+    subject = "emailAddress=ketoan@cong-ty.example,UID=MST:0199900025,CN=CÔNG TY CỔ PHẦN THỰC PHẨM AN NHIÊN"
+    screen, console = drawn(width=50)
+    screen.pairs([("Chủ thể", subject)])
+    lines = console.text().splitlines()
+    assert lines[0] == "Chủ thể: emailAddress=ketoan@cong-ty.example,"
+    assert max(map(len, lines)) <= 50
+    assert "".join("".join(lines).removeprefix("Chủ thể:").split()) == "".join(subject.split())
+
+
+@pytest.mark.parametrize("width", [80, 160])
+@pytest.mark.parametrize("terminal", [True, False])
+def test_tables_of_one_screen_have_the_same_columns(width: int, terminal: bool) -> None:
+    """Tables that are told of each other's rows begin each column at the same place, whatever each of them holds."""
+    heads = [Column("Cơ quan", wrap=True), Column("Tên ngắn"), Column("Trạng thái", wrap=True)]
+    rows = [
+        ["Hải quan (VNACCS)", "vnaccs", "chờ đủ 24h00"],
+        [NAME, "etax", "chưa cập nhật xong; còn: Nộp thuế điện tử"],
+    ]
+    screen, console = drawn(width=width, terminal=terminal)
+    for row in rows:
+        screen.table(heads, [row], like=rows)
+    told = [line for line in console.text().splitlines() if "Tên ngắn" in line or "vnaccs" in line or "etax" in line]
+    assert len({line.index(word) for line in told for word in ("Tên ngắn", "vnaccs", "etax") if word in line}) == 1
+    assert len({line.index(word) for line in told for word in ("Trạng", "chờ", "chưa") if word in line}) == 1
