@@ -16,18 +16,18 @@ _safetok() {
             continue
         fi
         case "$path,$word" in
-        *,--abandon | *,--at | *,--bundle | *,--by | *,--case | *,--cert | *,--confirm-contract-end | *,--confirmed-by | *,--contract-end | *,--courier | *,--csr | *,--day | *,--events | *,--format | *,--from | *,--hthuc | *,--ics | *,--jitter | *,--jobs | *,--kit | *,--lang | *,--limit | *,--log-file | *,--max-failures | *,--min-not-after | *,--missing | *,--module | *,--mst | *,--name | *,--need | *,--new-pin-env | *,--new-pin-file | *,--number | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--overdue | *,--path | *,--patience | *,--per-day | *,--pin-env | *,--pin-file | *,--rate | *,--reason | *,--serial | *,--timeout | *,--title | *,--token | *,--url | *,--wait | *,--xlsx) skip=1 ;;
+        *,--abandon | *,--at | *,--bundle | *,--by | *,--case | *,--cert | *,--confirm-contract-end | *,--confirmed-by | *,--contract-end | *,--courier | *,--csr | *,--day | *,--events | *,--format | "certs check,--from" | "dossier list,--from" | *,--hthuc | *,--ics | *,--jitter | *,--jobs | *,--kit | *,--lang | *,--limit | *,--log-file | *,--max-failures | *,--min-not-after | *,--missing | *,--module | *,--mst | *,--name | *,--need | *,--new-pin-env | *,--new-pin-file | *,--number | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--overdue | *,--path | *,--patience | *,--per-day | *,--pin-env | *,--pin-file | *,--rate | *,--reason | *,--serial | *,--timeout | *,--title | *,--token | *,--url | *,--wait | *,--xlsx) skip=1 ;;
         *,-*) ;;
         *)
             case "${path:+$path }$word" in
-            "status" | "tokens" | "tokens list" | "tokens set-kind" | "tokens note" | "certs" | "certs list" | "certs show" | "certs adopt" | "certs check" | "certs install" | "certs prune" | "renew" | "batch" | "batch plan" | "batch run" | "batch resume" | "batch report" | "export" | "agencies" | "agencies list" | "agencies when" | "agencies import" | "agencies hooks" | "agencies remind" | "agencies done" | "agencies accepted" | "agencies reject" | "agencies skip" | "agencies undo" | "agencies add" | "dossier" | "dossier start" | "dossier show" | "dossier list" | "dossier record" | "dossier undo" | "dossier uploaded" | "dossier payment-requested" | "dossier token-received" | "dossier sent" | "dossier called" | "dossier verified" | "dossier video-called" | "dossier paid" | "dossier papers-ready" | "dossier lcs-received" | "dossier activated" | "dossier contract-received" | "contacts" | "watch" | "pin" | "pin store" | "pin forget" | "pin change" | "pin import" | "history" | "doctor" | "config" | "sandbox" | "sandbox up" | "sandbox down" | "sandbox demo") path="${path:+$path }$word" ;;
+            "status" | "tokens" | "tokens list" | "tokens set-kind" | "tokens note" | "certs" | "certs list" | "certs show" | "certs adopt" | "certs check" | "certs install" | "certs prune" | "renew" | "batch" | "batch plan" | "batch run" | "batch resume" | "batch report" | "export" | "agencies" | "agencies list" | "agencies when" | "agencies import" | "agencies hooks" | "agencies remind" | "agencies done" | "agencies accepted" | "agencies reject" | "agencies skip" | "agencies undo" | "agencies add" | "dossier" | "dossier start" | "dossier show" | "dossier list" | "dossier record" | "dossier undo" | "dossier uploaded" | "dossier payment-requested" | "dossier token-received" | "dossier sent" | "dossier called" | "dossier verified" | "dossier video-called" | "dossier paid" | "dossier papers-ready" | "dossier lcs-received" | "dossier activated" | "dossier contract-received" | "dossier lost" | "contacts" | "watch" | "pin" | "pin store" | "pin forget" | "pin change" | "pin import" | "history" | "doctor" | "config" | "sandbox" | "sandbox up" | "sandbox down" | "sandbox demo") path="${path:+$path }$word" ;;
             esac
             ;;
         esac
     done
     if ((skip)); then
         case "$path,$prev" in
-        *,--bundle | *,--csr | *,--events | *,--from | *,--ics | *,--kit | *,--log-file | *,--module | *,--new-pin-file | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--pin-file | *,--xlsx) ;;
+        *,--bundle | *,--csr | *,--events | "dossier list,--from" | *,--ics | *,--kit | *,--log-file | *,--module | *,--new-pin-file | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--pin-file | *,--xlsx) ;;
         *,--format)
             COMPREPLY=($(compgen -W "table csv xlsx json" -- "$cur"))
             compopt +o default +o bashdefault 2>/dev/null
@@ -82,7 +82,7 @@ _safetok() {
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "certs check")
-        words="" options=""
+        words="" options="--from"
         ;;
     "certs install")
         words="" options="--serial --min-not-after --pin-stdin --pin-env --pin-file --pin-as-is --force-last-try --dry-run"
@@ -166,7 +166,7 @@ _safetok() {
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "dossier")
-        words="start show list record undo uploaded payment-requested token-received sent called verified video-called paid papers-ready lcs-received activated contract-received" options="--mst --serial --cert --no-ask --pin-stdin --pin-env --pin-file --pin-as-is"
+        words="start show list record undo uploaded payment-requested token-received sent called verified video-called paid papers-ready lcs-received activated contract-received lost" options="--mst --serial --cert --no-ask --pin-stdin --pin-env --pin-file --pin-as-is"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "dossier start")
@@ -234,6 +234,10 @@ _safetok() {
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "dossier contract-received")
+        words="" options="--day --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier lost")
         words="" options="--day --mst --serial --cert"
         compopt +o default +o bashdefault 2>/dev/null
         ;;

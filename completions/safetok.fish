@@ -10,12 +10,12 @@ function __safetok_at --description 'whether the words typed so far name this sa
             continue
         end
         switch "$path,$word"
-            case '*,--abandon' '*,--at' '*,--bundle' '*,--by' '*,--case' '*,--cert' '*,--confirm-contract-end' '*,--confirmed-by' '*,--contract-end' '*,--courier' '*,--csr' '*,--day' '*,--events' '*,--format' '*,--from' '*,--hthuc' '*,--ics' '*,--jitter' '*,--jobs' '*,--kit' '*,--lang' '*,--limit' '*,--log-file' '*,--max-failures' '*,--min-not-after' '*,--missing' '*,--module' '*,--mst' '*,--name' '*,--need' '*,--new-pin-env' '*,--new-pin-file' '*,--number' 'certs prune,--out' 'batch plan,--out' 'batch report,--out' 'export,--out' '*,--overdue' '*,--path' '*,--patience' '*,--per-day' '*,--pin-env' '*,--pin-file' '*,--rate' '*,--reason' '*,--serial' '*,--timeout' '*,--title' '*,--token' '*,--url' '*,--wait' '*,--xlsx'
+            case '*,--abandon' '*,--at' '*,--bundle' '*,--by' '*,--case' '*,--cert' '*,--confirm-contract-end' '*,--confirmed-by' '*,--contract-end' '*,--courier' '*,--csr' '*,--day' '*,--events' '*,--format' 'certs check,--from' 'dossier list,--from' '*,--hthuc' '*,--ics' '*,--jitter' '*,--jobs' '*,--kit' '*,--lang' '*,--limit' '*,--log-file' '*,--max-failures' '*,--min-not-after' '*,--missing' '*,--module' '*,--mst' '*,--name' '*,--need' '*,--new-pin-env' '*,--new-pin-file' '*,--number' 'certs prune,--out' 'batch plan,--out' 'batch report,--out' 'export,--out' '*,--overdue' '*,--path' '*,--patience' '*,--per-day' '*,--pin-env' '*,--pin-file' '*,--rate' '*,--reason' '*,--serial' '*,--timeout' '*,--title' '*,--token' '*,--url' '*,--wait' '*,--xlsx'
                 set skip 1
             case '*,-*'
             case '*'
                 set -l next (string trim -- "$path $word")
-                if contains -- "$next" 'status' 'tokens' 'tokens list' 'tokens set-kind' 'tokens note' 'certs' 'certs list' 'certs show' 'certs adopt' 'certs check' 'certs install' 'certs prune' 'renew' 'batch' 'batch plan' 'batch run' 'batch resume' 'batch report' 'export' 'agencies' 'agencies list' 'agencies when' 'agencies import' 'agencies hooks' 'agencies remind' 'agencies done' 'agencies accepted' 'agencies reject' 'agencies skip' 'agencies undo' 'agencies add' 'dossier' 'dossier start' 'dossier show' 'dossier list' 'dossier record' 'dossier undo' 'dossier uploaded' 'dossier payment-requested' 'dossier token-received' 'dossier sent' 'dossier called' 'dossier verified' 'dossier video-called' 'dossier paid' 'dossier papers-ready' 'dossier lcs-received' 'dossier activated' 'dossier contract-received' 'contacts' 'watch' 'pin' 'pin store' 'pin forget' 'pin change' 'pin import' 'history' 'doctor' 'config' 'sandbox' 'sandbox up' 'sandbox down' 'sandbox demo'
+                if contains -- "$next" 'status' 'tokens' 'tokens list' 'tokens set-kind' 'tokens note' 'certs' 'certs list' 'certs show' 'certs adopt' 'certs check' 'certs install' 'certs prune' 'renew' 'batch' 'batch plan' 'batch run' 'batch resume' 'batch report' 'export' 'agencies' 'agencies list' 'agencies when' 'agencies import' 'agencies hooks' 'agencies remind' 'agencies done' 'agencies accepted' 'agencies reject' 'agencies skip' 'agencies undo' 'agencies add' 'dossier' 'dossier start' 'dossier show' 'dossier list' 'dossier record' 'dossier undo' 'dossier uploaded' 'dossier payment-requested' 'dossier token-received' 'dossier sent' 'dossier called' 'dossier verified' 'dossier video-called' 'dossier paid' 'dossier papers-ready' 'dossier lcs-received' 'dossier activated' 'dossier contract-received' 'dossier lost' 'contacts' 'watch' 'pin' 'pin store' 'pin forget' 'pin change' 'pin import' 'history' 'doctor' 'config' 'sandbox' 'sandbox up' 'sandbox down' 'sandbox demo'
                     set path $next
                 end
         end
@@ -74,6 +74,7 @@ complete -c safetok -n '__safetok_at \'certs adopt\'' -l serial -x -d 'USB Token
 complete -c safetok -n '__safetok_at \'certs adopt\'' -l mst -x -d 'Đơn vị nào, theo MST.'
 complete -c safetok -n '__safetok_at \'certs adopt\'' -l yes -d 'Nhận mà không hỏi, trừ điều phải do người xác định.'
 complete -c safetok -n '__safetok_at \'certs check\'' -F
+complete -c safetok -n '__safetok_at \'certs check\'' -l from -x -d 'Danh sách (CSV, văn bản hoặc XLSX): mỗi dòng một số Serial hoặc một tệp, đường dẫn tính từ nơi để danh sách; ghi được nhiều lần.'
 complete -c safetok -n '__safetok_at \'certs install\'' -F
 complete -c safetok -n '__safetok_at \'certs install\'' -l serial -x -d 'Token nào, theo Token ID.'
 complete -c safetok -n '__safetok_at \'certs install\'' -l min-not-after -x -d 'Không nhận CTS mới hết hạn trước ngày này.'
@@ -221,6 +222,7 @@ complete -c safetok -n '__safetok_at \'dossier\'' -a 'papers-ready' -d 'Bước:
 complete -c safetok -n '__safetok_at \'dossier\'' -a 'lcs-received' -d 'Bước: LCS đã NHẬN hồ sơ; chỉ bước này dừng hạn 3 ngày.'
 complete -c safetok -n '__safetok_at \'dossier\'' -a 'activated' -d 'Bước: LCS đã kích hoạt token; mở danh sách cơ quan cho CTS mới.'
 complete -c safetok -n '__safetok_at \'dossier\'' -a 'contract-received' -d 'Bước: đã nhận lại 01 bản hợp đồng.'
+complete -c safetok -n '__safetok_at \'dossier\'' -a 'lost' -d 'Kết cục khác: quá 3 ngày, LCS đã thu hồi CTS và khóa vĩnh viễn USB Token.'
 complete -c safetok -n '__safetok_at \'dossier\'' -l mst -x -d 'Đơn vị nào, theo MST.'
 complete -c safetok -n '__safetok_at \'dossier\'' -l serial -x -d 'USB Token, theo Token ID; không cần cắm.'
 complete -c safetok -n '__safetok_at \'dossier\'' -l cert -x -d 'CTS nào, theo số Serial.'
@@ -305,6 +307,10 @@ complete -c safetok -n '__safetok_at \'dossier contract-received\'' -l day -x -d
 complete -c safetok -n '__safetok_at \'dossier contract-received\'' -l mst -x -d 'Đơn vị nào, theo MST.'
 complete -c safetok -n '__safetok_at \'dossier contract-received\'' -l serial -x -d 'USB Token, theo Token ID; không cần cắm.'
 complete -c safetok -n '__safetok_at \'dossier contract-received\'' -l cert -x -d 'CTS nào, theo số Serial.'
+complete -c safetok -n '__safetok_at \'dossier lost\'' -l day -x -d 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'
+complete -c safetok -n '__safetok_at \'dossier lost\'' -l mst -x -d 'Đơn vị nào, theo MST.'
+complete -c safetok -n '__safetok_at \'dossier lost\'' -l serial -x -d 'USB Token, theo Token ID; không cần cắm.'
+complete -c safetok -n '__safetok_at \'dossier lost\'' -l cert -x -d 'CTS nào, theo số Serial.'
 complete -c safetok -n '__safetok_at \'contacts\'' -a 'safe-ca lcs-ca' -d 'safe-ca, lcs-ca hoặc tên đặt trong settings.toml; để trống thì in tất cả.'
 complete -c safetok -n '__safetok_at \'watch\'' -l refresh -d 'Hỏi nhà cung cấp của mỗi token vừa cắm: thông báo cấp bù và thu hồi (dùng mạng).'
 complete -c safetok -n '__safetok_at \'watch\'' -l unit -d 'In cách cho tự chạy khi đăng nhập vào máy này rồi thôi.'

@@ -61,7 +61,9 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--yes', 'Nhận mà không hỏi, trừ điều phải do người xác định.')
         )
-        'certs check' = @()
+        'certs check' = @(
+            ,@('--from', 'Danh sách (CSV, văn bản hoặc XLSX): mỗi dòng một số Serial hoặc một tệp, đường dẫn tính từ nơi để danh sách; ghi được nhiều lần.')
+        )
         'certs install' = @(
             @('--serial', 'Token nào, theo Token ID.'),
             @('--min-not-after', 'Không nhận CTS mới hết hạn trước ngày này.'),
@@ -250,6 +252,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('lcs-received', 'Bước: LCS đã NHẬN hồ sơ; chỉ bước này dừng hạn 3 ngày.'),
             @('activated', 'Bước: LCS đã kích hoạt token; mở danh sách cơ quan cho CTS mới.'),
             @('contract-received', 'Bước: đã nhận lại 01 bản hợp đồng.'),
+            @('lost', 'Kết cục khác: quá 3 ngày, LCS đã thu hồi CTS và khóa vĩnh viễn USB Token.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.'),
@@ -370,6 +373,12 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
+        'dossier lost' = @(
+            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
         'contacts' = @(
             @('safe-ca', 'safe-ca, lcs-ca hoặc tên đặt trong settings.toml; để trống thì in tất cả.'),
             @('lcs-ca', 'safe-ca, lcs-ca hoặc tên đặt trong settings.toml; để trống thì in tất cả.')
@@ -457,7 +466,8 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('xlsx', 'Ghi ở dạng nào.'),
             @('json', 'Ghi ở dạng nào.')
         )
-        '*,--from' = @()
+        'certs check,--from' = @()
+        'dossier list,--from' = @()
         '*,--hthuc' = @()
         '*,--ics' = @()
         '*,--jitter' = @()

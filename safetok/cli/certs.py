@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from safetok.cli import install, prune
+from safetok.cli import certs_check, install, prune
 from safetok.cli.commands import Commands
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
@@ -215,5 +215,6 @@ def _show_one(out: Screen, view: CertificateView, now: datetime, *, decimal: boo
     out.pairs(rows)
 
 
+certs_check.register(app)
 install.register(app)
 prune.register(app)

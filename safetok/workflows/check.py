@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from safetok.domain.revocation import Revocation, RevocationAnswer
 from safetok.domain.times import show_date
-from safetok.errors import CertificateRevoked, NotChecked, SafetokError
+from safetok.errors import CertificateRevoked, NotChecked
 from safetok.locale import _
 
 if TYPE_CHECKING:
@@ -22,12 +22,18 @@ _BAD = {RevocationAnswer.SUSPENDED, RevocationAnswer.REVOKED}
 
 
 def ask_now(
-    context: Context, certificate: Certificate, authority: Authority | None, *, http: Http | None = None
+    context: Context,
+    certificate: Certificate,
+    authority: Authority | None,
+    *,
+    http: Http | None = None,
+    issuers: Sequence[Certificate] = (),
 ) -> Revocation:
     """What OCSP or the CA's list says now, kept in the store. A dry run asks by GET and keeps nothing.
 
     "Could not check" never takes the place of a suspension or revocation that the CA has announced before: the earlier
-    answer comes back then, with its own `checked_at`. Never raises for doubt.
+    answer comes back then, with its own `checked_at`. `issuers` are CA certificates at hand beside the authority's.
+    Never raises for doubt.
     """
     from safetok.store.answers import Answers
     from safetok.store.settings import load_pem
@@ -36,7 +42,7 @@ def ask_now(
     answers = Answers(context.database)
     answer = check(
         certificate,
-        issuers=[ca for path in authority.issuers for ca in load_pem(path)] if authority else [],
+        issuers=[*(ca for path in authority.issuers for ca in load_pem(path)), *issuers] if authority else issuers,
         http=http or context.http,
         now=context.now(),
         private_addresses=authority.private_addresses if authority else False,
@@ -81,6 +87,10 @@ def revoked(certificate: Certificate, authority: Authority | None, answer: Revoc
     if authority is not None and authority.name == LCS:
         from safetok.knowledge import load
 
+        if not suspended:
+            hint = _("LCS-CA: see its plan to go on: `safetok dossier show`; or call {hotline}.").format(
+                hotline=_hotline(authority)
+            )
         message = f"{message} {load.notices()['lcs_invoices'].text}"
     data = {
         "serial": certificate.serial,
@@ -108,24 +118,3 @@ def not_checked(answer: Revocation) -> NotChecked:
 
 def _hotline(authority: Authority | None) -> str:
     return (authority.contacts.hotline if authority else "") or _("your CA's hotline")
-
-
-def check_each(
-    context: Context, certificates: Sequence[Certificate]
-) -> tuple[list[tuple[Certificate, Revocation]], list[SafetokError]]:
-    """Ask about each certificate now. The answers, and an error (13 or 18) for each that is not good."""
-    from safetok.store.settings import authority_of
-
-    answers: list[tuple[Certificate, Revocation]] = []
-    errors: list[SafetokError] = []
-    for certificate in certificates:
-        authority = authority_of(certificate, context.settings)
-        answer = ask_now(context, certificate, authority)
-        answers.append((certificate, answer))
-        if answer.answer in _BAD:
-            errors.append(revoked(certificate, authority, answer))
-        elif answer.answer is RevocationAnswer.UNKNOWN:
-            doubt = not_checked(answer)
-            doubt.data["serial"] = certificate.serial
-            errors.append(doubt)
-    return answers, errors

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, cast
 
 from safetok.domain.companies import company_of
 from safetok.domain.revocation import RevocationAnswer
 from safetok.errors import SafetokError
 from safetok.workflows.check import ask_now, not_checked
+from safetok.workflows.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from safetok.domain.authorities import Authority
     from safetok.domain.certificates import Certificate
-    from safetok.net import Http, Response
+    from safetok.net import Http
     from safetok.workflows.context import Context
-
-_OUT_OF_REACH = {"ca_unreachable", "not_reached", "timed_out", "tls_failed", "private_address"}
 
 
 def refresh(
@@ -34,7 +31,7 @@ def refresh(
     about, and that nobody answers for it is no failure. Each error has the token's serial, and the certificate's in `data`.
     """
     known = current_certificates(context, token_serial)
-    patience = _Patience(context.http)
+    patience = Patience(context.http)
     failures: list[SafetokError] = []
     for number, (serial, certificate) in enumerate(known, 1):
         failures += _ask(context, serial, certificate, patience)
@@ -61,7 +58,7 @@ def current_certificates(context: Context, token_serial: str | None = None) -> l
     return found
 
 
-def _ask(context: Context, serial: str, certificate: Certificate, patience: _Patience) -> list[SafetokError]:
+def _ask(context: Context, serial: str, certificate: Certificate, patience: Patience) -> list[SafetokError]:
     from safetok.store.settings import authority_of
 
     failures: list[SafetokError] = []
@@ -88,31 +85,3 @@ def _ask_for_offer(context: Context, certificate: Certificate, authority: Author
     offer = public_offer(http, authority, certificate)
     if not context.dry_run:
         Answers(context.database).put_offer(certificate.sha256, offer, context.now())
-
-
-@dataclass
-class _Patience:
-    """The network, with the servers that could not be reached in this run remembered: hundreds of tokens share one CA."""
-
-    http: Http
-    failed: dict[str, SafetokError] = field(default_factory=dict)
-
-    def public(self, method: str, url: str, **how: Any) -> Response:
-        """As Http.public."""
-        return self._once(url, lambda: self.http.public(method, url, **how))
-
-    def ca(self, method: str, url: str, **how: Any) -> Response:
-        """As Http.ca."""
-        return self._once(url, lambda: self.http.ca(method, url, **how))
-
-    def _once(self, url: str, ask: Callable[[], Response]) -> Response:
-        server = urlsplit(url).netloc
-        if server in self.failed:
-            known = self.failed[server]
-            raise type(known)(known.message, code=known.code, hint=known.hint, data=dict(known.data))
-        try:
-            return ask()
-        except SafetokError as error:
-            if error.code in _OUT_OF_REACH:
-                self.failed[server] = error
-            raise

@@ -72,21 +72,73 @@ class Certificates(Document):
     certificates: list[CertificateOnToken]
 
 
+class PathCa(Document):
+    """A CA above the certificate; `answer` is null for an anchor, and where it names no place to ask."""
+
+    name: str
+    subject: str
+    serial: Serial
+    sha256: str
+    not_after: Instant
+    answer: RevocationAnswer | None
+    reason: str
+
+
+class PathToAnchor(Document):
+    """The CAs up to the `anchor`; without one, those at hand, and why no further. `at` is the moment it was built for."""
+
+    anchored: bool
+    code: Literal[
+        "",
+        "no_anchors",
+        "no_issuer",
+        "not_its_issuer",
+        "other_root",
+        "link_not_in_force",
+        "weak_link",
+        "rules_broken",
+    ]
+    reason: str
+    at: Instant
+    in_force: bool
+    anchor: str | None
+    cas: list[PathCa]
+
+
 class CheckedCertificate(Document):
+    """`answer` is the conclusion: good only with a path; `said` is what its issuer said, whatever the path."""
+
     serial: Serial
     name: str
     mst: str | None
+    issuer: str
+    sha256: str
+    token: str | None
+    authority: str | None
     answer: RevocationAnswer
     reason: str
     since: Instant | None
     checked_at: Instant
     source: str
+    said: RevocationAnswer
+    path: PathToAnchor
+
+
+class CheckedEntry(Document):
+    """What was named (in a list, on its `line`): the serials it came to, or the code of the error."""
+
+    value: str
+    certificates: list[Serial]
+    list_file: str | None
+    line: int | None
+    error: str | None
 
 
 class Checked(Document):
-    """`safetok certs check`."""
+    """`safetok certs check`; `entries` is empty where nothing was named."""
 
     certificates: list[CheckedCertificate]
+    entries: list[CheckedEntry]
 
 
 class Adoption(Document):

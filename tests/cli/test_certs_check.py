@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from support_stories import Sandbox
+
+
+@pytest.fixture
+def folder(sandbox: Sandbox, tmp_path: Path) -> Path:
+    """A folder of an accountant: a good, a revoked and a suspended company's certificate files, one broken, and a list."""
+    rows = {one["token"]: one["serial"] for one in sandbox.cli.json("certs", "list").data["certificates"]}
+    place = tmp_path / "khách hàng"
+    for story in ("v2-owed", "revoked", "suspended"):
+        serial = rows[sandbox.token(story)["serial"]]
+        sandbox.cli("export", "--cert", serial, "--out", str(tmp_path / story))
+        place.mkdir(exist_ok=True)
+        (place / f"{story}.cer").write_bytes(next((tmp_path / story).glob("*.cer")).read_bytes())
+    (place / "hong.cer").write_text("xyz")
+    suspended = rows[sandbox.token("suspended")["serial"]]
+    text = f"Tệp;Ghi chú\nv2-owed.cer;\nkhong-co.cer;chưa gửi\nhong.cer;\n{suspended};\n"
+    (place / "ds.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    return place
+
+
+def test_files_serials_and_lists_in_one_run(sandbox: Sandbox, folder: Path) -> None:
+    """Mixed and several: every certificate once, every bad line told with its line and value, 12 when a part failed."""
+    cli, owed = sandbox.cli, str(folder / "v2-owed.cer")
+    good = cli.json("certs", "check", owed)
+    assert (good.status, [row["answer"] for row in good.data["certificates"]]) == (0, ["good"])
+    (row,) = good.data["certificates"]
+    assert row["path"]["anchored"]
+    assert [ca["answer"] for ca in row["path"]["cas"]] == ["good", None]  # the CA is asked about too, its root is not
+
+    both = cli.json("certs", "check", owed, str(folder / "revoked.cer"), sandbox.token("suspended")["serial"], owed)
+    assert both.status == 13
+    assert [row["answer"] for row in both.data["certificates"]] == ["good", "revoked", "suspended"]
+    assert [len(entry["certificates"]) for entry in both.data["entries"]] == [1, 1, 1, 1]
+    assert all(
+        row["name"] in error["message"]
+        for row, error in zip(both.data["certificates"][1:], both.envelope["errors"], strict=True)
+    )
+
+    part = cli.json("certs", "check", "--from", str(folder / "ds.csv"))
+    assert part.status == 12
+    assert [row["answer"] for row in part.data["certificates"]] == ["good", "suspended"]
+    assert [(e["line"], e["error"]) for e in part.data["entries"]] == [
+        (2, None),
+        (3, "bad_certificate_file"),
+        (4, "bad_certificate_file"),
+        (5, None),
+    ]
+    person = cli("certs", "check", "--from", str(folder / "ds.csv"), str(folder / "revoked.cer"))
+    assert person.status == 12
+    assert "ds.csv, dòng 3, khong-co.cer" in person.err
+    assert "ds.csv, dòng 4, hong.cer" in person.err
+    assert person.out.count("Đường dẫn tin cậy: ") == 3
+    assert "TẠM DỪNG" in person.out
+    assert "Lý do nhà cung cấp ghi: bị rút quyền sử dụng (privilegeWithdrawn)." in person.out
+    assert "3 CTS: 1 không bị thu hồi, 1 tạm dừng, 1 thu hồi, 0 không kiểm tra được." in person.out
+
+
+def test_what_ends_the_whole_run(sandbox: Sandbox, folder: Path) -> None:
+    """One bad entry alone keeps its own exit status; a list that cannot be read stops no other entry."""
+    cli = sandbox.cli
+    assert (one := cli.json("certs", "check", str(folder / "hong.cer"))).status == 2
+    assert one.codes == ["bad_certificate_file"]
+    assert (one := cli.json("certs", "check", "5401FFFF")).status == 3
+    assert one.codes == ["no_such_certificate"]
+    assert (one := cli.json("certs", "check", "--from", str(folder / "none.csv"))).status == 2
+    assert one.codes == ["manifest_file"]
+    mixed = cli.json("certs", "check", "--from", str(folder / "none.csv"), str(folder / "v2-owed.cer"))
+    assert (mixed.status, mixed.codes) == (12, ["manifest_file"])
+    assert [row["answer"] for row in mixed.data["certificates"]] == ["good"]
+    assert cli("sandbox", "down").status == 0
+    gone = cli.json("certs", "check", str(folder / "v2-owed.cer"))
+    assert gone.status == 18
+    assert [row["answer"] for row in gone.data["certificates"]] == ["unknown"]
