@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -16,9 +17,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from safetok import locale
 from safetok.domain.renewal import Renewal, State
 from safetok.domain.times import parse_day
-from safetok.errors import SafetokError
+from safetok.errors import SafetokError, UsageError
 from safetok.sandbox import build, stories
 from safetok.sandbox.books import Transaction
 from safetok.sandbox.places import Places, read_json, write_json
@@ -32,6 +34,15 @@ from safetok.workflows.pins import PinSource
 from safetok.workflows.renew.request import RenewRequest, RenewResult
 
 STORIES = ("v2-owed", "ec-owed")
+
+
+class Catalogue(dict[str, str]):
+    """The Vietnamese catalogue, in which no sentence of a renewal may be missing."""
+
+    def get(self, message: str, default: str | None = None) -> str:  # type: ignore[override]
+        asks = sys._getframe(2).f_globals["__name__"]
+        assert message in self or not asks.startswith(("safetok.workflows.renew", "safetok.tokens")), message
+        return super().get(message, default or message)
 
 
 class Nobody:
@@ -70,6 +81,11 @@ class Came:
     code: str = ""
     error: SafetokError | None = None
     result: RenewResult | None = None
+
+    def __post_init__(self) -> None:
+        if self.error is not None:
+            assert self.error.hint, f"no next step: {self.error}"
+            assert self.error.token or isinstance(self.error, UsageError), self.error
 
     @property
     def state(self) -> str:
@@ -143,7 +159,8 @@ class Box:
         return self._came(lambda context: abandon(context, identity, self.request(**more), force=force))
 
     def _came(self, work: Any) -> Came:
-        with self.context() as context:
+        complete = Catalogue(locale._catalogue("vi"))
+        with self.context() as context, patch("safetok.locale._catalogue", lambda _code: complete):
             try:
                 result = work(context)
             except SafetokError as error:
