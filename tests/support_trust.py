@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
+from asn1crypto import algos, core
+from asn1crypto import ocsp as asn1_ocsp
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
@@ -131,6 +133,53 @@ def with_sha1(der: bytes, signed: bytes, signer: rsa.RSAPrivateKey) -> bytes:
     start = old.index(weak) + len(weak)
     place = old.index(b"\x03\x82\x01\x01\x00", start) + 5
     return old[:place] + signer.sign(weak, padding.PKCS1v15(), hashes.SHA1()) + old[place + 256 :]
+
+
+def with_pss(
+    answer: bytes,
+    signer: rsa.RSAPrivateKey,
+    digest: str = "sha256",
+    mask: str | None = None,
+    salt: int = 32,
+    told: dict[str, object] | None = None,
+) -> bytes:
+    """An OCSP answer signed anew with RSASSA-PSS, which `cryptography`'s builder cannot: MGF1 with `mask` if it is another
+    hash; `told` stands in the algorithm in place of the parameters.
+    """
+    kinds: dict[str, hashes.HashAlgorithm] = {
+        "sha1": hashes.SHA1(),
+        "sha256": hashes.SHA256(),
+        "sha384": hashes.SHA384(),
+        "sha512": hashes.SHA512(),
+    }
+    whole = asn1_ocsp.OCSPResponse.load(answer)
+    basic = whole["response_bytes"]["response"].parsed
+    signature = signer.sign(
+        basic["tbs_response_data"].dump(), padding.PSS(padding.MGF1(kinds[mask or digest]), salt), kinds[digest]
+    )
+    parameters = algos.RSASSAPSSParams(
+        {
+            "hash_algorithm": {"algorithm": digest},
+            "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": {"algorithm": mask or digest}},
+            "salt_length": salt,
+        }
+    )
+    made = asn1_ocsp.BasicOCSPResponse(
+        {
+            "tbs_response_data": basic["tbs_response_data"],
+            "signature_algorithm": {"algorithm": "rsassa_pss"} | ({"parameters": parameters} if told is None else told),
+            "signature": signature,
+            **({} if isinstance(basic["certs"], core.Void) else {"certs": basic["certs"]}),
+        }
+    )
+    return bytes(
+        asn1_ocsp.OCSPResponse(
+            {
+                "response_status": "successful",
+                "response_bytes": {"response_type": "basic_ocsp_response", "response": made},
+            }
+        ).dump()
+    )
 
 
 @dataclass

@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 
 from safetok.domain.revocation import Revocation, RevocationAnswer
 from safetok.errors import NotChecked
@@ -147,6 +147,11 @@ def _verify(signer: x509.Certificate, response: ocsp.OCSPResponse) -> None:
     key, signature, signed = signer.public_key(), response.signature, response.tbs_response_bytes
     if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
         key.verify(signature, signed)
+        return
+    if isinstance(key, rsa.RSAPublicKey) and response.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS:
+        from safetok.trust.pss import scheme_of
+
+        key.verify(signature, signed, *scheme_of(response.public_bytes(serialization.Encoding.DER)))
         return
     algorithm = response.signature_hash_algorithm
     if not isinstance(algorithm, _SHA2):

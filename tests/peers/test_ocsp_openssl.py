@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from support_trust import ca_true, issue, key, places, usage
+from support_trust import Key, ca_true, issue, key, places, rsa_key, usage
 
 from safetok.domain.certificates import Certificate
 from safetok.domain.times import system_clock
@@ -45,14 +45,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     responder = issue(
         "OCSP", "SAFE-CA", key("ocsp"), key("SAFE-CA"), [(eku, False), usage("digital_signature")], **span
     )
+    by_rsa = issue(
+        "OCSP", "SAFE-CA", rsa_key("ocsp"), key("SAFE-CA"), [(eku, False), usage("digital_signature")], **span
+    )
     stranger = issue("OCSP", "OTHER-CA", key("thief"), key("OTHER-CA"), [(eku, False)], **span)
     (place / "ca.der").write_bytes(issuer.der)
-    for name, certificate, who in (
-        ("ca", issuer, "SAFE-CA"),
-        ("responder", responder, "ocsp"),
-        ("stranger", stranger, "thief"),
+    for name, certificate, secret in (
+        ("ca", issuer, key("SAFE-CA")),
+        ("responder", responder, key("ocsp")),
+        ("by_rsa", by_rsa, rsa_key("ocsp")),
+        ("stranger", stranger, key("thief")),
     ):
-        pem(place / name, certificate, who)
+        pem(place / name, certificate, secret)
     rows = []
     for number, state in enumerate([*STATES, "unknown"]):
         leaf = issue(state, "SAFE-CA", key(state), key("SAFE-CA"), addresses, serial=0x5401010000 + number, **span)
@@ -69,9 +73,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def pem(place: Path, certificate: Certificate, who: str) -> None:
+def pem(place: Path, certificate: Certificate, key_of: Key) -> None:
     place.with_suffix(".pem").write_bytes(certificate.x509().public_bytes(Encoding.PEM))
-    secret = key(who).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    secret = key_of.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     place.with_suffix(".key").write_bytes(secret)
 
 
@@ -97,6 +101,14 @@ def test_openssl_s_answers_are_understood(folder: Path, signer: str, more: tuple
         assert all(answer.startswith("unknown ") for answers in found.values() for answer in answers)
     else:
         assert found == {state: {answer} for state, answer in EXPECTED.items()}
+
+
+@pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
+def test_openssl_s_rsassa_pss_is_understood(folder: Path, digest: str) -> None:
+    """The same states where the responder signs with RSASSA-PSS."""
+    found = ask(folder, "by_rsa", "-rmd", digest, "-rsigopt", "rsa_padding_mode:pss")
+    assert all(answer.startswith("unknown ") for answer in found.pop("unknown"))
+    assert found == {state: {answer} for state, answer in EXPECTED.items()}
 
 
 def test_a_responder_that_nobody_appointed_is_not_believed(folder: Path) -> None:

@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from asn1crypto import algos
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from support_trust import DAY, NOW, OCSP_URL, Web, ca, ca_true, issue, key, places, rsa_key, usage, with_sha1
+from support_trust import DAY, NOW, OCSP_URL, Web, ca, ca_true, issue, key, places, rsa_key, usage, with_pss, with_sha1
 
 from safetok.domain.certificates import Certificate
 from safetok.domain.revocation import Revocation, RevocationAnswer
@@ -68,7 +69,7 @@ def responder(
         if along:
             builder = builder.certificates([c.x509() for c in along])
         signing = signer_key or key("ocsp" if signer.subject_name == "OCSP" else signer.subject_name)
-        hashed = None if isinstance(signing, ed25519.Ed25519PrivateKey) else digest()
+        hashed = None if isinstance(signing, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey) else digest()
         return builder.sign(signing, hashed).public_bytes(Encoding.DER)
 
     return answer
@@ -184,6 +185,77 @@ def test_a_signature_over_sha1_is_not_believed() -> None:
     with pytest.raises(NotChecked) as error:
         ask(leaf.x509(), OCSP_URL, Asking(http=Web({OCSP_URL: weak}), **asking))  # type: ignore[arg-type]
     assert error.value.code == "ocsp_not_signed"
+
+
+@pytest.fixture(scope="module")
+def by_rsa() -> tuple[Certificate, Certificate, Callable[[bytes], bytes]]:
+    """A CA with an RSA key, a certificate of it, and its responder (PKCS#1 v1.5)."""
+    signer = rsa_key("SAFE-CA RSA")
+    issuer = issue("SAFE-CA", "SAFE-CA", signer, signer, [ca_true()])
+    leaf = issue("CONG TY A", "SAFE-CA", key("leaf"), signer, places())
+    return issuer, leaf, responder(of=leaf, issuer=issuer, signer=issuer, signer_key=signer)
+
+
+def asked_by_pss(by_rsa: tuple[Certificate, Certificate, Callable[[bytes], bytes]], **pss: Any) -> Revocation:
+    issuer, leaf, plain = by_rsa
+    signer = pss.pop("signer", rsa_key("SAFE-CA RSA"))
+    web = Web({OCSP_URL: lambda body: with_pss(plain(body), signer, **pss)})
+    asking = Asking(issuer=issuer.x509(), http=web, now=NOW, random=lambda n: b"\x07" * n)  # type: ignore[arg-type]
+    return ask(leaf.x509(), OCSP_URL, asking)
+
+
+@pytest.mark.parametrize("pss", [{}, {"digest": "sha384", "salt": 48}, {"digest": "sha512", "salt": 0}, {"salt": 222}])
+def test_an_answer_signed_with_rsassa_pss_is_understood(by_rsa: Any, pss: dict[str, Any]) -> None:
+    """RSASSA-PSS with SHA-2 and any salt is as good a signature as PKCS#1 v1.5."""
+    assert asked_by_pss(by_rsa, **pss).answer is RevocationAnswer.GOOD
+
+
+@pytest.mark.parametrize(
+    "pss",
+    [
+        {"signer": rsa_key("thief")},
+        {"digest": "sha1", "salt": 20},
+        {"mask": "sha512"},
+        {"mask": "sha1"},
+        {"told": {"parameters": algos.RSASSAPSSParams({"salt_length": 20})}, "digest": "sha1", "salt": 20},
+    ],
+    ids=["another key", "SHA-1", "another MGF1 hash", "MGF1 with SHA-1", "the defaults"],
+)
+def test_a_bent_rsassa_pss_signature_is_not_believed(by_rsa: Any, pss: dict[str, Any]) -> None:
+    """Another key's, SHA-1 (which the defaults mean), MGF1 with another hash: not rightly signed."""
+    with pytest.raises(NotChecked) as error:
+        asked_by_pss(by_rsa, **pss)
+    assert error.value.code == "ocsp_not_signed"
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256R1, ec.SECP384R1, ec.SECP521R1])
+@pytest.mark.parametrize("digest", [hashes.SHA256, hashes.SHA384, hashes.SHA512])
+def test_an_answer_signed_with_ecdsa_is_understood(curve: type[ec.EllipticCurve], digest: Any) -> None:
+    """ECDSA on the usual curves with any SHA-2."""
+    signer = ec.generate_private_key(curve())
+    issuer = issue("SAFE-CA", "SAFE-CA", signer, signer, [ca_true()])
+    leaf = issue("CONG TY A", "SAFE-CA", key("leaf"), signer, places())
+    web = Web({OCSP_URL: responder(of=leaf, issuer=issuer, signer=issuer, signer_key=signer, digest=digest)})
+    asking = Asking(issuer=issuer.x509(), http=web, now=NOW, random=lambda n: b"\x07" * n)  # type: ignore[arg-type]
+    assert ask(leaf.x509(), OCSP_URL, asking).answer is RevocationAnswer.GOOD
+
+
+@pytest.mark.parametrize("kind", [ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey])
+def test_an_answer_signed_with_eddsa_is_understood(kind: Any) -> None:
+    """Ed25519 and Ed448, of the CA itself; another's is not believed."""
+    signer = kind.generate()
+    issuer = issue("SAFE-CA", "SAFE-CA", signer, key("SAFE-CA"), [ca_true()])
+    leaf = issue("CONG TY A", "SAFE-CA", key("leaf"), key("SAFE-CA"), places())
+    other = kind.generate()
+    thief = issue("SAFE-CA", "SAFE-CA", other, key("SAFE-CA"), [ca_true()])
+    for who, signing, good in ((issuer, signer, True), (thief, other, False)):
+        web = Web({OCSP_URL: responder(of=leaf, issuer=issuer, signer=who, signer_key=signing)})
+        asking = Asking(issuer=issuer.x509(), http=web, now=NOW, random=lambda n: b"\x07" * n)  # type: ignore[arg-type]
+        if good:
+            assert ask(leaf.x509(), OCSP_URL, asking).answer is RevocationAnswer.GOOD
+        else:
+            with pytest.raises(NotChecked):
+                ask(leaf.x509(), OCSP_URL, asking)
 
 
 def test_an_answer_about_another_certificate_is_none() -> None:
