@@ -20,7 +20,7 @@ _safetok() {
         *,-*) ;;
         *)
             case "${path:+$path }$word" in
-            "status" | "tokens" | "tokens list" | "tokens set-kind" | "tokens note" | "certs" | "certs list" | "certs show" | "certs adopt" | "certs check" | "certs install" | "certs prune" | "renew" | "batch" | "batch plan" | "batch run" | "batch resume" | "batch report" | "export" | "agencies" | "agencies list" | "agencies when" | "agencies import" | "agencies hooks" | "agencies remind" | "agencies done" | "agencies accepted" | "agencies reject" | "agencies skip" | "agencies undo" | "agencies add" | "dossier" | "dossier start" | "dossier show" | "dossier list" | "dossier record" | "dossier undo" | "dossier uploaded" | "dossier payment-requested" | "dossier token-received" | "dossier sent" | "dossier called" | "dossier verified" | "dossier video-called" | "dossier paid" | "dossier papers-ready" | "dossier lcs-received" | "dossier activated" | "dossier contract-received" | "dossier lost" | "contacts" | "watch" | "pin" | "pin store" | "pin forget" | "pin change" | "pin import" | "history" | "doctor" | "config" | "sandbox" | "sandbox up" | "sandbox down" | "sandbox demo") path="${path:+$path }$word" ;;
+            "status" | "tokens" | "tokens list" | "tokens set-kind" | "tokens note" | "certs" | "certs list" | "certs show" | "certs adopt" | "certs check" | "certs install" | "certs prune" | "renew" | "batch" | "batch plan" | "batch run" | "batch resume" | "batch report" | "export" | "agencies" | "agencies list" | "agencies when" | "agencies import" | "agencies hooks" | "agencies remind" | "agencies done" | "agencies accepted" | "agencies reject" | "agencies skip" | "agencies undo" | "agencies add" | "dossier" | "dossier start" | "dossier show" | "dossier list" | "dossier record" | "dossier undo" | "dossier called" | "dossier verified" | "dossier uploaded" | "dossier video-called" | "dossier payment-requested" | "dossier paid" | "dossier token-received" | "dossier papers-ready" | "dossier sent" | "dossier lcs-received" | "dossier activated" | "dossier contract-received" | "dossier lost" | "contacts" | "watch" | "pin" | "pin store" | "pin forget" | "pin change" | "pin import" | "history" | "doctor" | "config" | "sandbox" | "sandbox up" | "sandbox down" | "sandbox demo") path="${path:+$path }$word" ;;
             esac
             ;;
         esac
@@ -166,7 +166,7 @@ _safetok() {
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "dossier")
-        words="start show list record undo uploaded payment-requested token-received sent called verified video-called paid papers-ready lcs-received activated contract-received lost" options="--mst --serial --cert --no-ask --pin-stdin --pin-env --pin-file --pin-as-is"
+        words="start show list record undo called verified uploaded video-called payment-requested paid token-received papers-ready sent lcs-received activated contract-received lost" options="--mst --serial --cert --no-ask --pin-stdin --pin-env --pin-file --pin-as-is"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "dossier start")
@@ -189,22 +189,6 @@ _safetok() {
         words="" options="--mst --serial --cert"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
-    "dossier uploaded")
-        words="" options="--day --mst --serial --cert"
-        compopt +o default +o bashdefault 2>/dev/null
-        ;;
-    "dossier payment-requested")
-        words="" options="--by --day --mst --serial --cert"
-        compopt +o default +o bashdefault 2>/dev/null
-        ;;
-    "dossier token-received")
-        words="" options="--token --mst --serial --cert"
-        compopt +o default +o bashdefault 2>/dev/null
-        ;;
-    "dossier sent")
-        words="" options="--courier --number --day --mst --serial --cert"
-        compopt +o default +o bashdefault 2>/dev/null
-        ;;
     "dossier called")
         words="" options="--day --mst --serial --cert"
         compopt +o default +o bashdefault 2>/dev/null
@@ -213,16 +197,32 @@ _safetok() {
         words="" options="--day --mst --serial --cert"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
+    "dossier uploaded")
+        words="" options="--day --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
     "dossier video-called")
         words="" options="--day --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier payment-requested")
+        words="" options="--by --day --mst --serial --cert"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "dossier paid")
         words="" options="--day --mst --serial --cert"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
+    "dossier token-received")
+        words="" options="--token --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
     "dossier papers-ready")
         words="" options="--day --mst --serial --cert"
+        compopt +o default +o bashdefault 2>/dev/null
+        ;;
+    "dossier sent")
+        words="" options="--courier --number --day --mst --serial --cert"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "dossier lcs-received")

@@ -240,15 +240,15 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('list', 'Mọi hồ sơ, gấp nhất ở trên; hoặc danh sách khách hàng từ tệp.'),
             @('record', 'Ghi lại trang tra cứu của CA nói gì.'),
             @('undo', 'Rút lại điều vừa ghi nhận.'),
-            @('uploaded', 'Bước: đã tải lên giấy phép kinh doanh, CCCD/CMND, email, số điện thoại.'),
-            @('payment-requested', 'Bước: đã nhận phiếu đề nghị thanh toán của LCS.'),
-            @('token-received', 'Bước: đã nhận token (chưa được kích hoạt); 3 ngày tính từ ngày đó.'),
-            @('sent', 'Bước: đã gửi hồ sơ. Gửi đi chưa đủ.'),
             @('called', 'Bước: đã gọi LCS (một người đại diện cho nhiều công ty).'),
             @('verified', 'Bước: đã xác minh thông tin với LCS.'),
+            @('uploaded', 'Bước: đã tải lên giấy phép kinh doanh, CCCD/CMND, email, số điện thoại.'),
             @('video-called', 'Bước: LCS đã video call với người đại diện pháp luật.'),
+            @('payment-requested', 'Bước: đã nhận phiếu đề nghị thanh toán của LCS.'),
             @('paid', 'Bước: đã chuyển khoản và gửi hình cho LCS.'),
+            @('token-received', 'Bước: đã nhận token (chưa được kích hoạt); 3 ngày tính từ ngày đó.'),
             @('papers-ready', 'Bước: hồ sơ đã in, ký, đóng dấu.'),
+            @('sent', 'Bước: đã gửi hồ sơ. Gửi đi chưa đủ.'),
             @('lcs-received', 'Bước: LCS đã NHẬN hồ sơ; chỉ bước này dừng hạn 3 ngày.'),
             @('activated', 'Bước: LCS đã kích hoạt token; mở danh sách cơ quan cho CTS mới.'),
             @('contract-received', 'Bước: đã nhận lại 01 bản hợp đồng.'),
@@ -298,33 +298,6 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
-        'dossier uploaded' = @(
-            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
-            @('--mst', 'Đơn vị nào, theo MST.'),
-            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
-            @('--cert', 'CTS nào, theo số Serial.')
-        )
-        'dossier payment-requested' = @(
-            @('--by', 'Phiếu đến bằng cách nào: zalo, hoặc địa chỉ email gửi.'),
-            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
-            @('--mst', 'Đơn vị nào, theo MST.'),
-            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
-            @('--cert', 'CTS nào, theo số Serial.')
-        )
-        'dossier token-received' = @(
-            @('--token', 'Token ID, nếu in trên token.'),
-            @('--mst', 'Đơn vị nào, theo MST.'),
-            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
-            @('--cert', 'CTS nào, theo số Serial.')
-        )
-        'dossier sent' = @(
-            @('--courier', 'Đơn vị chuyển phát.'),
-            @('--number', 'Mã vận đơn.'),
-            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
-            @('--mst', 'Đơn vị nào, theo MST.'),
-            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
-            @('--cert', 'CTS nào, theo số Serial.')
-        )
         'dossier called' = @(
             @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
@@ -337,7 +310,20 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
+        'dossier uploaded' = @(
+            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
         'dossier video-called' = @(
+            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
+        'dossier payment-requested' = @(
+            @('--by', 'Phiếu đến bằng cách nào: zalo, hoặc địa chỉ email gửi.'),
             @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
@@ -349,7 +335,21 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
+        'dossier token-received' = @(
+            @('--token', 'Token ID, nếu in trên token.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
         'dossier papers-ready' = @(
+            @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
+            @('--mst', 'Đơn vị nào, theo MST.'),
+            @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
+            @('--cert', 'CTS nào, theo số Serial.')
+        )
+        'dossier sent' = @(
+            @('--courier', 'Đơn vị chuyển phát.'),
+            @('--number', 'Mã vận đơn.'),
             @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from safetok.cli.commands import Commands
-from safetok.cli.dossier_show import show_clients, show_dossier
+from safetok.cli.dossier_show import show_dossier
+from safetok.cli.dossier_table import show_clients
 from safetok.cli.run import Outcome, run
 from safetok.locale import later
 
@@ -236,6 +237,7 @@ _PLAIN = {
     "lcs-received": later("Step: LCS has RECEIVED the papers; this stops the 3 days."),
     "activated": later("Step: LCS has activated the token; the new certificate's agencies open."),
     "contract-received": later("Step: the copy of the contract has come back."),
+    "lost": later("The other end: past the 3 days LCS has revoked the certificate and locked the token for good."),
 }
 
 
@@ -248,6 +250,23 @@ def _plain(step: str) -> Callable[..., None]:
 
 for _step, _help in _PLAIN.items():
     app.command(_step, help=_help)(_plain(_step))
+_IN_ORDER = (  # as they follow each other, in the help
+    *(
+        "start",
+        "show",
+        "list",
+        "record",
+        "undo",
+        "called",
+        "verified",
+        "uploaded",
+        "video-called",
+        "payment-requested",
+        "paid",
+    ),
+    *("token-received", "papers-ready", "sent", "lcs-received", "activated", "contract-received", "lost"),
+)
+app.registered_commands.sort(key=lambda one: _IN_ORDER.index(one.name or ""))
 
 
 def _record(

@@ -23,9 +23,10 @@ Step = Literal[
     "lcs-received",
     "activated",
     "contract-received",
+    "lost",
 ]
 Said = Literal["complete", "missing", "suspended", "revoked", "unknown"]
-Urgency = Literal["past", "no_working_day", "steer_missed", "due", "running", "waiting", "finished"]
+Urgency = Literal["past", "no_working_day", "steer_missed", "due", "running", "waiting", "lost", "finished"]
 
 SITUATIONS: tuple[Situation, ...] = get_args(Situation)
 PATHS: dict[PathName, tuple[Step, ...]] = {
@@ -103,8 +104,10 @@ class Dossier:
 
     @property
     def current(self) -> Step | None:
-        """The first step after the furthest one recorded; None when all is done."""
+        """The first step after the furthest one recorded; None when all is done, and when all is lost."""
         done = self.done
+        if self.lost:
+            return None
         furthest = max((at for at, step in enumerate(self.steps) if step in done), default=-1)
         return self.steps[furthest + 1] if furthest + 1 < len(self.steps) else None
 
@@ -118,6 +121,11 @@ class Dossier:
     @property
     def finished(self) -> bool:
         return self.current is None
+
+    @property
+    def lost(self) -> bool:
+        """LCS has revoked the certificate and locked the token for good: the other end of this path."""
+        return self.record("lost") is not None
 
     @property
     def not_activated(self) -> bool:
@@ -172,11 +180,15 @@ def window_of(dossier: Dossier, calendar: WorkingCalendar) -> Window | None:
 
 
 def bad_arrivals(today: date, calendar: WorkingCalendar) -> tuple[list[date], date]:
-    """Days ahead on which a token must not come, because no working day follows in time; and the first good one after them."""
-    days = [today + timedelta(days=n) for n in range(_AHEAD)]
-    bad = [day for day in days if window(day, calendar).safe is None]
-    good = bad[-1] if bad else today
-    while bad and window(good, calendar).safe is None:
+    """Days ahead on which a token must not come, because no working day follows in time, each up to the first good one after
+    them; and that one.
+    """
+    bad = [day for day in (today + timedelta(days=n) for n in range(_AHEAD)) if window(day, calendar).safe is None]
+    if not bad:
+        return [], today
+    good = bad[-1] + timedelta(days=1)
+    while window(good, calendar).safe is None:
+        bad.append(good)
         good += timedelta(days=1)
     return bad, good
 
@@ -190,7 +202,7 @@ def received_late(dossier: Dossier, calendar: WorkingCalendar) -> bool:
 def urgency(dossier: Dossier, calendar: WorkingCalendar, today: date) -> Urgency:
     """How pressing it is: by the three days while they run, steered by the earliest reading."""
     if dossier.finished:
-        return "finished"
+        return "lost" if dossier.lost else "finished"
     found = window_of(dossier, calendar)
     if found is None or dossier.record("lcs-received") is not None:
         return "waiting"

@@ -50,10 +50,11 @@ class Holiday:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DossierStep:
-    """One step of a dossier: what to do, what to have in hand, whom to call."""
+    """One step of a dossier: what to do, what to have in hand, whom to call; `record` is what its command takes beside its name."""
 
     name: str
     title: str
     do: str
     have: tuple[str, ...] = ()
     call: str = ""
+    record: str = ""

@@ -317,6 +317,7 @@ def _dossier_steps(code: Language) -> dict[str, DossierStep]:
             do=_said(row["do"], code),
             have=tuple(row["have"][code] if "have" in row else ()),
             call=row["call"],
+            record=_said(row["record"], code) if "record" in row else "",
         )
         for name, row in _table("dossier")["steps"].items()
     }

@@ -15,13 +15,14 @@ from safetok.locale import _
 from safetok.workflows.dossier_choice import authority_of_company, certificate_of, chosen, dossiers, fitting, no_dossier
 from safetok.workflows.dossier_view import View, view
 from safetok.workflows.dossier_words import day_said
+from safetok.workflows.known import Selection
 
 if TYPE_CHECKING:
     from safetok.domain.authorities import Authority
     from safetok.domain.certificates import Certificate
     from safetok.domain.offers import DossierAnswer
+    from safetok.store.inventory import Kept
     from safetok.workflows.context import Context
-    from safetok.workflows.known import Selection
     from safetok.workflows.pins import PinSource
 
 LONGEST = 200  # characters kept of a name or number
@@ -54,8 +55,8 @@ def start(
         )
     mst = (certificate.mst if certificate else selection.mst) or ""
     store, serial = dossiers(context), certificate.serial if certificate else ""
-    there = [one for one in store.list(mst=mst) if one.certificate == serial and not one.finished]
-    if there and not again:
+    earlier = [one for one in store.list(mst=mst) if one.certificate == serial]
+    if not again and any(not one.finished for one in earlier):
         raise UsageError(
             _("A dossier of MST {mst} is open already.").format(mst=mst or "?"),
             code="dossier_exists",
@@ -75,7 +76,7 @@ def start(
         id=context.random(4).hex(),
         authority=authority.name,
         mst=mst,
-        name=certificate.subject_name if certificate else name.strip()[:LONGEST] or mst,
+        name=certificate.subject_name if certificate else name.strip()[:LONGEST] or _earlier_name(earlier) or mst,
         certificate=serial,
         token=token if path == "ordinary" else "",
         situation=case,
@@ -84,7 +85,12 @@ def start(
         started_at=context.now(),
         certificate_since=vietnamese_day(certificate.not_before) if certificate else None,
     )
-    return replace(view(context, store.start(found)), moved="start")
+    return replace(_current(context, store.start(found)), moved="start")
+
+
+def _earlier_name(earlier: list[Dossier]) -> str:
+    """What the company was called when a dossier of it was begun before."""
+    return next((one.name for one in reversed(earlier) if one.mst and one.name != one.mst), "")
 
 
 def _ask_case(context: Context) -> Situation:
@@ -113,15 +119,22 @@ def record(
 ) -> View:
     """Write down that a step happened on a day (today without one), and what was said of it.
 
-    On activation the new certificate is looked for in the inventory and its agencies are opened.
+    From the activation on the new certificate is looked for in the inventory, and its agencies are opened. `lost`, which can only
+    follow a token that was never activated, ends the dossier.
     Raises UsageError `no_dossier`, `wrong_step`, `bad_day`, `future_day`; SeveralTokens `several_dossiers`.
     """
     found = chosen(context, selection)
-    if step != "said" and step not in found.steps:
+    if step not in {"said", "lost"} and step not in found.steps:
         raise UsageError(
             _("{step} is no step of this dossier.").format(step=step),
             code="wrong_step",
             hint=_("Its steps: {steps}.").format(steps=", ".join(found.steps)),
+        )
+    if step == "lost" and not found.not_activated:
+        raise UsageError(
+            _("Only a token that has come and was not activated can be lost to the 3 days."),
+            code="wrong_step",
+            hint=_("See: safetok dossier show. What the look-up page says is recorded with: safetok dossier record"),
         )
     now = context.now()
     when = day_said(day, now)
@@ -132,8 +145,8 @@ def record(
     store = dossiers(context)
     store.record(found, kept, token=token.strip()[:LONGEST])
     after = store.get(found.id) or found
-    shown = replace(view(context, after), warnings=tuple(warnings), moved=step)
-    return _activated(context, shown) if step == "activated" else shown
+    shown = replace(_current(context, after), warnings=tuple(warnings), moved=step)
+    return _opened(context, shown) if step in {"activated", "contract-received"} else shown
 
 
 def undo(context: Context, selection: Selection) -> View:
@@ -141,7 +154,7 @@ def undo(context: Context, selection: Selection) -> View:
     found, store = chosen(context, selection), dossiers(context)
     if store.undo(found) is None:
         raise UsageError(_("There is nothing to undo."), code="nothing_to_undo")
-    return replace(view(context, store.get(found.id) or found), moved="undo")
+    return replace(_current(context, store.get(found.id) or found), moved="undo")
 
 
 def show(context: Context, selection: Selection, pin: PinSource, *, ask: bool = True) -> View:
@@ -153,7 +166,7 @@ def show(context: Context, selection: Selection, pin: PinSource, *, ask: bool = 
     """
     found = chosen(context, selection) if fitting(context, selection) else None
     if found is not None:
-        shown = view(context, found)
+        shown = _current(context, found)
     else:
         certificate, _token = certificate_of(context, selection)
         if certificate is None:
@@ -195,27 +208,55 @@ def _asked(context: Context, authority: Authority, certificate: Certificate, pin
             )
 
 
-def _activated(context: Context, shown: View) -> View:
-    """Find the certificate that came with the new token, and open its agencies; repeating it is harmless."""
+def _current(context: Context, found: Dossier) -> View:
+    """The dossier as it stands, with the certificate that came with the new token, and how it is named beside others."""
+    from safetok.domain.agencies import RegistrationState
+    from safetok.store.registrations import Registrations
+
+    shown = view(context, found)
+    if found.mst and len(fitting(context, Selection())) > 1:
+        shown = replace(shown, choice=f" --mst {found.mst}")
+    kept = _arrived(context, found) if found.record("activated") is not None else None
+    if kept is None:
+        return shown
+    rows = Registrations(context.database).list(certificate=kept.certificate.sha256)
+    waiting = sum(row.state is RegistrationState.OPEN for row in rows)
+    return replace(shown, new=kept.certificate, opened=waiting)
+
+
+def _arrived(context: Context, found: Dossier) -> Kept | None:
+    """The company's certificate that is newer than the dossier: on the token that came, where its Token ID is known, else of the
+    same CA.
+    """
     from safetok.store.inventory import Inventory
+    from safetok.store.settings import authority_of
+
+    if not found.mst:
+        return None
+    first = min(vietnamese_day(found.started_at), *(one.day for one in found.records)) - timedelta(days=1)
+    for kept in Inventory(context.database).by_mst(found.mst):
+        certificate = kept.certificate
+        if (
+            certificate.serial == found.certificate
+            or vietnamese_day(certificate.not_before) < first
+            or not kept.present
+        ):
+            continue
+        authority = authority_of(certificate, context.settings)
+        if kept.token_serial == found.token or (
+            not found.token and authority is not None and authority.name == found.authority
+        ):
+            return kept
+    return None
+
+
+def _opened(context: Context, shown: View) -> View:
+    """Open the agencies of the certificate that came with the new token; repeating it is harmless."""
     from safetok.workflows.adopt import open_agencies
 
-    found = shown.dossier
-    assert found is not None
-    inventory = Inventory(context.database)
-    company = [kept for kept in inventory.by_mst(found.mst) if kept.present] if found.mst else []
-    fresh = [
-        kept
-        for kept in company
-        if kept.certificate.serial != found.certificate
-        and vietnamese_day(kept.certificate.not_before) >= vietnamese_day(found.started_at) - timedelta(days=1)
-        and (not found.token or kept.token_serial == found.token)
-    ]
-    if not fresh:
+    if shown.dossier is None or (kept := _arrived(context, shown.dossier)) is None:
         return shown
-    new = fresh[0]
-    opened = open_agencies(context, new.certificate, shown.certificate, new.token_serial)
-    return replace(shown, new=new.certificate, opened=opened)
+    return replace(shown, opened=open_agencies(context, kept.certificate, shown.certificate, kept.token_serial))
 
 
 def _warnings(found: Dossier, kept: Record) -> list[str]:

@@ -116,7 +116,11 @@ class Row:
         """What it says of the papers. Raises UsageError `bad_row`."""
         word = _plain(self.text("state"))
         if word not in _STATES:
-            raise _bad_row(_("{text} is no state of a dossier.").format(text=self.text("state")[:40]))
+            raise _bad_row(
+                _("{text} is no state of a dossier: đầy đủ, chưa đầy đủ, tạm dừng or thu hồi.").format(
+                    text=repr(self.text("state")[:40])
+                )
+            )
         return _STATES[word]
 
     def day(self, meaning: str, *, latest: date | None) -> date | None:

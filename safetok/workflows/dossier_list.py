@@ -34,6 +34,13 @@ class Client:
     phone: str = ""
     companies: int = 1
 
+    @property
+    def person(self) -> str:
+        """Its representative by name and phone; the same name with another phone is another person."""
+        if not self.representative:
+            return ""
+        return f"{agencies.letters(self.representative)}/{''.join(filter(str.isdigit, self.phone))}"
+
     def data(self) -> dict[str, Any]:
         """What scripts read."""
         assert self.view.dossier is not None
@@ -88,8 +95,8 @@ def listed(context: Context, *, file: Path | None = None) -> Clients:
         except UsageError as error:
             error.message = _("Row {number}: {why}").format(number=row.number, why=error.message)
             errors.append(error)
-    shared = Counter(_person(one) for one in clients if _person(one))
-    clients = [_called_first(context, one, shared[_person(one)]) for one in clients]
+    shared = Counter(one.person for one in clients if one.person)
+    clients = [_called_first(context, one, shared[one.person]) for one in clients]
     return Clients(
         now=context.now(),
         clients=_sorted(clients, calendar),
@@ -110,16 +117,13 @@ def _called_first(context: Context, client: Client, companies: int) -> Client:
 
 
 def _said_state(one: Dossier) -> Said:
+    """What the look-up page last said, else the case it was begun for while that can still hold."""
     said = one.record("said")
-    state = said.said.get("state", "unknown") if said else "unknown"
-    return next((known for known in get_args(Said) if known == state), "unknown")
-
-
-def _person(client: Client) -> str:
-    """A representative by name and phone; the same name with another phone is another person."""
-    if not client.representative:
-        return ""
-    return f"{agencies.letters(client.representative)}/{''.join(filter(str.isdigit, client.phone))}"
+    if said is not None:
+        return next((known for known in get_args(Said) if known == said.said.get("state")), "unknown")
+    if one.situation != "papers-missing":
+        return one.situation
+    return "unknown" if one.record("lcs-received") else "missing"
 
 
 def _sorted(clients: list[Client], calendar: WorkingCalendar) -> tuple[Client, ...]:

@@ -17,20 +17,22 @@ if TYPE_CHECKING:
     from safetok.domain.authorities import Authority
     from safetok.domain.certificates import Certificate
     from safetok.domain.offers import DossierAnswer
-    from safetok.domain.working_days import WorkingCalendar
     from safetok.workflows.context import Context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A dossier as it stands today. `answer` is the CA's own, where it was asked; `bad_days` are days ahead on which a token must
-    not come, `good_day` the first good one after them; `opened` counts agencies that activation opened.
+    """A dossier as it stands today. `answer` is the CA's own, where it was asked. While a token is still to come, `forecast` is
+    what its three days would be if it came today, `bad_days` are days ahead on which it must not come, `good_day` the first good
+    one after them. `opened` counts the new certificate's agencies that wait for a person; `choice` is what names this dossier on
+    the command line, where several are open.
     """
 
     now: datetime
     dossier: Dossier | None
     authority: Authority | None
     window: Window | None = None
+    forecast: Window | None = None
     urgency: Urgency = "waiting"
     certificate: Certificate | None = None
     answer: DossierAnswer | None = None
@@ -41,6 +43,7 @@ class View:
     warnings: tuple[str, ...] = ()
     known_until: date | None = None
     moved: str = ""  # the step just recorded, "start" or "undo"
+    choice: str = ""
 
     @property
     def today(self) -> date:
@@ -72,6 +75,7 @@ class View:
             "answer": None
             if self.answer is None
             else {"state": self.answer.state, "since": self.answer.since, "missing": self.answer.missing},
+            "if_received_today": deadline_data(self.forecast),
             "bad_days": self.bad_days,
             "new_cert": self.new.serial if self.new else None,
             "agencies_open": self.opened,
@@ -95,16 +99,21 @@ def dossier_data(found: Dossier, urgency: Urgency, window: Window | None) -> dic
         "not_activated": found.not_activated,
         "urgency": urgency,
         "steps": [{"step": one.step, "day": one.day, "said": one.said, "recorded_at": one.at} for one in found.records],
-        "deadline": None
-        if window is None
-        else {
-            "received": window.received,
-            "literal_end": window.literal_end,
-            "safe": window.safe,
-            "legal_end": window.legal_end,
-            "steer_by": window.steer_by,
-            "days_off": window.off,
-        },
+        "deadline": deadline_data(window),
+    }
+
+
+def deadline_data(window: Window | None) -> dict[str, Any] | None:
+    """The three readings for scripts."""
+    if window is None:
+        return None
+    return {
+        "received": window.received,
+        "literal_end": window.literal_end,
+        "safe": window.safe,
+        "legal_end": window.legal_end,
+        "steer_by": window.steer_by,
+        "days_off": window.off,
     }
 
 
@@ -114,7 +123,8 @@ def view(context: Context, found: Dossier) -> View:
 
     now, calendar = context.now(), working(context)
     today = vietnamese_day(now)
-    bad, good = _bad_days(found, today, calendar)
+    to_come = "token-received" in found.steps and found.record("token-received") is None and not found.finished
+    bad, good = papers.bad_arrivals(today, calendar) if to_come else ([], today)
     inventory = Inventory(context.database)
     kept = inventory.by_serial(found.certificate) if found.certificate else ()
     return View(
@@ -122,17 +132,10 @@ def view(context: Context, found: Dossier) -> View:
         dossier=found,
         authority=context.settings.authorities.get(found.authority),
         window=papers.window_of(found, calendar),
+        forecast=papers.window(today, calendar) if to_come else None,
         urgency=papers.urgency(found, calendar, today),
         certificate=kept[0].certificate if kept else None,
         bad_days=tuple(bad),
-        good_day=good,
+        good_day=good if bad else None,
         known_until=calendar.known_until,
     )
-
-
-def _bad_days(found: Dossier, today: date, calendar: WorkingCalendar) -> tuple[list[date], date | None]:
-    """While a token is still to come: when it must not."""
-    if "token-received" not in found.steps or found.record("token-received") is not None or found.finished:
-        return [], None
-    bad, good = papers.bad_arrivals(today, calendar)
-    return bad, good if bad else None

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from safetok.domain.dossier import (
     PATHS,
+    STEPS,
     Dossier,
     Record,
     bad_arrivals,
@@ -80,7 +81,9 @@ def test_days_on_which_a_token_must_not_come_are_known_beforehand() -> None:
     assert all(window(day, CALENDAR).safe is None for day in bad)
     assert good > bad[-1]
     assert window(good, CALENDAR).safe is not None
+    assert good == bad[-1] + timedelta(days=1)
     assert bad_arrivals(date(2026, 11, 9), CALENDAR) == ([], date(2026, 11, 9))
+    assert bad_arrivals(bad[0], CALENDAR) == (bad, good)
 
 
 @pytest.mark.parametrize(
@@ -115,12 +118,21 @@ def test_only_lcs_received_stops_the_three_days() -> None:
     assert urgency(found, CALENDAR, date(2026, 11, 27)) == "waiting"
 
 
+def test_a_token_lost_to_the_three_days_ends_the_dossier() -> None:
+    """LCS has revoked and locked: nothing is due any more, nothing is to be done, and it is not called activated."""
+    lost = _did(RESTORATION, ("token-received", date(2026, 11, 23)), ("lost", date(2026, 11, 30)))
+    assert urgency(lost, CALENDAR, date(2026, 12, 1)) == "lost"
+    assert lost.finished
+    assert lost.current is None
+    assert lost.not_activated
+
+
 def test_the_paths_are_the_notices() -> None:
     """The ordinary path, the plan to go on, and the call that comes first where one person represents several companies."""
     assert PATHS["ordinary"] == ("verified", "papers-ready", "sent", "lcs-received")
     assert len(PATHS["restoration"]) == 10
     assert replace(RESTORATION, several=True).current == "called"
-    assert {*PATHS["ordinary"], *PATHS["restoration"], "called"} == {*load.dossier_steps()}
+    assert {*PATHS["ordinary"], *PATHS["restoration"], "called", "lost"} == {*load.dossier_steps()} == {*STEPS}
 
 
 def test_the_upload_is_done_with_its_fourth_item() -> None:

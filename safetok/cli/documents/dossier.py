@@ -56,6 +56,7 @@ class Dossier(Document):
     authority: str | None
     lookup: str | None
     answer: Answer | None
+    if_received_today: Deadline | None
     bad_days: list[date]
     new_cert: Serial | None
     agencies_open: int

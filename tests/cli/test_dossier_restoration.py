@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from icalendar import Calendar
+from support_clock import Clocked
+from support_dossier import MST, clocked, did, lcs, plugged_in, to_the_token, vn
+
+from safetok.domain.times import VIETNAM
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Clocked:
+    """A home that has never seen a token."""
+    return clocked(tmp_path)
+
+
+def test_the_restoration_path_to_its_good_end(cli: Clocked) -> None:
+    """Every step of the path through the command line, each named as the current one before it is done; on activation the new
+    certificate is found, its agencies open, and no driver was ever opened.
+    """
+    started = did(cli, "start", "--case", "revoked", "--mst", MST, "--name", "CÔNG TY AN PHÁT", "--one")
+    assert started["step"] == "uploaded"
+    for day, step, *more in (
+        (18, "uploaded"),
+        (19, "video-called"),
+        (20, "payment-requested", "--by", "hoso@lcs.com.vn"),
+        (20, "paid"),
+        (25, "token-received", "--token", "T9"),
+        (26, "papers-ready"),
+        (26, "sent", "--courier", "Viettel Post", "--number", "VT123"),
+        (27, "lcs-received"),
+    ):
+        cli.now = vn(2027, 1, day, 15)
+        before = cli.json("dossier", "show").data["dossier"]
+        assert before["step"] == step
+        assert f"safetok dossier {step}" in cli("dossier", "show").out
+        did(cli, step, *more)
+    found = cli.json("dossier", "show").data["dossier"]
+    assert (found["urgency"], found["step"], found["not_activated"]) == ("waiting", "activated", True)
+    assert "trong hạn 3 ngày" in cli("dossier", "show").out
+    said = cli("dossier", "activated").out
+    assert "Chưa thấy CTS mới" in said
+    assert "safetok status && safetok dossier activated" in said
+    new = lcs(2, cli.now - timedelta(hours=1))
+    plugged_in(cli, "T9", new)
+    done = cli.json("dossier", "activated").data
+    assert (done["new_cert"], done["agencies_open"]) == (new.serial, 7)
+    assert len(cli.json("agencies", "list", "--mst", MST).data["registrations"]) == 7
+    assert did(cli, "contract-received")["urgency"] == "finished"
+    assert f"CTS mới: Serial {new.serial}" in cli("dossier", "show").out
+    assert [one["step"] for one in did(cli, "show")["steps"]][-2:] == ["activated", "contract-received"]
+
+
+def test_over_tet_to_its_good_end(cli: Clocked) -> None:
+    """A token that comes two days before Tết: the safe day is the last working day before it, and kept; activated after Tết."""
+    to_the_token(cli, vn(2027, 2, 2, 9))
+    found = did(cli, "show")
+    assert (found["deadline"]["safe"], found["deadline"]["literal_end"]) == ("2027-02-03", "2027-02-05")
+    assert found["deadline"]["steer_by"] == "2027-02-03"
+    for step in ("papers-ready", "sent"):
+        did(cli, step)
+    cli.now = vn(2027, 2, 3, 16)
+    assert did(cli, "show")["urgency"] == "due"
+    assert did(cli, "lcs-received")["urgency"] == "waiting"
+    cli.now = vn(2027, 2, 17, 9)
+    assert did(cli, "show")["urgency"] == "waiting"
+    plugged_in(cli, "T9", lcs(2, vn(2027, 2, 16)))
+    done = cli.json("dossier", "activated").data
+    assert (done["new_cert"], done["agencies_open"]) == (lcs(2, vn(2027, 2, 16)).serial, 7)
+    assert did(cli, "contract-received")["urgency"] == "finished"
+
+
+def test_over_tet_to_its_bad_end(cli: Clocked) -> None:
+    """A token that comes on T5 04/02/2027 leaves no working day: said at once; past the end in the notice's words, until LCS says
+    that all is lost; then the company begins anew under its name.
+    """
+    to_the_token(cli, vn(2027, 2, 4, 10))
+    said = cli("dossier", "show").out
+    assert "Nhận token T5 04/02/2027. LCS phải NHẬN hồ sơ trong vòng 3 ngày: hết CN 07/02/2027" in said
+    assert "T6 05/02/2027 – CN 07/02/2027 Tết Nguyên đán" in said
+    assert "Không còn ngày làm việc trong 3 ngày: gọi 1900 4525 NGAY, xin xác nhận bằng văn bản." in said
+    assert "Theo Bộ luật Dân sự (LCS có thể không theo): T3 09/02/2027" in said
+    assert "Không nhập mã PIN" in said
+    data = cli.json("dossier", "show").data["dossier"]["deadline"]
+    assert (data["literal_end"], data["safe"], data["steer_by"]) == ("2027-02-07", None, "2027-02-04")
+    did(cli, "papers-ready")
+    did(cli, "sent")
+    cli.now = vn(2027, 2, 7, 23)
+    assert did(cli, "show")["urgency"] == "no_working_day"
+    cli.now = vn(2027, 2, 8, 0)
+    assert did(cli, "show")["urgency"] == "past"
+    said = cli("dossier", "show").out
+    assert "“CTS sẽ bị thu hồi và USB Token sẽ bị khóa vĩnh viễn”" in said
+    assert "CTS có thể đã bị thu hồi và USB Token bị khóa vĩnh viễn. Gọi 1900 4525." in said
+    assert "Bây giờ: gọi 1900 4525" in said
+    assert "là bình thường" not in said
+    lost = cli("dossier", "lost").out
+    assert "“Chứng thư số được thu hồi sẽ vĩnh viễn không thể khôi phục lại”" in lost
+    assert f"safetok dossier start --mst {MST}" in lost
+    assert did(cli, "show")["urgency"] == "lost"
+    again = did(cli, "start", "--mst", MST, "--case", "revoked", "--one")
+    assert (again["name"], again["step"], again["deadline"]) == ("CÔNG TY AN PHÁT", "uploaded", None)
+
+
+def test_papers_that_came_late_are_called_late(cli: Clocked) -> None:
+    """What LCS received after the three days stops the clock, and is said to be late as long as it is shown."""
+    to_the_token(cli, vn(2027, 1, 18, 10))
+    cli.now = vn(2027, 1, 22, 9)
+    assert "SAU hạn 3 ngày (hết T5 21/01/2027)" in cli("dossier", "lcs-received").out
+    assert did(cli, "show")["urgency"] == "waiting"
+
+
+def test_only_a_token_that_waits_can_be_lost(cli: Clocked) -> None:
+    """Before it came, and once it was activated, `lost` is refused; taken back it was never said."""
+    did(cli, "start", "--case", "revoked", "--mst", MST, "--one")
+    assert cli.json("dossier", "lost").codes == ["wrong_step"]
+    did(cli, "token-received")
+    assert did(cli, "lost")["urgency"] == "lost"
+    assert did(cli, "undo")["urgency"] == "running"
+    did(cli, "lcs-received")
+    did(cli, "activated")
+    assert cli.json("dossier", "lost").codes == ["wrong_step"]
+
+
+def test_the_certificate_of_another_ca_or_token_is_not_the_new_one(cli: Clocked) -> None:
+    """With the Token ID known only that token's certificate counts; without it, only one of the same CA."""
+    other = lcs(
+        3, vn(2027, 1, 20), issuer="CN=SAFE-CA SHA-256 2020", issuer_name="SAFE-CA SHA-256 2020", issuer_der=b"safe"
+    )
+    did(cli, "start", "--case", "revoked", "--mst", MST, "--one")
+    cli.now = vn(2027, 1, 25, 9)
+    did(cli, "token-received")
+    plugged_in(cli, "T5", other)
+    did(cli, "lcs-received")
+    assert cli.json("dossier", "activated").data["new_cert"] is None
+    plugged_in(cli, "T9", lcs(2, vn(2027, 1, 24)))
+    assert cli.json("dossier", "activated").data["new_cert"] == lcs(2, vn(2027, 1, 24)).serial
+
+
+def test_the_three_readings_are_shown_before_the_token_is_shipped(cli: Clocked) -> None:
+    """From the first step on: what the three days would be if the token came today, and from a week before the days it must not."""
+    did(cli, "start", "--case", "revoked", "--mst", MST, "--one")
+    assert cli.json("dossier", "show").data["bad_days"] == []
+    cli.now = vn(2027, 1, 28, 9)
+    data = cli.json("dossier", "show").data
+    forecast = data["if_received_today"]
+    assert (forecast["safe"], forecast["literal_end"], forecast["legal_end"]) == (
+        "2027-01-29",
+        "2027-01-31",
+        "2027-02-01",
+    )
+    assert forecast["steer_by"] == "2027-01-29"
+    assert "2027-02-04" in data["bad_days"]
+    said = cli("dossier", "show").out
+    assert "Hạn 3 ngày, nếu nhận token hôm nay T5 28/01/2027" in said
+    assert "KHÔNG nhận token vào T4 03/02/2027 – T2 08/02/2027" in said
+    assert "Xin LCS giao từ T3 09/02/2027 trở đi" in said
+    did(cli, "token-received")
+    assert cli.json("dossier", "show").data["if_received_today"] is None
+
+
+def test_the_deadline_reaches_status_calendar_and_hooks(cli: Clocked, tmp_path: Path) -> None:
+    """While the three days run: due in `status`, an event on the safe day, a hook told once a stage; over once received."""
+    folder = Path(cli.env["SAFETOK_HOME"]) / "hooks"
+    to_the_token(cli, vn(2027, 1, 18, 15))
+    folder.mkdir(mode=0o700)
+    (folder / "note").write_text(f"#!/bin/sh\ncat >> {tmp_path}/said\n")
+    (folder / "note").chmod(0o700)
+
+    def event() -> Any:
+        cli.json("agencies", "remind", "--ics", str(tmp_path / "c.ics"), "--hooks")
+        (found,) = Calendar.from_ical((tmp_path / "c.ics").read_bytes()).walk("VEVENT")
+        return found
+
+    first = event()
+    assert first["dtstart"].dt == datetime(2027, 1, 21, 17, tzinfo=VIETNAM)
+    assert len(first.walk("VALARM")) == 3
+    cli.now = vn(2027, 1, 21, 8)
+    due = cli.json("status", "--check", env={"SAFETOK_MODULE": "/usr/lib/softhsm/libsofthsm2.so"})
+    assert "dossier" in due.codes
+    assert due.data["due"][0]["code"] == "dossier"
+    event()
+    event()
+    told = [json.loads(line) for line in (tmp_path / "said").read_text().splitlines()]
+    assert [(one["event"], one["data"]["dossier"]["urgency"]) for one in told] == [("deadline", "due")]
+    did(cli, "lcs-received")
+    last = event()
+    assert (last["uid"], last["status"]) == (first["uid"], "CANCELLED")
+    assert last["sequence"] > first["sequence"]
