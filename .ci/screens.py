@@ -17,7 +17,6 @@ from pathlib import Path
 from pictures import SAFETOK, Sandbox, picture, sandbox_up, terminal
 
 WIDTHS = (80, 160)
-SCALE = 1.0
 RENEWING = ((r"\[c/K\]", "c"), (r"không\s+hiện\):", "{pin}"), (r"\[c/K\]", "c"), (r"để\s+dừng:", "{day}"))
 Answers = tuple[tuple[str, str], ...]
 
@@ -55,7 +54,7 @@ SCREENS = (
     Screen("reject", 'safetok agencies reject ixhd --reason "{hostile}"'),
     Screen("add", 'safetok agencies add misa --title "Hóa đơn MISA {hostile}" --invoice --url https://meinvoice.vn'),
     Screen("list-hostile", "safetok agencies list"),
-    Screen("overdue", "safetok agencies list --overdue 0m"),
+    Screen("overdue", "safetok agencies list --overdue 0h"),
     Screen("hooks", "safetok agencies hooks"),
     Screen("unit", "safetok agencies remind --unit"),
     Screen("sheet", "safetok agencies list --xlsx {file}"),
@@ -112,14 +111,16 @@ def photograph(folder: Path, name: str, width: int) -> None:
     svg = folder / f"{name}-{width}.svg"
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg.read_text("utf-8"))
     assert box is not None
-    wide, high = (round(float(side) * SCALE) for side in box.groups())
+    wide, high = (round(float(side)) for side in box.groups())
     with tempfile.TemporaryDirectory() as profile:
+        page = Path(profile) / "page.html"  # a picture alone would be shrunk to a window's least height
+        page.write_text(f'<body style="margin:0"><img src="{svg.as_uri()}" width="{wide}" height="{high}">', "utf-8")
         subprocess.run(
             [
                 *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"),
                 *(f"--user-data-dir={profile}", f"--window-size={wide},{high}", "--default-background-color=00000000"),
                 f"--screenshot={svg.with_suffix('.png')}",
-                svg.as_uri(),
+                page.as_uri(),
             ],
             check=True,
             capture_output=True,

@@ -35,6 +35,7 @@ def show_list(listing: Listing) -> None:
         if number:
             out.line()
         _heading(out, listing, views)
+        out.line()
         heads = [*_heads(), Column(_("Sign today with"), wrap=True)]
         out.table(heads, _rows(views, listing, signing=True), like=every)
         _reasons(out, views, listing)
@@ -101,9 +102,9 @@ def show_recorded(recorded: Recorded) -> None:
     for view in recorded.views:
         out.notice(_recorded(recorded.move, view, waits=recorded.waits), "good")
         if view.standing == "due_check":
-            over = _("The wait is over. Check, then record `agencies accepted {agency}` or `reject`.")
+            over = _("The wait is over. Check, then record `safetok agencies accepted {agency}` or `reject`.")
             if is_24h(view.registration):
-                over = _("The 24h00 are over. Check, then record `agencies accepted {agency}` or `reject`.")
+                over = _("The 24h00 are over. Check, then record `safetok agencies accepted {agency}` or `reject`.")
             out.line(over.format(agency=view.registration.agency))
     if recorded.move == "done":
         out.line(_("safetok only takes note: the update itself is made by you on that system."), "dim")
@@ -260,6 +261,8 @@ def _reasons(out: Screen, views: Iterable[RegistrationView], listing: Listing) -
         signing = listing.signing[key(view.registration)]
         if signing.answer in {"old", "unchecked", "neither"} and view.standing != "waiting":
             said[signing_text(signing).text, signing.why] = signing
+    if said:
+        out.line()
     for (what, why), signing in said.items():
         out.line(_("Sign today with {what}: {why}.").format(what=what, why=why), signing_text(signing).tone)
 
@@ -337,7 +340,10 @@ def show_imported(done: Imported) -> None:
     """What a worklist came to."""
     out = screen()
     for view in done.views:
-        out.notice(f"{view.name} · {view.title}: {standing_text(view).text}", "good")
+        stands = standing_text(view)
+        out.notice(
+            f"{view.name} · {view.title}: {stands.text}", stands.tone if stands.tone in {"bad", "warn"} else "good"
+        )
     text = _("{file}: {recorded} recorded, {unchanged} already known, {failed} not usable.")
     if done.dry_run:
         text = _("{file}: {recorded} would be recorded, {unchanged} already known, {failed} not usable.")
@@ -392,7 +398,7 @@ def _advice(out: Screen, views: Sequence[RegistrationView], *, several: bool) ->
     if over or to_update:
         out.line()
     for agency in over:
-        text = _("The 24h00 are over. Check, then record `agencies accepted {agency}` or `reject`.")
+        text = _("The 24h00 are over. Check, then record `safetok agencies accepted {agency}` or `reject`.")
         out.line(text.format(agency=f"{agency}{which}"))
     if to_update:
         out.line(f"{_('Updated on one of them? Record it: safetok agencies done NAME')}{which}", "dim")

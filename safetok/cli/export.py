@@ -124,7 +124,7 @@ def show(exported: Exported | Message) -> None:
     out.items(path.name for path in exported.files)
     if exported.page is not None:
         out.line()
-        out.line(_("To be opened in a browser: steps, values to copy and timers for each agency:"))
+        out.line(_("For the browser (steps, values to copy, timers of the agencies):"))
         out.verbatim(str(exported.page))
 
 

@@ -106,15 +106,16 @@ def _show_way(out: Screen, told: Told) -> None:
         ]
     )
     out.line()
+    waited = [event.reason or (event.hold.value if event.hold else "") for event in told.way]
     out.table(
-        [Column(_("Time")), Column(_("State"), wrap=True), Column(_("Waits for"), wrap=True)],
         [
-            [
-                show_instant(event.at),
-                state_word(event.state),
-                event.reason or (event.hold.value if event.hold else ""),
-            ]
-            for event in told.way
+            Column(_("Time")),
+            Column(_("State"), wrap=True),
+            *([Column(_("Waits for"), wrap=True)] if any(waited) else []),
+        ],
+        [
+            [show_instant(event.at), state_word(event.state), *([why] if any(waited) else [])]
+            for event, why in zip(told.way, waited, strict=True)
         ],
     )
     if not renewal.finished:

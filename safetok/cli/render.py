@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from safetok.cli.text import columns, fitted, is_terminal, visible, wrapped
+from safetok.cli.text import columns, fitted, is_terminal, speaks_unicode, visible, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,7 +28,8 @@ _STYLES: dict[Tone, str] = {
     "strong": "bold",
 }
 _ICONS: dict[Tone, str] = {"good": "✓", "warn": "!", "bad": "✗", "": "•", "dim": "•", "strong": "•"}
-_PROSE_NARROWEST = 24  # a column that may wrap keeps this much, else the table becomes cards
+_ASCII_HEAD = "    \n    \n -- \n    \n    \n    \n    \n    \n"  # as rich's SIMPLE_HEAD; its own ASCII one has walls
+_PROSE_NARROWEST = 22  # a column that may wrap keeps this much, else the table becomes cards
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +81,17 @@ class Screen:
         self._print("")
         self._print(visible(text), "strong")
 
-    def notice(self, text: str, tone: Tone = "warn", *, hint: str = "", about: str = "") -> None:
-        """Something to take note of, with its mark; under it whom it is about, and the next step."""
+    def notice(self, text: str, tone: Tone = "warn", *, hint: str = "", about: str = "", otherwise: str = "") -> None:
+        """Something to take note of, with its mark; under it whom it is about, the next step (a command gets an arrow), and
+        another way.
+        """
         self._print(f"{_ICONS[tone]} {visible(text)}", tone, indent=2)
         if about:
             self._print(f"  {visible(about)}", indent=2)
         if hint:
-            self._print(f"  {visible(hint)}", indent=2)
+            self._print(f"  {'→ ' * hint.startswith('safetok ')}{visible(hint)}", indent=2)
+        if otherwise:
+            self._print(f"  {visible(otherwise)}", "dim", indent=2)
 
     def items(self, texts: Iterable[str]) -> None:
         """A list with a mark before each entry."""
@@ -205,11 +210,11 @@ class Screen:
         return [one + spare * (need - one) // wanted for one, need in zip(least, natural, strict=True)]
 
     def _rich_table(self, heads: Sequence[Column], rows: list[list[Toned]], widths: list[int]) -> None:
-        from rich import box
+        from rich.box import SIMPLE_HEAD, Box
         from rich.table import Table
 
         table = Table(
-            box=box.SIMPLE_HEAD,  # rich takes an ASCII one itself where the console has no other
+            box=SIMPLE_HEAD if speaks_unicode(self.stream) else Box(_ASCII_HEAD, ascii=True),
             show_edge=False,
             pad_edge=False,
             padding=(0, 1, 0, 0),

@@ -211,7 +211,7 @@ def _show_left(result: RenewResult) -> None:
         screen().notice(
             _("STILL TO DO (mandatory): update {n} agencies.").format(n=result.agencies_open),
             "warn",
-            hint="→ safetok agencies list",
+            hint="safetok agencies list",
         )
 
 
@@ -226,7 +226,7 @@ def _show_kit(result: RenewResult) -> None:
         out.line(_("The files for the agencies are in this folder:"))
         out.verbatim(result.kit)
         return
-    out.line(_("The steps at each agency, to be opened in a browser; certificates, record and calendar lie beside it:"))
+    out.line(_("The steps at each agency (for the browser; the other files lie beside it):"))
     out.verbatim(str(page))
 
 

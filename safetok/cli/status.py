@@ -125,7 +125,7 @@ def unused_drivers(out: Screen, reading: Reading) -> None:
     if told:
         out.line()
     for note in told:
-        out.notice(note, "dim", hint="→ safetok doctor")
+        out.notice(note, "dim", hint="safetok doctor")
 
 
 def show_token(out: Screen, token: TokenView, found: Status) -> None:
@@ -216,7 +216,8 @@ def _table(out: Screen, found: Status) -> None:
             state = words.validity_word(view) if view else Toned(_("no certificate"))
             left = Toned(_("{n} days").format(n=view.days_left) if view else "", "" if middling else state.tone)
             if view and view.offer is not None and view.offer.exists and not view.bad:
-                state = Toned(_("{state}, top-up offer").format(state=state.text), state.tone)
+                told = _("expired, top-up offer") if view.days_left < 0 else _("top-up offer there")
+                state = Toned(told, state.tone)
             rows.append(
                 [
                     view.certificate.subject_name if view else token.company or _("no certificate"),
@@ -248,10 +249,8 @@ def _due(out: Screen, found: Status) -> None:
         names = "; ".join(one.names)
         if one.unnamed:
             names = _("{names}; and {n} more").format(names=names, n=one.unnamed)
-        hint = f"→ {one.command}" if one.command else ""
-        if one.each:
-            hint = _("{hint} (a single one: {command})").format(hint=hint, command=one.each)
-        out.notice(one.text, tone, about=names, hint=hint)
+        single = _("  a single one: {command}").format(command=one.each) if one.each else ""
+        out.notice(one.text, tone, about=names, hint=one.command, otherwise=single)
 
 
 def _agencies(out: Screen, found: Status) -> None:

@@ -200,9 +200,16 @@ def _steps(context: Context, one: Filled, row: Registration, agency: Agency) -> 
             row = moved.registration
     if result is RegistrationState.ACCEPTED and row.state is not result:
         steps.append(("accepted", moves.accepted(row, now=now)))
-    elif result is RegistrationState.REJECTED and (row.state is not result or row.reason != one.note.strip()):
+    elif result is RegistrationState.REJECTED and (row.state is not result or _as_written(row.reason) != one.note):
         steps.append(("reject", moves.rejected(row, reason=one.note)))
     return steps
+
+
+def _as_written(reason: str) -> str:
+    """A reason as it stands in a worklist: controls written out, on one line, as it comes back from there."""
+    from safetok.reports.fields import plain_line
+
+    return " ".join(plain_line(reason).split())
 
 
 def _result(text: str) -> RegistrationState | None:

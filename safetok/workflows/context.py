@@ -57,6 +57,7 @@ class Context:
     stopping: Callable[[], bool] = lambda: (
         False
     )  # whether the person has asked to stop: asked between two steps of a renewal
+    warned: set[str] = field(default_factory=set)  # what is said once a run, however often it holds
     _database: Database | None = field(default=None, repr=False)
     _http: Http | None = field(default=None, repr=False)
 

@@ -107,7 +107,7 @@ def grouped(found: Sequence[Due]) -> tuple[Group, ...]:
 def _group(code: str, contacts: str, ones: Sequence[Due]) -> Group:
     text, command = _TOLD[code]
     names = list(dict.fromkeys(one.name for one in ones if one.name))
-    shown = names if code in PRESSING else names[:NAMED]
+    shown = names if code in PRESSING or len(names) <= NAMED + 1 else names[:NAMED]
     renewing = command == "safetok batch plan LIST" and not contacts
     return Group(
         code=code,

@@ -1,7 +1,8 @@
 """Programs of the user's own that are told what happened: each once for each occurrence, failures kept to be tried again.
 
 They lie in the folder `hooks` beside settings.toml. One is run only when it and the folder are the user's own and nobody else can
-write to them. There is no shell; the environment is fixed; what happened is JSON on stdin. Nothing they do undoes anything.
+write to them; where that cannot be told (Windows keeps no owner and mode that Python shows) none is run. There is no shell; the
+environment is fixed; what happened is JSON on stdin. Nothing they do undoes anything.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ Event = Literal["adopted", "issued", "updated", "wait_over", "accepted", "deadli
 PATIENCE = 60.0  # seconds one may take
 SPOKEN = 2000  # characters kept of what a failed one said
 FORMAT = 1
+OWNERS = os.name == "posix"  # whether files have an owner and a mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,9 @@ def tell(context: Context, event: Event, occurrence: str, data: Mapping[str, Any
     hooks = found(context)
     if not hooks:
         return
+    if why := unsupported():
+        _warn_once(context, why)
+        return
     from safetok.store.hooks import HookRuns
 
     runs = HookRuns(context.database)
@@ -81,6 +86,8 @@ def retry(context: Context) -> list[HookRun]:
     from safetok.store.hooks import HookRuns
 
     runs = HookRuns(context.database)
+    if unsupported():
+        return runs.failed()
     hooks = {hook.path.name: hook for hook in found(context)}
     tried = []
     for run in runs.failed():
@@ -147,6 +154,14 @@ def _warn(context: Context, name: str, why: str) -> None:
         )
 
 
+def _warn_once(context: Context, why: str) -> None:
+    """Where none is run, one sentence a run says so, not one for each thing that happens."""
+    text = _("The hooks in {folder} were not run: {why}.").format(folder=folder(context), why=why)
+    if text not in context.warned:
+        context.warned.add(text)
+        context.prompter.warn(text)
+
+
 def _document(event: str, occurrence: str, data: Mapping[str, Any], now: datetime) -> str:
     return json.dumps(
         {"safetok": FORMAT, "event": event, "occurrence": occurrence, "at": now, "data": data},
@@ -201,10 +216,19 @@ def _environment(event: str) -> dict[str, str]:
     }
 
 
+def unsupported() -> str:
+    """Why no hook is run on this system; empty where they are."""
+    if OWNERS:
+        return ""
+    return _(
+        "on this system safetok cannot tell whether others can write to them; they are run on Linux and macOS only"
+    )
+
+
 def _not_ours(path: Path, *, program: bool) -> str:
     """Why a folder or program is not used; empty when it is the user's own and only the user can write to it."""
-    if os.name != "posix":
-        return _("hooks run on Linux and macOS only")
+    if why := unsupported():
+        return why
     try:
         about = path.lstat()
     except OSError as error:

@@ -272,7 +272,7 @@ def test_the_timer_is_told_in_the_notices_words(cli: Cli) -> None:
     said = cli("agencies", "done", "vnaccs", "--at", "2026-01-05T16:05").out
     assert "Hải quan (VNACCS): đã cập nhật 16:05 T2 05/01/2026. Đủ 24h00 lúc 16:05 T3 06/01/2026." in said
     assert "safetok chỉ ghi nhận, việc cập nhật do Quý khách làm trên hệ thống." in said
-    assert "Kiểm tra rồi ghi `agencies accepted vnaccs`" in said
+    assert "Kiểm tra rồi ghi `safetok agencies accepted vnaccs`" in said
 
 
 def test_english_says_the_same(cli: Cli) -> None:

@@ -283,6 +283,17 @@ def test_a_worklist_goes_out_and_comes_back(two: Clocked, tmp_path: Path) -> Non
     assert _rows(two, "--mst", "0106324653")["vnaccs"]["state"] == "open"
 
 
+def test_a_worklist_handed_back_untouched_changes_nothing(two: Clocked, tmp_path: Path) -> None:
+    """Whatever an agency said when it refused, control characters and line breaks too, is no news when it comes back."""
+    reason = "sai Serial\n=1+1 \x1b[2J \u202elanh\u202c  xem lại"
+    two.json("agencies", "done", "ixhd", "--mst", "0106324653")
+    two.json("agencies", "reject", "ixhd", "--reason", reason, "--mst", "0106324653")
+    path = tmp_path / "w.xlsx"
+    _sheet(two, path)
+    said = two.json("agencies", "import", str(path))
+    assert (said.status, said.data["recorded"], said.data["unchanged"]) == (0, 0, 1)
+
+
 def test_formulas_in_names_stay_text(two: Clocked, tmp_path: Path) -> None:
     """A company called like a formula is written as text, and no cell of the file computes anything."""
     book = _sheet(two, tmp_path / "w.xlsx")

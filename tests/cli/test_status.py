@@ -190,7 +190,7 @@ def test_many_tokens_are_a_table(cli: Cli, make_token: Callable[..., Any], rsa_k
     assert len(told) == 1
     assert told[0].startswith("! 5 CTS ")
     assert "CÔNG TY 0; CÔNG TY 1; CÔNG TY 2; CÔNG TY 3; CÔNG TY 4\n" in said
-    assert "→ safetok batch plan DANH_SÁCH (làm một đơn vị: safetok renew --serial TOKEN_ID)" in said
+    assert "→ safetok batch plan DANH_SÁCH\n    làm một đơn vị: safetok renew --serial TOKEN_ID\n" in said
 
 
 def test_both_languages(cli: Cli, make_token: Callable[..., Any], rsa_key: Any) -> None:

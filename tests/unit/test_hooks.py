@@ -33,6 +33,7 @@ def context(tmp_path: Path, told: list[str]) -> Iterator[Any]:
             now=lambda: NOW,
             prompter=SimpleNamespace(warn=told.append),
             dry_run=False,
+            warned=set(),
         )
 
 
@@ -149,3 +150,21 @@ def test_a_dry_run_tells_nobody(context: Any, tmp_path: Path) -> None:
     hooks.tell(context, "issued", "one", {"at": datetime(2026, 1, 1)})  # noqa: DTZ001
     assert not (tmp_path / "ran").exists()
     assert HookRuns(context.database).failed() == []
+
+
+def test_where_nobody_can_tell_whose_they_are_none_is_run(
+    context: Any, tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows no hook is run: that is said once a run, kept as no failure, and each is listed with the reason."""
+    _hook(context, "note", f"touch {tmp_path}/ran")
+    monkeypatch.setattr(hooks, "OWNERS", False)
+    for number in range(3):
+        hooks.tell(context, "updated", str(number), {})
+    hooks.retry(context)
+    listed = [hook.refused for hook in hooks.look(context).hooks]
+    assert not (tmp_path / "ran").exists()
+    assert HookRuns(context.database).failed() == []
+    assert len(told) == 1
+    assert "Linux và macOS" in told[0]
+    assert len(listed) == 1
+    assert "Linux và macOS" in listed[0]
