@@ -13,6 +13,7 @@ from safetok.domain.filings import Signing
 from safetok.errors import SafetokError, UsageError
 from safetok.locale import _
 from safetok.workflows import known
+from safetok.workflows.agency_names import Wanted, all_agencies, short_name, wanted
 from safetok.workflows.agency_rules import rule_of, signing_of, working
 from safetok.workflows.known import Selection
 from safetok.workflows.overview import RegistrationView
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 Move = Literal["done", "accepted", "reject", "skip", "undo"]
 
-LARGEST_NAME = 40
 _TIMER = ("agency", "mst", "cert", "updated_at", "until")
 
 
@@ -103,13 +103,6 @@ class Recorded:
         return {"registrations": [view.data() for view in self.views], "warnings": self.warnings}
 
 
-def all_agencies(store: Registrations) -> dict[str, Agency]:
-    """The notice's seven, then those a person added, by name."""
-    from safetok.knowledge import load
-
-    return {agency.name: agency for agency in (*load.agencies(), *store.agencies_added())}
-
-
 def listing(context: Context, selection: Selection, *, overdue: str | None = None) -> Listing:
     """Registrations that fit; none where safetok knows the company but nothing was opened for it.
 
@@ -131,15 +124,6 @@ def listing(context: Context, selection: Selection, *, overdue: str | None = Non
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """One agency as a person named it: `vnaccs`, a service of it (`etax:khai`), with its own moment (`v5@16:05`)."""
-
-    agency: Agency
-    part: str | None = None
-    at: datetime | None = None
-
-
 def record(
     context: Context,
     move: Move,
@@ -156,11 +140,11 @@ def record(
     """
     store, now = store_of(context), context.now()
     agencies = all_agencies(store)
-    wanted = [_wanted(name, agencies, now) for name in names]
+    named = [wanted(name, agencies, now) for name in names]
     rows = _chosen(context, store, selection)
     moment = moves.parse_at(at, now) if at is not None else now
     with context.database.transaction():
-        after, warnings = _record(context, store, move, wanted, rows, moment, reason)
+        after, warnings = _record(context, store, move, named, rows, moment, reason)
     views, _known = views_of(context, store, after)
     tell_hooks(context, move, views)
     return Recorded(now=now, move=move, views=views, warnings=tuple(warnings))
@@ -170,7 +154,7 @@ def _record(
     context: Context,
     store: Registrations,
     move: Move,
-    wanted: Sequence[Wanted],
+    named: Sequence[Wanted],
     rows: list[Registration],
     moment: datetime,
     reason: str,
@@ -178,7 +162,7 @@ def _record(
     now, certificate = context.now(), certificate_of(context, rows[0])
     after: dict[str, Registration] = {row.agency: row for row in rows}
     warnings: list[str] = []
-    for one in wanted:
+    for one in named:
         agency = one.agency
         row = after.get(agency.name) or _missing(store, rows[0], agency, now)
         if move == "undo":
@@ -204,7 +188,7 @@ def _record(
         warnings += [f"{agency.title}: {moved.warning}"] if moved.warning else []
         after[agency.name] = store.change(row, moved.registration, now=now, what=move)
         _remember(store, row, certificate, moved.registration.state is not RegistrationState.UNUSED)
-    return [after[name] for name in dict.fromkeys(one.agency.name for one in wanted)], warnings
+    return [after[name] for name in dict.fromkeys(one.agency.name for one in named)], warnings
 
 
 def tell_hooks(context: Context, move: str, views: Iterable[RegistrationView]) -> None:
@@ -234,7 +218,7 @@ def add(
     from safetok.knowledge import load
 
     store, now = store_of(context), context.now()
-    short = _short(name)
+    short = short_name(name)
     if short in {agency.name for agency in load.agencies()}:
         raise UsageError(
             _("{name} is one of the agencies of the notice: it is in the list already.").format(name=short),
@@ -374,55 +358,3 @@ def views_of(
             )
         )
     return tuple(views), certificates
-
-
-def _wanted(name: str, agencies: dict[str, Agency], now: datetime) -> Wanted:
-    """`vnaccs`, `etax:khai`, `v5@16:05`; a title that holds such a sign is taken whole."""
-    if found := agencies.get(name.strip().lower()) or agencies.get(letters(name)):
-        return Wanted(agency=found)
-    named, _at, moment = name.partition("@")
-    short, _colon, part = named.partition(":")
-    agency = agency_named(short, agencies)
-    if part and letters(part) not in dict(agency.parts):
-        raise UsageError(
-            _("{agency} has no part {part}.").format(agency=agency.title, part=part),
-            code="no_such_part",
-            hint=_("Known: {names}.").format(names=", ".join(f"{agency.name}:{one}" for one, _title in agency.parts))
-            if agency.parts
-            else "",
-        )
-    return Wanted(agency=agency, part=letters(part) or None, at=moves.parse_at(moment, now) if moment.strip() else None)
-
-
-def agency_named(name: str, agencies: dict[str, Agency]) -> Agency:
-    """The agency a person means by its short name or title. Raises UsageError `no_such_agency`."""
-    found = agencies.get(name.strip().lower()) or agencies.get(letters(name))
-    if found is None:
-        raise UsageError(
-            _("There is no agency {name}.").format(name=name),
-            code="no_such_agency",
-            hint=_("Known: {names}. Another one: safetok agencies add NAME").format(names=", ".join(agencies)),
-        )
-    return found
-
-
-def _short(name: str) -> str:
-    """The name to type later: lower-case ASCII of what a person wrote ("Hóa đơn MISA" -> "hoa-don-misa")."""
-    short = letters(name)
-    if not short or len(short) > LARGEST_NAME:
-        raise UsageError(
-            _("{name} is no name for an agency: letters and digits, at most {most}.").format(
-                name=name, most=LARGEST_NAME
-            ),
-            code="bad_name",
-        )
-    return short
-
-
-def letters(name: str) -> str:
-    """`Hóa đơn MISA` -> `hoa-don-misa`."""
-    import unicodedata
-
-    plain = unicodedata.normalize("NFD", name.strip().lower().replace("đ", "d"))
-    words = "".join(c if c.isascii() and c.isalnum() else " " for c in plain if not unicodedata.combining(c)).split()
-    return "-".join(words)

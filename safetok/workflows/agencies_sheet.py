@@ -13,6 +13,7 @@ from safetok.domain.agencies import Registration, RegistrationState
 from safetok.errors import ExitStatus, SafetokError, UsageError
 from safetok.locale import _
 from safetok.workflows import agencies
+from safetok.workflows.agency_names import all_agencies, letters
 from safetok.workflows.agency_rules import rule_of, working
 from safetok.workflows.overview import RegistrationView
 
@@ -78,7 +79,7 @@ def write_sheet(context: Context, listing: Listing, path: Path, words: Callable[
     from safetok.reports.fields import fields_of
     from safetok.reports.files import write_all
 
-    known = agencies.all_agencies(agencies.store_of(context))
+    known = all_agencies(agencies.store_of(context))
     rows = []
     for view in listing.views:
         row = view.registration
@@ -117,7 +118,7 @@ def import_sheet(context: Context, path: Path, *, dry_run: bool = False) -> Impo
     store = agencies.store_of(context)
     filled = list(worklist.read(path))
     rows = {agencies.key(row): row for row in store.list(superseded=True)}
-    known = agencies.all_agencies(store)
+    known = all_agencies(store)
     changed: list[Registration] = []
     told: list[tuple[str, Registration]] = []
     errors: list[SafetokError] = []
@@ -215,7 +216,7 @@ def _as_written(reason: str) -> str:
 def _result(text: str) -> RegistrationState | None:
     if not text.strip():
         return None
-    words = agencies.letters(text).replace("-", " ")
+    words = letters(text).replace("-", " ")
     if words not in _RESULTS:
         raise UsageError(
             _("{text} is no result: leave it empty, or write accepted, rejected or unused.").format(text=text[:40]),

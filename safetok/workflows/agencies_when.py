@@ -13,6 +13,7 @@ from safetok.domain.times import show_instant
 from safetok.errors import UsageError
 from safetok.locale import _
 from safetok.workflows import agencies
+from safetok.workflows.agency_names import agency_named, all_agencies
 from safetok.workflows.agency_rules import rule_of, signing_of, working
 from safetok.workflows.overview import RegistrationView
 
@@ -84,8 +85,8 @@ def when(context: Context, need: str, names: Sequence[str], selection: Selection
             code="past_time",
             hint=_('For instance --need "24/11 10:00".'),
         )
-    known = agencies.all_agencies(agencies.store_of(context))
-    wanted = [agencies.agency_named(name, known).name for name in names]
+    known = all_agencies(agencies.store_of(context))
+    wanted = [agency_named(name, known).name for name in names]
     listing = agencies.listing(context, selection)
     views = [view for view in listing.views if not wanted or view.registration.agency in wanted]
     _old, signing = signing_of(context, [view.registration for view in views], listing.certificates)

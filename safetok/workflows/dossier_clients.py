@@ -14,7 +14,8 @@ from safetok.domain.dossier import Said
 from safetok.domain.times import parse_day, show_day
 from safetok.errors import UsageError
 from safetok.locale import _
-from safetok.workflows import agencies, sheets
+from safetok.workflows import sheets
+from safetok.workflows.agency_names import letters
 
 if TYPE_CHECKING:
     from safetok.domain.manifest import Cell
@@ -180,7 +181,7 @@ def _meanings(line: Sequence[Cell]) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    return agencies.letters(text).replace("-", " ")
+    return letters(text).replace("-", " ")
 
 
 def _text(cell: Cell, epoch: date, *, day: bool = False) -> str:

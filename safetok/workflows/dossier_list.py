@@ -14,7 +14,8 @@ from safetok.domain.dossier import Dossier, Record, Said, Situation
 from safetok.domain.times import vietnamese_day
 from safetok.errors import ExitStatus, SafetokError, UsageError
 from safetok.locale import _
-from safetok.workflows import agencies, dossier_clients
+from safetok.workflows import dossier_clients
+from safetok.workflows.agency_names import letters
 from safetok.workflows.agency_rules import working
 from safetok.workflows.dossier_choice import LCS, dossiers
 from safetok.workflows.dossier_view import View, dossier_data, view
@@ -39,7 +40,7 @@ class Client:
         """Its representative by name and phone; the same name with another phone is another person."""
         if not self.representative:
             return ""
-        return f"{agencies.letters(self.representative)}/{''.join(filter(str.isdigit, self.phone))}"
+        return f"{letters(self.representative)}/{''.join(filter(str.isdigit, self.phone))}"
 
     def data(self) -> dict[str, Any]:
         """What scripts read."""

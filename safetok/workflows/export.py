@@ -154,7 +154,7 @@ def _cards(context: Context, new: Certificate) -> tuple[Card, ...]:
     from safetok.knowledge import load
     from safetok.reports.kit import Card
     from safetok.store.registrations import Registrations
-    from safetok.workflows.agencies import all_agencies
+    from safetok.workflows.agency_names import all_agencies
     from safetok.workflows.agency_rules import rule_of
 
     store = Registrations(context.database)
