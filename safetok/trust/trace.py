@@ -113,6 +113,8 @@ def _obstacle(
             text = _("it ends at {root}, which is none of the roots that safetok was told to trust")
         return "other_root", text.format(root=top.subject_name)
     if any(ca.subject_der == top.issuer_der for ca in above):
+        if not _strong(top.x509()):  # SHA-1 is not even verified
+            return _outdated(top)
         text = _("the certificate at hand that bears the name {issuer} did not sign {subject}, or may not sign")
         return "not_its_issuer", text.format(issuer=top.issuer_name, subject=top.subject_name)
     text = _("the certificate of {issuer}, which issued {subject}, is not at hand")
@@ -128,10 +130,13 @@ def _broken_rule(chain: tuple[Certificate, ...], at: datetime) -> tuple[str, str
             )
     for link in chain[:-1]:
         if not _strong(link.x509()):
-            return "weak_link", _("the certificate of {name} is signed with an outdated algorithm").format(
-                name=link.subject_name
-            )
+            return _outdated(link)
     return "rules_broken", _("a rule that holds for such paths is broken (path length, key size, or unknown parts)")
+
+
+def _outdated(link: Certificate) -> tuple[str, str]:
+    text = _("the certificate of {name} is signed with an outdated algorithm")
+    return "weak_link", text.format(name=link.subject_name)
 
 
 def _strong(link: x509.Certificate) -> bool:
