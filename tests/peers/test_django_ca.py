@@ -15,6 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID
+from support_cli import Cli
 
 from safetok.domain.certificates import Certificate, parse
 from safetok.domain.revocation import Revocation, RevocationAnswer
@@ -113,3 +114,28 @@ def test_the_whole_question(made: dict[str, Certificate]) -> None:
     assert whole(made, "hold").answer is RevocationAnswer.SUSPENDED
     guarded = check(made["hold"], issuers=[made["ca"]], http=Http(environ={}), now=system_clock())
     assert guarded.answer is RevocationAnswer.UNKNOWN
+
+
+def test_the_command_itself(made: dict[str, Certificate], tmp_path: Path) -> None:
+    """`certs check` with files and a list, as a user with this CA in the settings: each state, its path, 13; offline 18."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "ca.pem").write_bytes(made["ca"].x509().public_bytes(Encoding.PEM))
+    text = '[authorities.peer]\nissuers = ["ca.pem"]\nanchors = ["ca.pem"]\nprivate_addresses = true\n'
+    (home / "settings.toml").write_text(text)
+    states = ["good", *REVOKED]
+    for state in states:
+        (tmp_path / f"{state}.cer").write_bytes(made[state].der)
+    (tmp_path / "list.csv").write_text("file\n" + "".join(f"{state}.cer\n" for state in states))
+    cli = Cli({"SAFETOK_HOME": str(home)})
+    said = cli.json("certs", "check", "--from", str(tmp_path / "list.csv"))
+    assert said.status == 13, said.out
+    rows = {row["serial"]: row for row in said.data["certificates"]}
+    for state in states:
+        row = rows[made[state].serial]
+        assert row["reason"] == REVOKED.get(state, "")
+        assert row["path"]["anchor"] == made["ca"].subject
+    assert [row["answer"] for row in rows.values()] == ["good", "suspended", "revoked", "revoked"]
+    (home / "settings.toml").write_text(text.replace("true", "false"))
+    kept_away = cli.json("certs", "check", str(tmp_path / "good.cer"))
+    assert (kept_away.status, kept_away.data["certificates"][0]["answer"]) == (18, "unknown")

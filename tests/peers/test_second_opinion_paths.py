@@ -1,4 +1,4 @@
-"""Every path that the tests of paths and of answers build is also put before pyhanko-certvalidator; the two must agree."""
+"""Every path that the tests of paths, answers and traces build is put before pyhanko-certvalidator too; both must agree."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 import support_second_path as second
 
 import safetok.trust.answer
+import safetok.trust.trace
 from safetok.domain.certificates import Certificate, parse
 from safetok.errors import NotTrusted
 from safetok.trust.path import build_path
@@ -29,7 +30,7 @@ def _module(name: str) -> ModuleType:
     return made
 
 
-PATHS, ANSWERS = _module("test_trust_path"), _module("test_trust_answer")
+PATHS, ANSWERS, TRACES = _module("test_trust_path"), _module("test_trust_answer"), _module("test_trust_trace")
 
 
 @pytest.fixture(autouse=True)
@@ -54,8 +55,9 @@ def asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(PATHS, "build_path", both)
     monkeypatch.setattr(safetok.trust.answer, "build_path", both)
+    monkeypatch.setattr(safetok.trust.trace, "build_path", both)
 
 
-for _name, _test in (*vars(PATHS).items(), *vars(ANSWERS).items()):
-    if _name.startswith("test_"):
+for _name, _test in (*vars(PATHS).items(), *vars(ANSWERS).items(), *vars(TRACES).items()):
+    if _name.startswith("test_") and "outdated_hash" not in _name:  # the other one is told to know no weak hash
         globals()[f"{_name}_by_two"] = _test
