@@ -102,8 +102,8 @@ def examine(
     check(lambda: state.completions(places.environ))
     if serial is not None and pin is not None:
         found += _keys(context, serial, pin)
-    elif reading is not None and reading.tokens:
-        found.append(_needs_pin(reading))
+    elif reading is not None:
+        found += _needs_pin(reading)
     found = list({(one.code, one.text): one for one in reversed(found)}.values())[::-1]  # the first of equals
     found.sort(key=lambda one: _GRAVITY.index(one.grade))
     return Examination(findings=tuple(found), drivers=tuple(files), reading=reading)
@@ -184,6 +184,12 @@ def _token(token: TokenReading) -> Iterator[Finding]:
         text = _("THERE MAY BE ONLY ONE TRY LEFT for the PIN of token {serial}. One more wrong PIN locks it.")
         step = _("Ask the person who holds the PIN before the next try.")
         yield Finding(code="pin_final_try", grade="warn", text=text.format(serial=serial), step=step, about=serial)
+    if not token.certificates and not token.unreadable:
+        text = _(
+            "The USB token {serial} holds no certificate. If it has just come from LCS, that is normal: do not type a PIN."
+        )
+        step = "safetok dossier token-received"
+        yield Finding(code="no_certificate", grade="info", text=text.format(serial=serial), step=step, about=serial)
     if info.write_protected:
         text = _("The USB token {serial} is write-protected.").format(serial=serial)
         step = _("A certificate cannot be written to it: ask its CA. See: safetok contacts")
@@ -265,13 +271,16 @@ def _clock(context: Context, authorities: dict[str, tuple[Authority | None, Cert
             yield Finding(code="clock", grade="good", text=text, about=url)
 
 
-def _needs_pin(reading: Reading) -> Finding:
-    serial = next((token.info.serial for token in reading.tokens if not token.info.readable_only), "SERIAL")
-    return Finding(
+def _needs_pin(reading: Reading) -> Iterator[Finding]:
+    """Orphan keys; not of tokens without a certificate, which are never asked a PIN."""
+    serials = [token.info.serial for token in reading.tokens if token.certificates and not token.info.readable_only]
+    if not serials:
+        return
+    yield Finding(
         code="keys_need_pin",
         grade="info",
         text=_("Keys that belong to no certificate can only be seen with the PIN; it was not asked for."),
-        step=f"safetok doctor --serial {serial}",
+        step=f"safetok doctor --serial {serials[0]}",
     )
 
 
@@ -283,6 +292,8 @@ def _keys(context: Context, serial: str, pin: PinSource) -> Iterator[Finding]:
 
     with context.tokens() as tokens, tokens.session(serial) as session:
         before = [stored.certificate for stored in session.certificates() if not stored.certificate.is_ca]
+        if not before:  # one that has just come from its CA looks so: nobody types a PIN into it
+            return
         newest = max(before, key=lambda one: one.not_before, default=None)
         authority = authority_of(newest, context.settings) if newest else None
         log_in(context, session, pin, name=newest.subject_name if newest else serial, authority=authority)

@@ -88,6 +88,7 @@ def change(context: Context, old: PinSource, new: PinSource, *, serial: str | No
         token = _choose(context, tokens.read(), serial)
         name, authority = whose(context, token)
         with tokens.session(token.info.serial) as session:
+            pins.refuse_not_activated(context, token.info.serial)
             guard = pins.guard_for(context, authority, force_last_try=old.force_last_try)
             guard.check(session.info)
             if session.info.pin_pad:

@@ -117,6 +117,7 @@ def log_in(context: Context, session: Session, source: PinSource, *, name: str, 
     A wrong PIN of the keyring is dropped at once. A person may try once more, and is told that a try is gone.
     Raises PinWrong (5), PinRefused (6), PersonNeeded (11), UsageError (2, no try spent).
     """
+    refuse_not_activated(context, session.serial)
     policy = authority.pin_policy if authority else PinPolicy()
     guard = guard_for(context, authority, force_last_try=source.force_last_try)
     info = session.info
@@ -145,6 +146,24 @@ def log_in(context: Context, session: Session, source: PinSource, *, name: str, 
             source.worked(serial)
         return came_from
     raise AssertionError  # the second attempt returned or raised
+
+
+def refuse_not_activated(context: Context, token_serial: str) -> None:
+    """Raise PersonNeeded (`not_activated`) for a token that has come from its CA and, by its dossier, is not activated yet."""
+    from safetok.store.dossiers import Dossiers
+
+    store = Dossiers(context.database)
+    for one in store.list(token=token_serial):
+        newest = next(other for other in reversed(store.list(mst=one.mst)) if other.certificate == one.certificate)
+        if newest.id == one.id and one.not_activated:
+            raise PersonNeeded(
+                _("By its dossier the USB token {serial} is not activated yet. No PIN was asked for.").format(
+                    serial=token_serial
+                ),
+                code="not_activated",
+                hint=_("That is normal; do not type a PIN. Once LCS says it is activated: safetok dossier activated"),
+                token=token_serial,
+            )
 
 
 def guard_for(context: Context, authority: Authority | None, *, force_last_try: bool) -> PinGuard:
