@@ -1,28 +1,23 @@
 """The worklist as a spreadsheet: one row for each client and agency, values to copy, and columns that staff fill in and hand back.
 
-What comes back is a stranger's file: bounded, its formulas never computed, nothing in it but values.
+What comes back is a stranger's: nothing in it is taken but values.
 """
 
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from safetok.domain.times import VIETNAM
 from safetok.errors import UsageError
-from safetok.locale import _, later, why
+from safetok.locale import _, later
 from safetok.reports.fields import plain_line
 
-LARGEST_FILE = 10 << 20
-LARGEST_INSIDE = 100 << 20
-LARGEST_ROWS = 50_000
-LARGEST_COLUMNS = 64
 LARGEST_CELL = 4000
+LARGEST_DAY = 100_000  # of a spreadsheet: in the year 2173
 
 RESULTS = {"accepted": later("accepted"), "rejected": later("rejected"), "unused": later("not used")}
 _DATES = "dd/mm/yyyy hh:mm"
@@ -124,45 +119,34 @@ def write(rows: Iterable[Row]) -> bytes:
     return buffer.getvalue()
 
 
-def read(path: Path) -> Iterator[Filled]:
-    """Every row on which something was filled in. Raises UsageError `bad_worklist` (not ours, too large, not a workbook)."""
-    openpyxl = _openpyxl()
-    data = _bounded(path)
-    try:
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
-    except Exception as error:
-        raise _bad(path, _("it is no Excel workbook")) from error
-    try:
-        yield from _rows(path, book)
-    except (UsageError, GeneratorExit):
-        raise
-    except Exception as error:
-        raise _bad(path, _("it cannot be read")) from error
-    finally:
-        book.close()
-
-
-def _rows(path: Path, book: Any) -> Iterator[Filled]:
-    sheet = book.worksheets[0] if book.worksheets else None
-    if sheet is None:
-        raise _bad(path, _("it has no sheet"))
+def filled(cells: Sequence[Sequence[Any]], epoch: date) -> Iterator[Filled]:
+    """Every row on which something was filled in; `epoch` is the day a spreadsheet's bare numbers are counted from. Raises
+    ValueError where no row of keys is near the top: somebody else's table.
+    """
     places: dict[str, int] | None = None
-    for number, row in enumerate(sheet.iter_rows(max_col=LARGEST_COLUMNS, values_only=True), 1):
-        if number > LARGEST_ROWS:
-            raise _bad(path, _("it has more than {most} rows").format(most=LARGEST_ROWS))
+    for number, row in enumerate(cells, 1):
         if places is None:
             places = _places(row)
             if places is None and number > 5:  # noqa: PLR2004  (somebody put a title above)
                 break
             continue
         values = {name: row[at] if at < len(row) else None for name, at in places.items()}
-        done_at = values.get("done_at")
         told = {name: _said(values.get(name)) for name in ("agency", "serial", "key", "result", "note")}
-        when = done_at.replace(tzinfo=VIETNAM) if isinstance(done_at, datetime) else _said(done_at) or None
+        when = _moment(values.get("done_at"), epoch)
         if number > 2 and told["agency"] and (when or told["result"]):  # noqa: PLR2004
             yield Filled(number=number, done_at=when, **told)
     if places is None:
-        raise _bad(path, _("it is not a worklist of safetok: the first, hidden row is missing"))
+        raise ValueError
+
+
+def _moment(value: Any, epoch: date) -> datetime | str | None:
+    """A moment as the spreadsheet keeps it; a bare number (its format was lost) counts days; else what was typed."""
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=VIETNAM)
+    if isinstance(value, float | int) and not isinstance(value, bool) and 0 < value < LARGEST_DAY:
+        days = datetime(epoch.year, epoch.month, epoch.day, tzinfo=VIETNAM) + timedelta(days=value)
+        return (days + timedelta(seconds=30)).replace(second=0, microsecond=0)
+    return _said(value) or None
 
 
 def _places(row: Sequence[Any]) -> dict[str, int] | None:
@@ -176,38 +160,12 @@ def _said(value: Any) -> str:
     return "" if value is None else " ".join(str(value)[:LARGEST_CELL].split())
 
 
-def _bounded(path: Path) -> bytes:
-    """The file's bytes: not larger than a worklist may be, inside and out, and without document types (which may expand)."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise _bad(path, why(error)) from error
-    if len(data) > LARGEST_FILE:
-        raise _bad(path, _("it is larger than {most} MB").format(most=LARGEST_FILE >> 20))
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as packed:
-            if sum(one.file_size for one in packed.infolist()) > LARGEST_INSIDE:
-                raise _bad(path, _("it is larger than {most} MB").format(most=LARGEST_INSIDE >> 20))
-            for one in packed.infolist():
-                with packed.open(one) as part:
-                    if one.filename.endswith((".xml", ".rels")) and b"<!DOCTYPE" in part.read(4096).upper():
-                        raise _bad(path, _("it cannot be read"))
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
-        raise _bad(path, _("it is no Excel workbook")) from error
-    return data
-
-
 def _text(cell: Any, value: str) -> None:
     """Text that no spreadsheet takes for a formula, whatever it begins with."""
     cell.value = plain_line(value)[:LARGEST_CELL]
     cell.data_type = "s"
     cell.number_format = _WHOLE_NUMBER
     cell.quotePrefix = True
-
-
-def _bad(path: Path, why: str) -> UsageError:
-    return UsageError(_("The worklist {file} is not used: {why}.").format(file=path, why=why), code="bad_worklist")
 
 
 def _openpyxl() -> Any:

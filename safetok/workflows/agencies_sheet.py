@@ -109,14 +109,13 @@ def write_sheet(context: Context, listing: Listing, path: Path, words: Callable[
 
 
 def import_sheet(context: Context, path: Path, *, dry_run: bool = False) -> Imported:
-    """Record what staff filled in. A row that cannot be used is told and stops no other; repeating a file changes nothing.
+    """Record what staff filled in, XLSX or saved as CSV. A row that cannot be used is told and stops no other; repeating a file
+    changes nothing.
 
     Raises UsageError `bad_worklist`, `xlsx_missing`.
     """
-    from safetok.reports import worklist
-
     store = agencies.store_of(context)
-    filled = list(worklist.read(path))
+    filled = _filled(path)
     rows = {agencies.key(row): row for row in store.list(superseded=True)}
     known = all_agencies(store)
     changed: list[Registration] = []
@@ -154,6 +153,25 @@ def import_sheet(context: Context, path: Path, *, dry_run: bool = False) -> Impo
         warnings=tuple(warnings),
         dry_run=dry_run,
     )
+
+
+def _filled(path: Path) -> list[Filled]:
+    from safetok.reports import worklist
+    from safetok.workflows import sheets
+
+    try:
+        sheet = sheets.read(path)
+        return list(worklist.filled(sheet.cells, sheet.epoch))
+    except UsageError as error:
+        if error.code == "xlsx_missing":
+            raise
+        raise UsageError(error.message, code="bad_worklist", hint=error.hint) from error
+    except ValueError as error:
+        raise UsageError(
+            _("{file} is not a worklist of safetok: the first, hidden row is missing.").format(file=path.name),
+            code="bad_worklist",
+            hint=_("Fill in the file that `safetok agencies list --xlsx FILE` made."),
+        ) from error
 
 
 def _remember_and_tell(context: Context, store: Registrations, told: list[tuple[str, Registration]]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import zipfile
 from datetime import datetime, timedelta
@@ -292,6 +293,26 @@ def test_a_worklist_handed_back_untouched_changes_nothing(two: Clocked, tmp_path
     _sheet(two, path)
     said = two.json("agencies", "import", str(path))
     assert (said.status, said.data["recorded"], said.data["unchanged"]) == (0, 0, 1)
+
+
+def test_a_worklist_saved_as_csv_or_without_its_formats_is_read(two: Clocked, tmp_path: Path) -> None:
+    """Staff who save it as CSV, or whose program turned the time into a bare number, are understood all the same."""
+    book = _sheet(two, tmp_path / "w.xlsx")
+    lines = [[str(cell or "") for cell in row] for row in book.active.iter_rows(values_only=True)]
+    at = lines[0].index("done_at")
+    next(line for line in lines if line[:3] == ["0106324653", NEW.subject_name, "v5"])[at] = "23/11/2026 14:00"
+    path = tmp_path / "w.csv"
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file, delimiter=";").writerows(lines)
+    assert two.json("agencies", "import", str(path)).data["recorded"] == 1
+    assert _rows(two, "--mst", "0106324653")["v5"]["until"] == "2026-11-24T07:00:00Z"
+    book = _sheet(two, tmp_path / "w.xlsx")
+    _fill(book, tmp_path / "w.xlsx", ("0312345678", "vnaccs", 46349.25, ""))  # 06:00 on 23/11/2026
+    for cell in next(book.active.iter_cols(min_col=at + 1, max_col=at + 1, min_row=3)):
+        cell.number_format = "General"
+    book.save(tmp_path / "w.xlsx")
+    assert two.json("agencies", "import", str(tmp_path / "w.xlsx")).codes == []
+    assert _rows(two, "--mst", "0312345678")["vnaccs"]["updated_at"] == "2026-11-22T23:00:00Z"
 
 
 def test_formulas_in_names_stay_text(two: Clocked, tmp_path: Path) -> None:
