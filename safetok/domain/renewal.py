@@ -146,6 +146,13 @@ class Renewal:
     kit: str = ""  # folder of the export
     notes: tuple[str, ...] = field(default=())
 
+    def waits_until(self, now: datetime) -> datetime | None:
+        """When the CA wants to be asked again, where that is still to come. A clock that has been set back since the CA said so
+        makes nobody wait: how much of the time has passed is not known any more.
+        """
+        due = self.check_after
+        return due if due is not None and self.updated_at <= now < due else None
+
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do for it (an end whose clean-up is outstanding is not finished)."""

@@ -69,7 +69,7 @@ _ORDER = (
 
 
 def _renewal(renewal: Renewal, status: Status) -> Iterator[Due]:
-    if renewal.hold is Hold.PENDING and renewal.check_after is not None and renewal.check_after > status.now:
+    if renewal.hold is Hold.PENDING and renewal.waits_until(status.now) is not None:
         return
     name = status.names.get(renewal.old_serial) or renewal.old_serial
     text = _("The top-up of {name} is not finished (Token ID {token}): {why}.")

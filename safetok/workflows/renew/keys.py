@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safetok.domain.renewal import State
 from safetok.errors import PersonNeeded
@@ -117,15 +117,24 @@ def _signed_request(run: Run, spki: bytes) -> Opening:
         )
 
 
+def request_anew(run: Run) -> None:
+    """REQUESTED without a message, because the CA refused the time of the last one: another, with a transaction of its own."""
+    opening = _signed_request(run, run.renewal.spki)
+    run.update(**_message(run, opening))
+    run.sent_with_commit = True
+
+
 def _requested(run: Run, opening: Opening, *, spki: bytes) -> None:
     """Commit the message with the count of its first sending."""
-    run.advance(
-        State.REQUESTED,
-        spki=spki,
-        request=opening.der,
-        transaction_id=opening.transaction_id,
-        sender_nonce=opening.sender_nonce,
-        sent_count=1,
-        first_sent_at=run.context.now(),
-    )
+    run.advance(State.REQUESTED, spki=spki, **_message(run, opening))
     run.sent_with_commit = True
+
+
+def _message(run: Run, opening: Opening) -> dict[str, Any]:
+    return {
+        "request": opening.der,
+        "transaction_id": opening.transaction_id,
+        "sender_nonce": opening.sender_nonce,
+        "sent_count": 1,
+        "first_sent_at": run.context.now(),
+    }

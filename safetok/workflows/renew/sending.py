@@ -12,6 +12,7 @@ from safetok.domain.times import show_instant
 from safetok.errors import CaUnreachable, CaWait, NotTrusted, PersonNeeded, SafetokError, UsageError
 from safetok.locale import _
 from safetok.workflows.renew.confirming import signed_confirmation
+from safetok.workflows.renew.keys import request_anew
 from safetok.workflows.renew.run import Held, Run, no_answer, token_step
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 def send_request(run: Run) -> None:
     """REQUESTED: the stored message, the same bytes however often; `sent_count` is committed before each send."""
+    if not run.renewal.request:
+        request_anew(run)
     if run.sent_with_commit:
         run.sent_with_commit = False
     else:
@@ -36,8 +39,10 @@ def poll(run: Run) -> None:
     from safetok.ca.cmp.requests import build_poll
 
     renewal, context = run.renewal, run.context
+    if (due := renewal.waits_until(context.now())) is not None:
+        raise _come_back(due)
     if renewal.check_after is not None and context.now() < renewal.check_after:
-        raise _come_back(renewal.check_after)
+        run.update(check_after=None)  # written down by a clock that was ahead: that wait is over, whatever happens next
     times = renewal.sent_count
     if renewal.poll:
         times += 1
@@ -189,7 +194,25 @@ def _waiting(run: Run, answer: Waiting) -> None:
 def _refused(run: Run, answer: Refused, times: int) -> None:
     """A refusal under the CA's signature ends a request sent once; after that it may be the echo of one that worked."""
     said = answer.text or ", ".join(answer.fail_info)
-    if answer.temporary:
+    late = (
+        answer.fail_info == ("badTime",) and run.renewal.state is State.REQUESTED
+    )  # no later time makes these bytes good
+    if late and times == 1:
+        run.update(request=b"", sent_count=0)
+        raise Held(
+            Hold.CA_UNREACHABLE,
+            CaUnreachable(
+                _(
+                    "The CA did not take the request: it finds the clock of this computer too far from its own ({why})."
+                ).format(why=said),
+                code="clock_off",
+                hint=_(
+                    "Set the date, time and time zone of this computer, then: safetok renew --resume. Nothing was issued; the "
+                    "old certificate is intact."
+                ),
+            ),
+        )
+    if answer.temporary and not late:
         run.update(poll=b"")  # answered: the next one is a new one
         raise Held(
             Hold.CA_UNREACHABLE,

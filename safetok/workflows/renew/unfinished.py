@@ -97,7 +97,8 @@ def abandon(context: Context, identity: str, request: RenewRequest, *, force: bo
             hint=_("See them: safetok renew --list"),
         )
     renewal = found[0]
-    if renewal.state in _MAY_BE_ISSUED and not force:
+    may_be_issued = renewal.state in _MAY_BE_ISSUED and bool(renewal.request)  # none: the CA refused it unseen
+    if may_be_issued and not force:
         raise PersonNeeded(
             _("The request was sent: a certificate may have been issued. It is given up only with --force."),
             code="may_have_been_issued",
@@ -117,9 +118,7 @@ def abandon(context: Context, identity: str, request: RenewRequest, *, force: bo
             take_back(run)
         run.advance(
             State.ABANDONED,
-            reason=_("given up; a certificate may have been issued")
-            if renewal.state in _MAY_BE_ISSUED
-            else _("given up"),
+            reason=_("given up; a certificate may have been issued") if may_be_issued else _("given up"),
             cleaned=renewal.key_plan == "same",
         )
         return result_of(carry_on(run))
