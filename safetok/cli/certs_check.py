@@ -151,6 +151,8 @@ def show(found: Found) -> None:
     if len(found.checked) > 1:
         out.line()
         out.line(_counted(found.checked))
+    if found.checked and found.refused:
+        out.line(_("{n} entries could not be looked up; why is said below.").format(n=len(found.refused)))
 
 
 def _show_one(out: Screen, one: Checked) -> None:
@@ -188,6 +190,9 @@ def _asked(one: Checked) -> str:
     """Who said so, and when."""
     from safetok.domain.times import show_instant
 
+    if one.answer.answer is RevocationAnswer.UNKNOWN and one.answer.source:
+        text = _("The answer of {when} was “not revoked”; with that doubt it proves nothing.")
+        return text.format(when=show_instant(one.answer.checked_at))
     sources = {
         "ocsp": _("The CA answered by OCSP at {when}."),
         "crl": _("By the CA's revocation list (CRL) of {of}, looked at {when}."),
@@ -208,6 +213,8 @@ def _path(one: Checked) -> str:
     path, names = one.path, [ca.subject_name for ca in one.path.chain[1:]]
     above = " → ".join(names)
     if not path.anchored:
+        if path.reason in one.answer.reason:  # said already
+            return _("Path: none; at hand: {path}.").format(path=above) if names else _("Path: none.")
         if names:
             return _("Path: {path} → none: {why}.").format(path=above, why=path.reason)
         return _("Path: none: {why}.").format(why=path.reason)
