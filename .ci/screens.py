@@ -17,6 +17,7 @@ from pathlib import Path
 from pictures import SAFETOK, Sandbox, picture, sandbox_up, terminal
 
 WIDTHS = (80, 160)
+LEAST = 300  # a lower window shows less than it is asked for
 RENEWING = ((r"\[c/K\]", "c"), (r"không\s+hiện\):", "{pin}"), (r"\[c/K\]", "c"), (r"để\s+dừng:", "{day}"))
 Answers = tuple[tuple[str, str], ...]
 
@@ -118,7 +119,11 @@ def photograph(folder: Path, name: str, width: int) -> None:
         subprocess.run(
             [
                 *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"),
-                *(f"--user-data-dir={profile}", f"--window-size={wide},{high}", "--default-background-color=00000000"),
+                *(
+                    f"--user-data-dir={profile}",
+                    f"--window-size={wide},{max(high, LEAST)}",
+                    "--default-background-color=00000000",
+                ),
                 f"--screenshot={svg.with_suffix('.png')}",
                 page.as_uri(),
             ],

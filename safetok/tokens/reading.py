@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from safetok.domain.certificates import Certificate, current, parse
+from safetok.domain.companies import alphabetical
 from safetok.domain.tokens import KeyPresence, PinState, StoredCertificate, TokenInfo, TokenReading
 from safetok.errors import SafetokError
 from safetok.tokens.pairing import presence
@@ -119,7 +120,7 @@ def _certificate(der: bytes | None, known: Known) -> Certificate | None:
 def _order(reading: TokenReading) -> tuple[bool, str, str]:
     newest = current(_all(reading.certificates))
     name = newest.subject_name if newest else ""
-    return not name, name.casefold(), reading.info.serial
+    return not name, alphabetical(name), reading.info.serial
 
 
 def _all(stored: Iterable[StoredCertificate]) -> Iterable[Certificate]:

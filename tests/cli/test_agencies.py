@@ -267,6 +267,27 @@ def test_looking_changes_nothing(cli: Cli, tmp_path: Path) -> None:
     assert not (tmp_path / "fresh").exists()
 
 
+def test_many_companies_are_reminded_of_by_what_is_to_do(cli: Inside) -> None:
+    """More than three companies: one table for each thing to do, each company once in it, columns the same in all of them."""
+    with Database(home(cli.env).database) as db:
+        for number in range(4):
+            one = _certificate(10 + number, mst=f"01999000{number}8", subject_name=f"CÔNG TY {number}")
+            Inventory(db).record(reading(f"T{number + 10}", one), NOW)
+            Registrations(db).open_for(one, load.agencies(), NOW)
+    cli("agencies", "done", "vnaccs", "v5", "--at", _ago(2), "--mst", "0199900008")
+    said = cli("agencies", "remind").out
+    lines = said.splitlines()
+    assert "Chưa cập nhật, bắt buộc (33)" in lines
+    assert len([line for line in lines if line.startswith("CÔNG TY 1 ")]) == 1
+    assert "tvan, etax, ivan, bhxh, ixhd, vnaccs, v5" in next(line for line in lines if line.startswith("CÔNG TY 1 "))
+    waits = [line for line in lines if line.startswith("CÔNG TY 0 ") and "vnaccs, v5" in line]
+    assert len(waits) == 1
+    assert "chờ đủ 24h00" in waits[0]
+    assert len({line.index("Trạng thái") for line in lines if "Trạng thái" in line}) == 1
+    assert "safetok agencies done TÊN --mst MST" in said
+    assert "safetok agencies list --xlsx" in said
+
+
 def test_the_timer_is_told_in_the_notices_words(cli: Cli) -> None:
     """Both moments with their weekday in Vietnamese time, and that safetok only takes note."""
     said = cli("agencies", "done", "vnaccs", "--at", "2026-01-05T16:05").out

@@ -12,6 +12,13 @@ from typing import Any
 import pytest
 from support_cli import Cli
 from support_issued import issued
+from support_store import NOW, certificate, reading
+
+from safetok.knowledge import load
+from safetok.store.database import Database
+from safetok.store.inventory import Inventory
+from safetok.store.paths import home
+from safetok.store.registrations import Registrations
 
 V1_LINK = "https://www.safecert.com.vn/en_US/knowsystem/cks-huong-dan-thu-tuc-cap-lai-thiet-bi-luu-tru-khoa-bi-mat-18"
 SERIAL = "54010108096D8A02E2F22CE98BD7168E"
@@ -191,6 +198,23 @@ def test_many_tokens_are_a_table(cli: Cli, make_token: Callable[..., Any], rsa_k
     assert told[0].startswith("! 5 CTS ")
     assert "CÔNG TY 0; CÔNG TY 1; CÔNG TY 2; CÔNG TY 3; CÔNG TY 4\n" in said
     assert "→ safetok batch plan DANH_SÁCH\n    làm một đơn vị: safetok renew --serial TOKEN_ID\n" in said
+
+
+def test_agencies_of_many_companies_are_counted(cli: Cli, make_token: Callable[..., Any]) -> None:
+    """More than three companies with agencies to update: one line each, how many stand where; `agencies remind` says which."""
+    make_token()
+    with Database(home(cli.env).database) as db:
+        for number in range(4):
+            one = certificate(number, mst=f"01999000{number}8", subject_name=f"CÔNG TY {number}", days=400)
+            Inventory(db).record(reading(f"T{number}", one), NOW)
+            Registrations(db).open_for(one, load.agencies(), NOW)
+    assert cli("agencies", "done", "vnaccs", "v5", "--at", "2026-01-05T10:00", "--mst", "0199900008").status == 0
+    said = cli("status").out
+    assert "CƠ QUAN (còn 28, được chấp nhận 0)" in said
+    rows = [line.split() for line in said.splitlines() if line.startswith("CÔNG TY ")]
+    assert rows == [["CÔNG", "TY", "0", "2", "5"], *(["CÔNG", "TY", str(n), "7"] for n in range(1, 4))]
+    assert "Hải quan (VNACCS)" not in said.partition("CƠ QUAN")[2]
+    assert "safetok agencies remind" in said
 
 
 def test_both_languages(cli: Cli, make_token: Callable[..., Any], rsa_key: Any) -> None:

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from safetok.domain.companies import alphabetical
 from safetok.domain.tokens import PinState
 from safetok.tokens.reading import Seen, merge, token_info
 
@@ -83,3 +84,23 @@ def test_pin_pads_and_write_protection_are_read_from_the_flags(flags: int, *, pa
     """CKF_PROTECTED_AUTHENTICATION_PATH and CKF_WRITE_PROTECTED."""
     info = token_info(shown(flags=flags), ("a",))
     assert (info.pin_pad, info.write_protected) == (pad, protected)
+
+
+def test_names_stand_in_the_order_of_a_vietnamese_list() -> None:
+    """Marks do not send a name to the end, and Đ comes right after D."""
+    names = [
+        "CÔNG TY XÂY DỰNG",
+        "Công ty Đại Lộc",
+        "CÔNG TY ÁNH DƯƠNG",
+        "CÔNG TY DƯỢC",
+        "CÔNG TY EM",
+        "HỘ KINH DOANH SEN",
+    ]
+    assert sorted(names, key=alphabetical) == [
+        "CÔNG TY ÁNH DƯƠNG",
+        "CÔNG TY DƯỢC",
+        "Công ty Đại Lộc",
+        "CÔNG TY EM",
+        "CÔNG TY XÂY DỰNG",
+        "HỘ KINH DOANH SEN",
+    ]
