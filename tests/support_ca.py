@@ -15,7 +15,7 @@ from support_trust import DAY, NOW, Extension, Key, ca_true, issue, key, name, r
 
 from safetok.ca.cmp.endpoint import CMC_RA, Endpoint
 from safetok.ca.cmp.messages import build_header
-from safetok.ca.cmp.protection import sign_message
+from safetok.ca.cmp.protection import algorithm_for, protect
 from safetok.ca.cmp.requests import Opening, build_request
 from safetok.ca.cmp.structures import PKIBody, opaque
 from safetok.domain.authorities import RequestKind
@@ -120,7 +120,9 @@ class Server:
     confirm_by: datetime | None = None
 
     def answer(self, to: Opening, kind: str, value: Any) -> bytes:
+        by = self.key or key("SAFE-CA")
         header = build_header(
+            algorithm=algorithm_for(by, pss=self.pss),
             sender=issuer().subject_der,
             recipient=subscriber().subject_der,
             now=NOW,
@@ -131,9 +133,8 @@ class Server:
             implicit_confirm=self.implicit_confirm,
             confirm_by=self.confirm_by,
         )
-        return sign_message(
-            header, PKIBody(name=kind, value=value), self.key or key("SAFE-CA"), extra_certs=self.extra, pss=self.pss
-        )
+        body = bytes(PKIBody(name=kind, value=value).dump())
+        return protect(header, body, by, extra_certs=self.extra, pss=self.pss)
 
 
 def response(

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from asn1crypto import core
-from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -21,11 +20,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from safetok.ca.cmp.protection import algorithm_for, certificate_hash, hash_for_confirmation, sign, sign_message
 from safetok.ca.cmp.structures import (
     OLD_CERT_ID,
+    AlgorithmIdentifier,
     CertId,
     CertRequest,
     PKIBody,
     PKIHeader,
     PKIMessage,
+    Time,
     directory_name,
     fail_info,
     opaque,
@@ -204,7 +205,7 @@ class Client:
             "publicKey": opaque(spki),
         }
         if not_after:
-            template["validity"] = {"notAfter": asn1_x509.Time(name="utc_time", value=core.UTCTime(not_after))}
+            template["validity"] = {"notAfter": Time(name="utcTime", value=core.UTCTime(not_after))}
         old_id = {
             "issuer": directory_name(self.old.issuer.public_bytes()),
             "serialNumber": self.old.serial_number if old_serial is None else old_serial,
@@ -215,7 +216,7 @@ class Client:
         prover = proof or self.wanted
         popo = {
             "signature": {
-                "algorithmIdentifier": algorithm_for(prover),
+                "algorithmIdentifier": AlgorithmIdentifier.load(algorithm_for(prover)),
                 "signature": core.OctetBitString(sign(prover, request.dump())),
             }
         }

@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import socket
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from safetok.errors import SafetokError
@@ -29,17 +30,24 @@ class PrivateAddress(Exception):
 
 def target_of(url: str, fail: Fail) -> Target:
     """The target of an http or https address; raises `fail` for anything else, also for one that carries a name or password."""
+    target = _target(url)
+    if target is None:
+        raise fail(_("This is not an address safetok can ask: {url}").format(url=url), "bad_url")
+    return target
+
+
+@lru_cache(maxsize=64)
+def _target(url: str) -> Target | None:
     import urllib3
 
-    bad = _("This is not an address safetok can ask: {url}").format(url=url)
     if not url.isprintable() or " " in url:
-        raise fail(bad, "bad_url")
+        return None
     try:
         parsed = urllib3.util.parse_url(url)
-    except urllib3.exceptions.HTTPError as error:
-        raise fail(bad, "bad_url") from error
+    except urllib3.exceptions.HTTPError:
+        return None
     if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.auth:
-        raise fail(bad, "bad_url")
+        return None
     port = parsed.port or (443 if parsed.scheme == "https" else 80)
     return Target(parsed.scheme, parsed.host.strip("[]"), port, parsed._replace(fragment=None).url)
 

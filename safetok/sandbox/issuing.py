@@ -12,7 +12,7 @@ from asn1crypto import core
 from cryptography import x509
 
 from safetok.ca.cmp.protection import certificate_hash, hash_for_confirmation, verify_message
-from safetok.ca.cmp.structures import CA_CERTS, IMPLICIT_CONFIRM, PVNO_2, PVNO_3, PKIBody
+from safetok.ca.cmp.structures import CA_CERTS, IMPLICIT_CONFIRM, PVNO_2, PVNO_3
 from safetok.domain.times import end_of_day
 from safetok.sandbox import messages, profile
 from safetok.sandbox.books import Books, Entry, Transaction
@@ -173,10 +173,12 @@ class CmpService:
             offer=False,
         )
         implicit, confirm_by = IMPLICIT_CONFIRM in opening.general, now + self.policy.confirm_wait
-        general = messages.implicit_confirm() if implicit else messages.confirm_wait(confirm_by)
         changed = wish.not_after is not None and wish.not_after != not_after
         body = messages.granted(OPENINGS[opening.kind], wish.request_id, new.der, changed=changed)
-        return messages.write(body, self.pki, issuer, received, now, (general,)), new, confirm_by, implicit
+        sent = messages.write(
+            body, self.pki, issuer, received, now, implicit=implicit, confirm_by=None if implicit else confirm_by
+        )
+        return sent, new, confirm_by, implicit
 
     def _given(self, opening: Received, honest: x509.Certificate, issuer: Issuer, old: x509.Certificate) -> bytes:
         if self.faults is None:
@@ -268,7 +270,7 @@ class CmpService:
         """The CA that issues for a subscriber today, and signs what it is answered."""
         return self.pki.issuers[LCS if entry is not None and entry.issuer == LCS else SAFE_NEW]
 
-    def _write(self, body: PKIBody, entry: Entry | None, received: Received | None, now: datetime) -> Sent:
+    def _write(self, body: bytes, entry: Entry | None, received: Received | None, now: datetime) -> Sent:
         return messages.write(body, self.pki, self._renewer(entry), received, now)
 
 

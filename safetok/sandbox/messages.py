@@ -6,34 +6,22 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from asn1crypto import core
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 
-from safetok.ca.cmp.protection import sign_message
-from safetok.ca.cmp.structures import (
-    CONFIRM_WAIT_TIME,
-    IMPLICIT_CONFIRM,
-    PVNO_2,
-    STATUS,
-    Certificates,
-    GeneralInfo,
-    InfoTypeAndValue,
-    PKIBody,
-    PKIHeader,
-    PKIMessage,
-    directory_name,
-    fail_info,
-    opaque,
-)
+from safetok.ca.cmp import der
+from safetok.ca.cmp.messages import build_body, build_header, status_info
+from safetok.ca.cmp.protection import algorithm_for, protect
+from safetok.ca.cmp.structures import PVNO_2, STATUS, PKIMessage, message_of
 from safetok.sandbox.pki import Issuer, Pki
 
 RSASSA_PSS = "1.2.840.113549.1.1.10"
 OPENINGS = {"kur": "kup", "cr": "cp", "p10cr": "cp"}  # what opens a transaction, and what answers it
 P10_REQUEST = -1  # the certReqId of a p10cr, which carries none (RFC 9483 section 4.1.4)
+_NOBODY = x509.Name([]).public_bytes()
 MALFORMED = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError)
 
 
@@ -77,7 +65,7 @@ class Received:
 def read(raw: bytes) -> Received:
     """One message. Raises Refusal (badDataFormat) when the bytes are none."""
     try:
-        message = PKIMessage.load(raw, strict=True)
+        message = message_of(raw)
         header = message["header"]
         general = [] if isinstance(header["generalInfo"], core.Void) else list(header["generalInfo"])
         extra = () if isinstance(message["extraCerts"], core.Void) else tuple(message["extraCerts"])
@@ -108,31 +96,35 @@ class Sent:
 
 
 def write(
-    body: PKIBody,
+    body: bytes,
     pki: Pki,
     signer: Issuer,
     to: Received | None,
     now: datetime,
-    general: Sequence[InfoTypeAndValue] = (),
+    *,
+    implicit: bool = False,
+    confirm_by: datetime | None = None,
 ) -> Sent:
-    """A protected answer to `to`, signed by an issuing CA, with its chain in extraCerts."""
-    nonce = secrets.token_bytes(16)
-    header: dict[str, Any] = {
-        "pvno": max(to.pvno, PVNO_2) if to else PVNO_2,
-        "sender": directory_name(signer.certificate.subject.public_bytes()),
-        "recipient": to.sender if to else directory_name(x509.Name([]).public_bytes()),
-        "messageTime": core.GeneralizedTime(now.astimezone(UTC).replace(microsecond=0)),
-        "senderKID": signer.key_identifier,
-        "senderNonce": nonce,
-        "transactionID": (to.transaction if to else b"") or secrets.token_bytes(16),
-    }
-    if to and to.sender_nonce:
-        header["recipNonce"] = to.sender_nonce
-    if general:
-        header["generalInfo"] = GeneralInfo(list(general))
-    chain = (signer.der, pki.root.certificate.public_bytes(serialization.Encoding.DER))
-    der = sign_message(PKIHeader(header), body, signer.key, extra_certs=chain, pss=to is not None and _by_pss(to))
-    return Sent(der=der, nonce=nonce.hex())
+    """A protected answer to `to`, signed by an issuing CA, with its chain in extraCerts. `implicit`: no certConf is waited for
+    (RFC 9810 section 5.1.1.1); `confirm_by`: until when one is (section 5.1.1.2).
+    """
+    nonce, pss = secrets.token_bytes(16), to is not None and _by_pss(to)
+    header = build_header(
+        sender=signer.name_der,
+        recipient=bytes(to.sender.dump()) if to else _NOBODY,
+        now=now,
+        transaction_id=(to.transaction if to else b"") or secrets.token_bytes(16),
+        sender_nonce=nonce,
+        algorithm=algorithm_for(signer.key, pss=pss),
+        recip_nonce=to.sender_nonce if to else b"",
+        sender_kid=signer.key_identifier,
+        pvno=max(to.pvno, PVNO_2) if to else PVNO_2,
+        implicit_confirm=implicit,
+        confirm_by=confirm_by,
+    )
+    return Sent(
+        der=protect(header, body, signer.key, extra_certs=(signer.der, pki.root.der), pss=pss), nonce=nonce.hex()
+    )
 
 
 def _by_pss(received: Received) -> bool:
@@ -141,47 +133,39 @@ def _by_pss(received: Received) -> bool:
     return not isinstance(algorithm, core.Void) and algorithm["algorithm"].dotted == RSASSA_PSS
 
 
-def confirm_wait(until: datetime) -> InfoTypeAndValue:
-    """How long the CA waits for the certConf (RFC 9810 section 5.1.1.2)."""
-    value = core.GeneralizedTime(until.astimezone(UTC).replace(microsecond=0))
-    return InfoTypeAndValue({"infoType": CONFIRM_WAIT_TIME, "infoValue": core.Any(value)})
-
-
-def implicit_confirm() -> InfoTypeAndValue:
-    """No certConf is waited for (RFC 9810 section 5.1.1.1)."""
-    return InfoTypeAndValue({"infoType": IMPLICIT_CONFIRM, "infoValue": core.Any(core.Null())})
-
-
-def granted(kind: str, request: int, certificate: bytes, *, changed: bool) -> PKIBody:
+def granted(kind: str, request: int, certificate: bytes, *, changed: bool) -> bytes:
     """A kup or cp with the certificate; `changed` when it is not wholly what was asked for."""
-    pair = {"certOrEncCert": {"certificate": opaque(certificate)}}
-    status = {"status": STATUS.index("grantedWithMods" if changed else "accepted")}
-    return PKIBody(kind, {"response": [{"certReqId": request, "status": status, "certifiedKeyPair": pair}]})
+    status = status_info(STATUS.index("grantedWithMods" if changed else "accepted"))
+    pair = der.sequence(der.explicit(0, certificate))
+    return _responding(kind, der.sequence(der.integer(request), status, pair))
 
 
-def waiting(kind: str, request: int, text: str) -> PKIBody:
+def waiting(kind: str, request: int, text: str) -> bytes:
     """A kup or cp that says: come back with a pollReq."""
-    status = {"status": STATUS.index("waiting"), "statusString": [text]}
-    return PKIBody(kind, {"response": [{"certReqId": request, "status": status}]})
+    return _responding(kind, der.sequence(der.integer(request), status_info(STATUS.index("waiting"), text)))
 
 
-def poll_again(request: int, seconds: int, text: str) -> PKIBody:
+def _responding(kind: str, response: bytes) -> bytes:
+    """A CertRepMessage with one CertResponse, without caPubs."""
+    return build_body(kind, der.sequence(der.sequence(response)))
+
+
+def poll_again(request: int, seconds: int, text: str) -> bytes:
     """A pollRep: seconds to wait before the next pollReq."""
-    return PKIBody("pollRep", [{"certReqId": request, "checkAfter": seconds, "reason": [text]}])
+    answer = der.sequence(der.integer(request), der.integer(seconds), der.sequence(der.utf8(text)))
+    return build_body("pollRep", der.sequence(answer))
 
 
-def error(fail: str, text: str) -> PKIBody:
+def error(fail: str, text: str) -> bytes:
     """An error body with one failInfo bit and the CA's words."""
-    status = {"status": STATUS.index("rejection"), "statusString": [text], "failInfo": fail_info({fail})}
-    return PKIBody("error", {"pKIStatusInfo": status})
+    return build_body("error", der.sequence(status_info(STATUS.index("rejection"), text, fail)))
 
 
-def ca_certificates(oid: str, certificates: Sequence[bytes]) -> PKIBody:
+def ca_certificates(oid: str, certificates: Sequence[bytes]) -> bytes:
     """A genp with the CA certificates a client asked for (RFC 9483 section 4.3.1)."""
-    value = core.Any(Certificates([opaque(der) for der in certificates]))
-    return PKIBody("genp", [{"infoType": oid, "infoValue": value}])
+    return build_body("genp", der.sequence(der.sequence(der.oid(oid), der.sequence(*certificates))))
 
 
-def confirmed() -> PKIBody:
+def confirmed() -> bytes:
     """A pkiConf."""
-    return PKIBody("pkiconf", core.Null())
+    return build_body("pkiconf", der.NULL)

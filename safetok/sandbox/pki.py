@@ -46,6 +46,11 @@ class Issuer:
         return self.certificate.public_bytes(serialization.Encoding.DER)
 
     @cached_property
+    def name_der(self) -> bytes:
+        """The DER of its name."""
+        return self.certificate.subject.public_bytes()
+
+    @cached_property
     def key_identifier(self) -> bytes:
         """The SubjectKeyIdentifier: what a subscriber's AuthorityKeyIdentifier names."""
         return self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest

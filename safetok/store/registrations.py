@@ -32,6 +32,7 @@ _PUT = (
     f"INSERT INTO registrations ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{c}' for c in _COLUMNS)}) "  # noqa: S608
     "ON CONFLICT (certificate_sha256, agency) DO NOTHING"
 )
+_FIELDS = tuple(field.name for field in dataclasses.fields(Registration))
 _INSTANTS = ("opened_at", "updated_at", "until")
 
 
@@ -226,7 +227,8 @@ def put_registrations(db: Database, registrations: Iterable[Registration], *, re
 
 
 def _encode(registration: Registration) -> Mapping[str, object]:
-    row = {**dataclasses.asdict(registration), "state": registration.state.value, "mst": plain_mst(registration.mst)}
+    row = {name: getattr(registration, name) for name in _FIELDS}
+    row |= {"state": registration.state.value, "mst": plain_mst(registration.mst)}
     for name in _INSTANTS:
         row[name] = row[name].isoformat() if row[name] is not None else None
     row["parts"] = encoding.dump(dict(registration.parts))

@@ -27,8 +27,8 @@ SEED = 20261122
 # The modules that read what others send, and what in them reads nothing.
 DECODERS: dict[str, set[str]] = {
     "ca/cmp/answers.py": set(),
-    "ca/cmp/messages.py": {"build_header", "subject_key_id"},
-    "ca/cmp/protection.py": {"algorithm_for", "sign", "sign_message", "_pss_parameters", "_ecdsa_oid"},
+    "ca/cmp/messages.py": {"build_header", "build_body", "general_name", "status_info", "subject_key_id"},
+    "ca/cmp/protection.py": {"algorithm_for", "sign", "protect", "sign_message", "_pss_parameters", "_ecdsa_oid"},
     "ca/cmp/transport.py": {"_address"},
     "ca/cmp/failures.py": set(),
     "ca/problems.py": set(),

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
-from asn1crypto import core, x509
+from asn1crypto import core
 
+from safetok.ca.cmp import der
 from safetok.ca.cmp.structures import (
+    BODY_TAGS,
     CERT_PROFILE,
     CONFIRM_WAIT_TIME,
+    FAIL_INFO,
     IMPLICIT_CONFIRM,
     MAX_MESSAGE,
     PVNO_2,
     CertProfile,
-    PKIHeader,
-    PKIMessage,
-    directory_name,
+    message_of,
 )
 from safetok.errors import NoAnswer
 from safetok.locale import _
@@ -25,6 +27,7 @@ from safetok.locale import _
 LONGEST_TEXT = 2000  # characters of a CA's text that are kept
 MOST_CERTIFICATES = 32  # of extraCerts that are looked at
 
+_DIRECTORY_NAME = 4  # the place of directoryName in GeneralName
 NONCE = 16  # bytes, also of a transactionID (RFC 9483 section 3.1)
 
 
@@ -57,12 +60,15 @@ class Message:
     extra: tuple[bytes, ...]  # extraCerts, DER, opaque
 
 
+@lru_cache(maxsize=8)
 def read_message(raw: bytes) -> Message:
-    """Take a received message apart; the body is read as far as its tag. Raises NoAnswer for whatever is no such message."""
+    """Take a received message apart, once for all who look into it; the body is read as far as its tag. Raises NoAnswer for
+    whatever is no such message.
+    """
     if len(raw) > MAX_MESSAGE:
         raise unreadable()
     try:
-        message = PKIMessage.load(raw, strict=True)
+        message = message_of(raw)
         extra = () if _absent(message["extraCerts"]) else tuple(c.dump() for c in message["extraCerts"])
         return Message(
             raw=raw,
@@ -83,39 +89,53 @@ def build_header(
     now: datetime,
     transaction_id: bytes,
     sender_nonce: bytes,
+    algorithm: bytes,
     recip_nonce: bytes = b"",
     sender_kid: bytes = b"",
     pvno: int = PVNO_2,
     implicit_confirm: bool = False,
     confirm_by: datetime | None = None,
     profile: str = "",
-) -> PKIHeader:
-    """A header (RFC 9483 section 3.1). Names are DER; `sender_kid` is the SKI of the certificate whose key will sign."""
-    header = PKIHeader(
-        {
-            "pvno": pvno,
-            "sender": directory_name(sender),
-            "recipient": directory_name(recipient),
-            "messageTime": core.GeneralizedTime(now.astimezone(UTC).replace(microsecond=0)),
-            "transactionID": transaction_id,
-            "senderNonce": sender_nonce,
-        }
+) -> bytes:
+    """A header (RFC 9483 section 3.1). `sender` and `recipient` are a DER Name, or a GeneralName as it came; `algorithm` is the
+    protection's, and `sender_kid` the SKI of the certificate whose key will sign.
+    """
+    info = [
+        der.sequence(der.oid(IMPLICIT_CONFIRM), der.NULL) if implicit_confirm else b"",
+        der.sequence(der.oid(CONFIRM_WAIT_TIME), der.generalized_time(confirm_by)) if confirm_by else b"",
+        der.sequence(der.oid(CERT_PROFILE), der.sequence(der.utf8(profile))) if profile else b"",
+    ]
+    return der.sequence(
+        der.integer(pvno),
+        general_name(sender),
+        general_name(recipient),
+        der.explicit(0, der.generalized_time(now)),
+        der.explicit(1, algorithm),
+        der.explicit(2, der.octets(sender_kid) if sender_kid else b""),
+        der.explicit(4, der.octets(transaction_id)),
+        der.explicit(5, der.octets(sender_nonce)),
+        der.explicit(6, der.octets(recip_nonce) if recip_nonce else b""),
+        der.explicit(8, der.sequence(*info) if any(info) else b""),
     )
-    if sender_kid:
-        header["senderKID"] = sender_kid
-    if recip_nonce:
-        header["recipNonce"] = recip_nonce
-    info: list[dict[str, Any]] = []
-    if implicit_confirm:
-        info.append({"infoType": IMPLICIT_CONFIRM, "infoValue": core.Any(core.Null())})
-    if confirm_by is not None:
-        wait = core.GeneralizedTime(confirm_by.astimezone(UTC).replace(microsecond=0))
-        info.append({"infoType": CONFIRM_WAIT_TIME, "infoValue": core.Any(wait)})
-    if profile:
-        info.append({"infoType": CERT_PROFILE, "infoValue": core.Any(CertProfile([profile]))})
-    if info:
-        header["generalInfo"] = info
-    return header
+
+
+def build_body(kind: str, content: bytes) -> bytes:
+    """A PKIBody of this kind around its content's DER."""
+    return der.explicit(BODY_TAGS[kind], content)
+
+
+def general_name(name: bytes) -> bytes:
+    """The directoryName (RFC 5280 section 4.2.1.6) for a DER Name; a GeneralName stays what it is."""
+    return der.explicit(_DIRECTORY_NAME, name) if name[:1] == b"\x30" else name
+
+
+def status_info(number: int, text: str = "", fail_info: str = "") -> bytes:
+    """A PKIStatusInfo: the place of its status in STATUS, the text, and the name of one bit of PKIFailureInfo."""
+    return der.sequence(
+        der.integer(number),
+        der.sequence(der.utf8(text)) if text else b"",
+        der.named_bits([FAIL_INFO.index(fail_info)]) if fail_info else b"",
+    )
 
 
 def free_text(value: Any) -> str:
@@ -125,17 +145,10 @@ def free_text(value: Any) -> str:
 
 def fail_info_names(value: Any) -> tuple[str, ...]:
     """The names of the bits set in a PKIFailureInfo, in the order of RFC 9810; bits nobody has named are left out."""
-    from safetok.ca.cmp.structures import FAIL_INFO
-
     if _absent(value):
         return ()
     set_bits = value.native
     return tuple(name for name in FAIL_INFO if name in set_bits)
-
-
-def subject_key_id(certificate: x509.Certificate) -> bytes:
-    """The SKI of a certificate, empty when it has none."""
-    return bytes(certificate.key_identifier or b"")
 
 
 def unreadable() -> NoAnswer:

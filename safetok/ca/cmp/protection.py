@@ -9,22 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from asn1crypto import algos, core, parser
+from asn1crypto import core, parser
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-from safetok.ca.cmp.structures import (
-    MAX_MESSAGE,
-    AlgorithmIdentifier,
-    Certificates,
-    PKIBody,
-    PKIHeader,
-    PKIMessage,
-    opaque,
-)
+from safetok.ca.cmp import der
+from safetok.ca.cmp.structures import MAX_MESSAGE, AlgorithmIdentifier, PKIBody, PKIHeader, message_of
 
 SigningKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 
@@ -46,18 +39,19 @@ _PSS_HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha384": hashes.SHA384(),
     "sha512": hashes.SHA512(),
 }
-_NULL = core.Any(core.Null())
 
 
-def algorithm_for(key: SigningKey, *, pss: bool = False) -> AlgorithmIdentifier:
-    """The algorithm for a key: SHA-256, the hash of their own strength for P-384 and P-521; PSS with a 32-byte salt."""
+def algorithm_for(key: SigningKey, *, pss: bool = False) -> bytes:
+    """The AlgorithmIdentifier (DER) for a key: SHA-256, the hash of their own strength for P-384 and P-521; PSS with a 32-byte
+    salt.
+    """
     if isinstance(key, rsa.RSAPrivateKey):
         if pss:
-            return AlgorithmIdentifier({"algorithm": _PSS, "parameters": core.Any(_pss_parameters())})
-        return AlgorithmIdentifier({"algorithm": "1.2.840.113549.1.1.11", "parameters": _NULL})
+            return der.sequence(der.oid(_PSS), _pss_parameters())
+        return der.sequence(der.oid("1.2.840.113549.1.1.11"), der.NULL)
     if isinstance(key, ec.EllipticCurvePrivateKey):
-        return AlgorithmIdentifier({"algorithm": _ecdsa_oid(key.curve.key_size)})
-    return AlgorithmIdentifier({"algorithm": _ED25519 if isinstance(key, ed25519.Ed25519PrivateKey) else _ED448})
+        return der.sequence(der.oid(_ecdsa_oid(key.curve.key_size)))
+    return der.sequence(der.oid(_ED25519 if isinstance(key, ed25519.Ed25519PrivateKey) else _ED448))
 
 
 def sign(key: SigningKey, data: bytes, *, pss: bool = False) -> bytes:
@@ -79,21 +73,24 @@ def verifies(public_key: PublicKeyTypes, algorithm: AlgorithmIdentifier, signatu
         return False
 
 
-def sign_message(
-    header: PKIHeader, body: PKIBody, key: SigningKey, *, extra_certs: Sequence[bytes] = (), pss: bool = False
+def protect(
+    header: bytes, body: bytes, key: SigningKey, *, extra_certs: Sequence[bytes] = (), pss: bool = False
 ) -> bytes:
-    """The DER of a PKIMessage protected by `key` (RFC 9810 section 5.1.3); sets the header's protectionAlg.
+    """The DER of a PKIMessage protected by `key` (RFC 9810 section 5.1.3), whose header (DER) names `algorithm_for` that key.
 
     `extra_certs` are DER certificates; the signer's own goes first (RFC 9483 section 3.3).
     """
-    header["protectionAlg"] = algorithm_for(key, pss=pss)
-    protected = _sequence(header.dump() + body.dump())
-    message = PKIMessage(
-        {"header": header, "body": body, "protection": core.OctetBitString(sign(key, protected, pss=pss))}
-    )
-    if extra_certs:
-        message["extraCerts"] = Certificates([opaque(der) for der in extra_certs])
-    return bytes(message.dump())
+    protection = der.bits(sign(key, der.sequence(header, body), pss=pss))
+    certificates = der.sequence(*extra_certs) if extra_certs else b""
+    return der.sequence(header, body, der.explicit(0, protection), der.explicit(1, certificates))
+
+
+def sign_message(
+    header: PKIHeader, body: PKIBody, key: SigningKey, *, extra_certs: Sequence[bytes] = (), pss: bool = False
+) -> bytes:
+    """The same of a header and a body as structures, with the header's protectionAlg set."""
+    header["protectionAlg"] = AlgorithmIdentifier.load(algorithm_for(key, pss=pss))
+    return protect(bytes(header.dump()), bytes(body.dump()), key, extra_certs=extra_certs, pss=pss)
 
 
 def protected_part(raw: bytes) -> bytes:
@@ -103,13 +100,13 @@ def protected_part(raw: bytes) -> bytes:
     content = parser.parse(raw, strict=True)[4]
     header = parser.peek(content)
     body = parser.peek(content[header:])
-    return _sequence(content[: header + body])
+    return der.sequence(content[: header + body])
 
 
 def verify_message(raw: bytes, public_key: PublicKeyTypes) -> bool:
     """Whether a message is protected by this key, checked over the received bytes; never raises."""
     try:
-        message = PKIMessage.load(raw, strict=True)
+        message = message_of(raw)
         algorithm, protection = message["header"]["protectionAlg"], message["protection"]
         if isinstance(algorithm, core.Void) or isinstance(protection, core.Void):
             return False
@@ -118,10 +115,10 @@ def verify_message(raw: bytes, public_key: PublicKeyTypes) -> bool:
         return False
 
 
-def hash_for_confirmation(certificate_der: bytes) -> tuple[hashes.HashAlgorithm, AlgorithmIdentifier | None]:
+def hash_for_confirmation(certificate_der: bytes) -> tuple[hashes.HashAlgorithm, bytes | None]:
     """The hash of a certificate for certConf, and the hashAlg to send with it.
 
-    It is the hash the certificate is signed with, and then hashAlg is absent. Where its signature names none (RFC 9481
+    It is the hash the certificate is signed with, and then hashAlg (DER) is absent. Where its signature names none (RFC 9481
     section 3.3: SHA-512 for Ed25519, SHAKE256 of 512 bits for Ed448), or one not known here (SHA-256), it is sent.
     The same for bytes that are no certificate: they too must be rejected by their hash.
     """
@@ -132,11 +129,11 @@ def hash_for_confirmation(certificate_der: bytes) -> tuple[hashes.HashAlgorithm,
     except (ValueError, TypeError, UnsupportedAlgorithm):
         oid, named = "", None
     if oid == _ED25519:
-        return hashes.SHA512(), AlgorithmIdentifier({"algorithm": "2.16.840.1.101.3.4.2.3"})
+        return hashes.SHA512(), der.sequence(der.oid("2.16.840.1.101.3.4.2.3"))
     if oid == _ED448:
-        return hashes.SHAKE256(64), AlgorithmIdentifier({"algorithm": "2.16.840.1.101.3.4.2.12"})
+        return hashes.SHAKE256(64), der.sequence(der.oid("2.16.840.1.101.3.4.2.12"))
     if named is None:
-        return hashes.SHA256(), AlgorithmIdentifier({"algorithm": "2.16.840.1.101.3.4.2.1"})
+        return hashes.SHA256(), der.sequence(der.oid("2.16.840.1.101.3.4.2.1"))
     return named, None
 
 
@@ -151,7 +148,9 @@ def _verifies(public_key: PublicKeyTypes, algorithm: AlgorithmIdentifier, signat
     oid = algorithm["algorithm"].dotted
     if isinstance(public_key, rsa.RSAPublicKey):
         if oid == _PSS:
-            scheme, digest = _pss_of(algorithm["parameters"].parse(algos.RSASSAPSSParams))
+            from asn1crypto.algos import RSASSAPSSParams
+
+            scheme, digest = _pss_of(algorithm["parameters"].parse(RSASSAPSSParams))
             public_key.verify(signature, data, scheme, digest)
         else:
             public_key.verify(signature, data, padding.PKCS1v15(), _RSA[oid])
@@ -177,9 +176,11 @@ def _pss_of(parameters: Any) -> tuple[padding.PSS, hashes.HashAlgorithm]:
     return padding.PSS(padding.MGF1(digest), int(parameters["salt_length"].native)), digest
 
 
-def _pss_parameters() -> algos.RSASSAPSSParams:
+def _pss_parameters() -> bytes:
+    from asn1crypto import algos
+
     sha256 = algos.DigestAlgorithm({"algorithm": "sha256"})
-    return algos.RSASSAPSSParams(
+    parameters = algos.RSASSAPSSParams(
         {
             "hash_algorithm": sha256,
             "mask_gen_algorithm": algos.MaskGenAlgorithm({"algorithm": "mgf1", "parameters": sha256.copy()}),
@@ -187,13 +188,10 @@ def _pss_parameters() -> algos.RSASSAPSSParams:
             "trailer_field": 1,
         }
     )
+    return bytes(parameters.dump())
 
 
 def _ecdsa_oid(bits: int) -> str:
     if bits <= 256:  # noqa: PLR2004  (P-256)
         return "1.2.840.10045.4.3.2"
     return "1.2.840.10045.4.3.3" if bits <= 384 else "1.2.840.10045.4.3.4"  # noqa: PLR2004  (P-384, P-521)
-
-
-def _sequence(content: bytes) -> bytes:
-    return bytes(parser.emit(0, 1, 16, content))

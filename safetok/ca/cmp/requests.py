@@ -9,49 +9,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 from typing import Any
 
-from asn1crypto import core, x509
+from cryptography import x509
 
+from safetok.ca.cmp import der
 from safetok.ca.cmp.endpoint import Endpoint
-from safetok.ca.cmp.messages import NONCE, build_header, read_message, subject_key_id
+from safetok.ca.cmp.messages import (
+    NONCE,
+    build_body,
+    build_header,
+    general_name,
+    read_message,
+    status_info,
+)
 from safetok.ca.cmp.protection import (
     SigningKey,
     algorithm_for,
     certificate_hash,
     hash_for_confirmation,
+    protect,
     sign,
-    sign_message,
 )
-from safetok.ca.cmp.structures import (
-    OLD_CERT_ID,
-    PVNO_2,
-    PVNO_3,
-    CertConfirmContent,
-    CertId,
-    CertificationRequest,
-    CertificationRequestInfo,
-    CertReqMessages,
-    CertRequest,
-    ErrorMsgContent,
-    OpaqueSequence,
-    PKIBody,
-    PollReqContent,
-    directory_name,
-    opaque,
-)
-from safetok.ca.cmp.structures import (
-    fail_info as fail_info_bits,
-)
+from safetok.ca.cmp.structures import OLD_CERT_ID, PVNO_2, PVNO_3
 from safetok.domain.authorities import RequestKind
 from safetok.domain.certificates import Certificate
 
 Random = Callable[[int], bytes]
 
 _REJECTION = 2  # PKIStatus
-_FIRST_GENERALIZED = 2050  # RFC 5280 section 4.1.2.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +74,10 @@ def build_request(
     """
     transaction_id, nonce = random(NONCE), random(NONCE)
     if kind == "p10cr":
-        body = PKIBody(name="p10cr", value=_pkcs10(old, new_spki, new_key))
+        body = build_body("p10cr", _pkcs10(old, new_spki, new_key))
     else:
-        body = PKIBody(name=kind, value=_cert_req_messages(kind, old, new_spki, new_key, not_after))
-    der = _protected(
+        body = build_body(kind, _cert_req_messages(kind, old, new_spki, new_key, not_after))
+    message = _protected(
         body,
         old=old,
         old_key=old_key,
@@ -101,7 +88,7 @@ def build_request(
         implicit_confirm=endpoint.implicit_confirm,
         profile=endpoint.profile,
     )
-    return Opening(der=der, transaction_id=transaction_id, sender_nonce=nonce)
+    return Opening(der=message, transaction_id=transaction_id, sender_nonce=nonce)
 
 
 def build_poll(
@@ -120,8 +107,8 @@ def build_poll(
     """
     number = first_cert_req_id(endpoint.request) if cert_req_id is None else cert_req_id
     nonce = random(NONCE)
-    der = _protected(
-        PKIBody(name="pollReq", value=PollReqContent([{"certReqId": number}])),
+    message = _protected(
+        build_body("pollReq", der.sequence(der.sequence(der.integer(number)))),
         old=old,
         old_key=old_key,
         endpoint=endpoint,
@@ -130,7 +117,7 @@ def build_poll(
         sender_nonce=nonce,
         recip_nonce=recip_nonce,
     )
-    return der, nonce
+    return message, nonce
 
 
 def build_confirmation(
@@ -156,17 +143,16 @@ def build_confirmation(
     gives the nonce that the answer must repeat.
     """
     algorithm, identifier = hash_for_confirmation(certificate)
-    status: dict[str, Any] = {
-        "certHash": certificate_hash(certificate, algorithm),
-        "certReqId": first_cert_req_id(endpoint.request) if cert_req_id is None else cert_req_id,
-    }
-    if not accept:
-        status["statusInfo"] = _status_info(fail_info, text)
+    number = first_cert_req_id(endpoint.request) if cert_req_id is None else cert_req_id
     extended = identifier is not None and hash_alg
-    if extended:
-        status["hashAlg"] = identifier
+    status = der.sequence(
+        der.octets(certificate_hash(certificate, algorithm)),
+        der.integer(number),
+        b"" if accept else status_info(_REJECTION, text, fail_info),
+        der.explicit(0, identifier) if identifier is not None and extended else b"",
+    )
     return _protected(
-        PKIBody(name="certConf", value=CertConfirmContent([status])),
+        build_body("certConf", der.sequence(status)),
         old=old,
         old_key=old_key,
         endpoint=endpoint,
@@ -192,7 +178,7 @@ def build_error(
 ) -> bytes:
     """An error message that ends a transaction (RFC 9483 section 3.6.2)."""
     return _protected(
-        PKIBody(name="error", value=ErrorMsgContent({"pKIStatusInfo": _status_info(fail_info, text)})),
+        build_body("error", der.sequence(status_info(_REJECTION, text, fail_info))),
         old=old,
         old_key=old_key,
         endpoint=endpoint,
@@ -203,77 +189,52 @@ def build_error(
     )
 
 
-def sender_nonce_of(der: bytes) -> bytes:
+def sender_nonce_of(message: bytes) -> bytes:
     """The senderNonce of a message of ours, so that a stored one needs nothing beside it. Raises NoAnswer for other bytes."""
-    return read_message(der).header.sender_nonce
+    return read_message(message).header.sender_nonce
 
 
 def _protected(
-    body: PKIBody, *, old: Certificate, old_key: SigningKey, endpoint: Endpoint, now: datetime, **header: Any
+    body: bytes, *, old: Certificate, old_key: SigningKey, endpoint: Endpoint, now: datetime, **header: Any
 ) -> bytes:
     chain = [issuer.der for issuer in endpoint.issuers if issuer.subject_der == old.issuer_der]
-    return sign_message(
-        build_header(
-            sender=old.subject_der,
-            recipient=endpoint.recipient or old.issuer_der,
-            now=now,
-            sender_kid=_key_id(old.der),
-            **header,
-        ),
-        body,
-        old_key,
-        extra_certs=[old.der, *chain],
+    built = build_header(
+        sender=old.subject_der,
+        recipient=endpoint.recipient or old.issuer_der,
+        now=now,
+        algorithm=algorithm_for(old_key),
+        sender_kid=_key_id(old.x509()),
+        **header,
     )
+    return protect(built, body, old_key, extra_certs=[old.der, *chain])
 
 
-@lru_cache(maxsize=64)
-def _key_id(der: bytes) -> bytes:
-    return subject_key_id(x509.Certificate.load(der))
+def _key_id(certificate: x509.Certificate) -> bytes:
+    """The SKI of a certificate, empty when it has none that can be read."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except (x509.ExtensionNotFound, ValueError):
+        return b""
 
 
 def _cert_req_messages(
     kind: RequestKind, old: Certificate, spki: bytes, key: SigningKey, not_after: datetime | None
-) -> CertReqMessages:
-    template: dict[str, Any] = {"subject": opaque(old.subject_der), "publicKey": opaque(spki)}
-    if not_after is not None:
-        template["validity"] = {"notAfter": _time(not_after)}
-    request: dict[str, Any] = {"certReqId": first_cert_req_id(kind), "certTemplate": template}
+) -> bytes:
+    """CertReqMessages with one CertReqMsg (RFC 4211 section 3): its CertRequest, and the signature over that as proof."""
+    validity = der.sequence(der.explicit(1, der.time(not_after))) if not_after is not None else b""
+    template = der.sequence(
+        der.implicit(4, validity), der.explicit(5, old.subject_der), der.implicit(6, spki)
+    )  # fmt: skip
+    controls = b""
     if kind == "kur":
-        old_id = CertId({"issuer": directory_name(old.issuer_der), "serialNumber": int(old.serial, 16)})
-        request["controls"] = [{"type": OLD_CERT_ID, "value": core.Any(old_id)}]
-    cert_request = CertRequest(request)
-    popo = {
-        "algorithmIdentifier": algorithm_for(key),
-        "signature": core.OctetBitString(sign(key, cert_request.dump())),
-    }
-    return CertReqMessages([{"certReq": cert_request, "popo": {"signature": popo}}])
+        old_id = der.sequence(general_name(old.issuer_der), der.integer(int(old.serial, 16)))
+        controls = der.sequence(der.sequence(der.oid(OLD_CERT_ID), old_id))
+    request = der.sequence(der.integer(first_cert_req_id(kind)), template, controls)
+    proof = der.sequence(algorithm_for(key), der.bits(sign(key, request)))
+    return der.sequence(der.sequence(request, der.implicit(1, proof)))
 
 
-def _pkcs10(old: Certificate, spki: bytes, key: SigningKey) -> OpaqueSequence:
-    info = CertificationRequestInfo(
-        {"version": 0, "subject": opaque(old.subject_der), "subjectPKInfo": opaque(spki), "attributes": []}
-    )
-    request = CertificationRequest(
-        {
-            "certificationRequestInfo": info,
-            "signatureAlgorithm": algorithm_for(key),
-            "signature": core.OctetBitString(sign(key, info.dump())),
-        }
-    )
-    return opaque(request.dump())
-
-
-def _status_info(fail_info: str, text: str) -> dict[str, Any]:
-    info: dict[str, Any] = {"status": _REJECTION}
-    if text:
-        info["statusString"] = [text]
-    if fail_info:
-        info["failInfo"] = fail_info_bits({fail_info})
-    return info
-
-
-def _time(instant: datetime) -> x509.Time:
-    instant = instant.astimezone(UTC).replace(microsecond=0)
-    if instant.year < _FIRST_GENERALIZED:
-        return x509.Time(name="utc_time", value=x509.UTCTime(instant))
-    return x509.Time(name="general_time", value=core.GeneralizedTime(instant))
+def _pkcs10(old: Certificate, spki: bytes, key: SigningKey) -> bytes:
+    """A CertificationRequest without attributes (RFC 2986 section 4)."""
+    info = der.sequence(der.integer(0), old.subject_der, spki, der.tlv(0xA0, b""))
+    return der.sequence(info, algorithm_for(key), der.bits(sign(key, info)))

@@ -8,9 +8,10 @@ the values of generalInfo.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import ClassVar, cast
 
-from asn1crypto import core, x509
+from asn1crypto import core
 
 MAX_MESSAGE = 1 << 20  # bytes; a kup with a long chain is some 10 KB
 
@@ -135,10 +136,16 @@ class PKIHeader(core.Sequence):  # type: ignore[misc]
 # --- requests: CRMF, RFC 4211 (implicit tags) ---
 
 
+class Time(core.Choice):  # type: ignore[misc]
+    """RFC 5280 section 4.1."""
+
+    _alternatives: ClassVar = [("utcTime", core.UTCTime), ("generalTime", core.GeneralizedTime)]
+
+
 class OptionalValidity(core.Sequence):  # type: ignore[misc]
     _fields: ClassVar = [
-        ("notBefore", x509.Time, {"explicit": 0, "optional": True}),
-        ("notAfter", x509.Time, {"explicit": 1, "optional": True}),
+        ("notBefore", Time, {"explicit": 0, "optional": True}),
+        ("notAfter", Time, {"explicit": 1, "optional": True}),
     ]
 
 
@@ -360,6 +367,9 @@ class PKIBody(core.Choice):  # type: ignore[misc]
     ]
 
 
+BODY_TAGS: dict[str, int] = {name: how["explicit"] for name, _kind, how in PKIBody._alternatives}
+
+
 class PKIMessage(core.Sequence):  # type: ignore[misc]
     _fields: ClassVar = [
         ("header", PKIHeader),
@@ -367,6 +377,12 @@ class PKIMessage(core.Sequence):  # type: ignore[misc]
         ("protection", core.OctetBitString, {"explicit": 0, "optional": True}),
         ("extraCerts", Certificates, {"explicit": 1, "optional": True}),
     ]
+
+
+@lru_cache(maxsize=8)
+def message_of(raw: bytes) -> PKIMessage:
+    """The message in these bytes, read once for all who look into it; not to be changed. ValueError when it is none."""
+    return cast("PKIMessage", PKIMessage.load(raw, strict=True))
 
 
 def directory_name(name: bytes) -> GeneralName:
