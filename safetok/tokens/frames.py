@@ -18,6 +18,10 @@ LIMIT = 32 << 20  # bytes in one frame: a token with thousands of objects stays 
 HEADER = struct.Struct(">I")
 _INT = struct.Struct(">q")
 _DEPTH = 16
+_BYTES, _TEXT, _LIST, _NUMBER = b"bsli"
+_SIZED = b"bsld"  # kinds with a length behind them
+_WORDS = {ord("n"): None, ord("t"): True, ord("f"): False}
+_LENGTH = HEADER.unpack_from
 
 
 class BadFrame(ValueError):
@@ -79,32 +83,34 @@ def decode(body: bytes) -> Value:
 def _take(body: bytes, at: int, depth: int) -> tuple[Value, int]:
     kind = body[at]
     at += 1
-    if kind in b"bs":
-        (length,) = HEADER.unpack_from(body, at)
-        at += 4
-        end = at + length
-        if end > len(body):
-            raise BadFrame("a length beyond the frame")
-        data = body[at:end]
-        return (data if kind == ord("b") else data.decode("utf-8", "surrogatepass")), end
-    if kind == ord("i"):
+    if kind in _SIZED:
+        start = at + 4
+        (length,) = _LENGTH(body, at)
+        end = start + length
+        if kind in b"bs":
+            if end > len(body):
+                raise BadFrame("a length beyond the frame")
+            data = body[start:end]
+            return (data if kind == _BYTES else data.decode("utf-8", "surrogatepass")), end
+        if depth == 0:
+            raise BadFrame("too deep")
+        at = start
+        if kind == _LIST:
+            items = []
+            for _ in range(length):
+                item, at = _take(body, at, depth - 1)
+                items.append(item)
+            return items, at
+        mapping: dict[str, Value] = {}
+        for _ in range(length):
+            key, at = _take(body, at, depth - 1)
+            if type(key) is not str:
+                raise BadFrame("a key that is no text")
+            mapping[key], at = _take(body, at, depth - 1)
+        return mapping, at
+    if kind == _NUMBER:
         return _INT.unpack_from(body, at)[0], at + 8
-    if kind in b"ntf":
-        return {ord("n"): None, ord("t"): True, ord("f"): False}[kind], at
-    if kind not in b"ld" or depth == 0:
-        raise BadFrame("an unknown kind of value, or too deep")
-    (count,) = HEADER.unpack_from(body, at)
-    at += 4
-    if kind == ord("l"):
-        items = []
-        for _ in range(count):
-            item, at = _take(body, at, depth - 1)
-            items.append(item)
-        return items, at
-    mapping: dict[str, Value] = {}
-    for _ in range(count):
-        key, at = _take(body, at, depth - 1)
-        if type(key) is not str:
-            raise BadFrame("a key that is no text")
-        mapping[key], at = _take(body, at, depth - 1)
-    return mapping, at
+    try:
+        return _WORDS[kind], at
+    except KeyError:
+        raise BadFrame("an unknown kind of value") from None

@@ -59,6 +59,7 @@ class Session:
         self._pin: str | None = None
         self._asks = False
         self._keys: dict[bytes, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey] = {}
+        self._seen: dict[str, Any] | None = None  # what the last look showed; keys change by this session's own hand alone
         self.logged_in = False
         self.reauthenticate: Callable[[Callable[[], bytes]], bytes] = lambda sign: sign()
         """Set by PinGuard: wraps each signature that is a PIN entry of its own (CKA_ALWAYS_AUTHENTICATE), so that it is counted."""
@@ -122,6 +123,11 @@ class Session:
         """The keys on the token, halves joined. Private halves are seen after a login."""
         return token_keys(self._objects()["keys"])
 
+    def key_id(self, spki: bytes) -> bytes:
+        """The CKA_ID of the key with this public key, as this session last saw it; empty where there is none."""
+        keys = token_keys((self._seen or self._objects())["keys"])
+        return next((key.cka_id for key in keys if key.spki == spki and key.cka_id), b"")
+
     def find_certificate(self, der: bytes) -> StoredCertificate | None:
         """The object that holds exactly these bytes."""
         return next((stored for stored in self.certificates() if stored.certificate.der == der), None)
@@ -129,6 +135,7 @@ class Session:
     def _objects(self) -> dict[str, Any]:
         shown = self._call("look", "objects", self._deadlines.look)
         assert isinstance(shown, dict)
+        self._seen = shown
         return shown
 
     # --- the PIN -------------------------------------------------------------------------------------------------
@@ -147,7 +154,7 @@ class Session:
 
     def logout(self) -> None:
         """Log out and stay: a hold needs no open door."""
-        self._pin, self.logged_in = None, False
+        self._pin, self.logged_in, self._seen = None, False, None
         self._keys.clear()
         self._call("look", "logout", self._deadlines.sign, careful=True)
 
@@ -173,7 +180,7 @@ class Session:
 
         if spki in self._keys:
             return self._keys[spki]
-        shown = self._objects()
+        shown = self._seen or self._objects()
         ids = [
             cka_id
             for der, cka_id, _label, _handle in shown["certificates"]
@@ -212,6 +219,7 @@ class Session:
             given = {"key_type": "EC", "bits": old.curve.key_size, "ec_params": _curve(like)}
         else:
             raise NotTrusted(_("The token's key is neither RSA nor EC."), code="unknown_key", token=self.serial)
+        self._seen = None
         made = self._call(
             "generate", "generate", self._deadlines.generate, careful=True, cka_id=cka_id, label=label, **given
         )
@@ -275,6 +283,7 @@ class Session:
         if not handles:
             return 0
         self._keys.clear()
+        self._seen = None
         given = {"handles": handles, "object_class": object_class}
         return int(self._call("write", "destroy", self._deadlines.write, careful=True, **given))
 

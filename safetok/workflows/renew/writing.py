@@ -8,7 +8,7 @@ from safetok.domain import certificates
 from safetok.domain.certificates import Certificate
 from safetok.domain.renewal import State
 from safetok.domain.revocation import RevocationAnswer
-from safetok.domain.tokens import TokenReading
+from safetok.domain.tokens import StoredCertificate, TokenReading
 from safetok.errors import NotTrusted
 from safetok.locale import _
 from safetok.workflows.renew import confirming
@@ -46,9 +46,9 @@ def _prove(run: Run, session: Session, *, through: tuple[State, ...]) -> None:
     renewal = run.renewal
     new = certificates.parse(renewal.certificate)
     with token_step(run, _("reading the certificate back")):
-        prove(session, new, random=run.context.random)
+        stored = prove(session, new, random=run.context.random)
         now = run.context.now()
-        reading = TokenReading(info=session.info, certificates=session.certificates(), read_at=now)
+        reading = TokenReading(info=session.info, certificates=stored, read_at=now)
     confirmation = b""
     if renewal.receipt != "implicit" and renewal.route == "cmp":
         confirmation = confirming.signed_confirmation(run, renewal.certificate, accept=True)
@@ -70,12 +70,13 @@ def place(session: Session, der: bytes, *, cka_id: bytes, label: str) -> None:
     session.write_certificate(der, cka_id=cka_id, label=label)
 
 
-def prove(session: Session, new: Certificate, *, random: Callable[[int], bytes]) -> None:
-    """The token gives back the same bytes, and its key signs what the new certificate verifies.
+def prove(session: Session, new: Certificate, *, random: Callable[[int], bytes]) -> tuple[StoredCertificate, ...]:
+    """The token gives back the same bytes, and its key signs what the new certificate verifies; what it holds now.
 
     Raises NotTrusted (`write_failed`, `test_signature`).
     """
-    if session.find_certificate(new.der) is None:
+    stored = session.certificates()
+    if all(one.certificate.der != new.der for one in stored):
         raise NotTrusted(
             _("The certificate just written does not read back. The old one is intact."),
             code="write_failed",
@@ -86,6 +87,7 @@ def prove(session: Session, new: Certificate, *, random: Callable[[int], bytes])
             _("The token's key and the new certificate do not belong together. The old certificate is intact."),
             code="test_signature",
         )
+    return stored
 
 
 def _signs(session: Session, new: Certificate, message: bytes) -> bool:
@@ -114,10 +116,8 @@ def _key_id(run: Run, session: Session) -> bytes:
     if renewal.key_plan == "new":
         return renewal.key_id
     with token_step(run, _("looking for the key")):
-        found = session.keys()
-        for key in found:
-            if key.spki == renewal.spki and key.cka_id:
-                return key.cka_id
+        if key_id := session.key_id(renewal.spki):
+            return key_id
         old = session.find_certificate(renewal.old_certificate)
     return old.cka_id if old is not None else b""
 
