@@ -30,14 +30,14 @@ def show_list(listing: Listing) -> None:
     groups = _by_certificate(listing.views)
     if not groups:
         out.line(_nothing())
-    every = _rows(listing.views, listing, signing=True)
+    heads = [*_heads(), Column(_("Sign today with"), wrap=True)]
+    layout = out.layout(heads, _rows(listing.views, listing, signing=True))
     for number, views in enumerate(groups):
         if number:
             out.line()
         _heading(out, listing, views)
         out.line()
-        heads = [*_heads(), Column(_("Sign today with"), wrap=True)]
-        out.table(heads, _rows(views, listing, signing=True), like=every)
+        out.table(heads, _rows(views, listing, signing=True), layout=layout)
         _reasons(out, views, listing)
     if any(view.standing == "open" for view in listing.views):
         out.line()
@@ -53,7 +53,7 @@ def show_reminder(listing: Listing) -> None:
     if len(groups) > IN_FULL:
         _by_standing(out, listing)
     else:
-        every = _rows([view for view in listing.views if view.standing != "unused"], listing)
+        layout = out.layout(_heads(), _rows([view for view in listing.views if view.standing != "unused"], listing))
         for number, views in enumerate(groups):
             if number:
                 out.line()
@@ -62,7 +62,7 @@ def show_reminder(listing: Listing) -> None:
                 found = [view for view in views if view.standing == standing]
                 if found:
                     out.title(_(title).format(count=len(found)))
-                    out.table(_heads(), _rows(found, listing), like=every)
+                    out.table(_heads(), _rows(found, listing), layout=layout)
     _advice(out, listing.views, several=len(groups) > 1)
 
 
@@ -89,11 +89,12 @@ def _by_standing(out: Screen, listing: Listing) -> None:
             rows.append([views[0].name, *mst, names, _state(views[0], listing, late=late)])
         if rows:
             tables.append((_(title).format(count=len(found)), rows))
+    layout = out.layout(heads, [row for _title, rows in tables for row in rows])
     for number, (title, rows) in enumerate(tables):
         if number:
             out.line()
         out.line(title, "strong")
-        out.table(heads, rows, like=[row for _title, every in tables for row in every])
+        out.table(heads, rows, layout=layout)
 
 
 def show_recorded(recorded: Recorded) -> None:

@@ -52,6 +52,13 @@ class Toned:
 Cell = str | int | Toned | None
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A table's columns: their widths, none where each row is to be a card."""
+
+    widths: tuple[int, ...]
+
+
 def screen(stream: TextIO | None = None) -> Screen:
     """The screen over `stream` (stdout unless told)."""
     return Screen(stream or sys.stdout)
@@ -108,23 +115,43 @@ class Screen:
         rows: Iterable[Sequence[Cell]],
         *,
         empty: str = "",
-        like: Sequence[Sequence[Cell]] | None = None,
+        layout: Layout | None = None,
     ) -> None:
-        """A table; `empty` is said where there is no row. None is an empty cell. Tables given the same rows `like` have the same
-        columns, so that several on one screen stand under each other.
+        """A table; `empty` is said where there is no row. None is an empty cell. Tables given one `layout` have the same columns,
+        so that several on one screen stand under each other.
         """
         cells = [[_toned(cell) for cell in row] for row in rows]
         if not cells:
             if empty:
                 self.line(empty)
             return
-        widths = self._widths(heads, cells if like is None else [[_toned(cell) for cell in row] for row in like])
-        if widths is None:
+        layout = layout or self.layout(heads, cells)
+        if not layout.widths:
             self._cards(heads, cells)
         elif self.rich:
-            self._rich_table(heads, cells, widths)
+            self._rich_table(heads, cells, layout.widths)
         else:
-            self._plain_table(heads, cells, widths)
+            self._plain_table(heads, cells, layout.widths)
+
+    def layout(self, heads: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Layout:
+        """Columns that fit all these rows: as wide as they need where there is room or nobody looks; else those that wrap share
+        what is left, by what they need; cards where even their least does not fit.
+        """
+        natural = [
+            max([_width(self._fit(head.title)), *(_width(self._shown(_toned(row[at]))) for row in rows)])
+            for at, head in enumerate(heads)
+        ]
+        room = self.width - 2 * (len(heads) - 1)
+        if not self.rich or sum(natural) <= room:
+            return Layout(tuple(natural))
+        least = [
+            min(need, max(_PROSE_NARROWEST, _width(self._fit(head.title)))) if head.wrap else need
+            for head, need in zip(heads, natural, strict=True)
+        ]
+        spare, wanted = room - sum(least), sum(natural) - sum(least)
+        if spare < 0:
+            return Layout(())
+        return Layout(tuple(one + spare * (need - one) // wanted for one, need in zip(least, natural, strict=True)))
 
     # -- how it is drawn ----------------------------------------------------------------------------------------------
 
@@ -179,7 +206,7 @@ class Screen:
     def _shown(self, cell: Toned) -> str:
         return self._fit(visible(cell.text))
 
-    def _plain_table(self, heads: Sequence[Column], rows: list[list[Toned]], widths: list[int]) -> None:
+    def _plain_table(self, heads: Sequence[Column], rows: list[list[Toned]], widths: Sequence[int]) -> None:
         lines = [[self._fit(head.title) for head in heads]]
         lines += [[self._shown(cell) for cell in row] for row in rows]
         for line in lines:
@@ -189,27 +216,7 @@ class Screen:
             ]
             self.stream.write("  ".join(padded).rstrip() + "\n")
 
-    def _widths(self, heads: Sequence[Column], rows: list[list[Toned]]) -> list[int] | None:
-        """Each column's width: what it needs where there is room or nobody looks, else columns that wrap share what is left by
-        what they need; None where even their least does not fit.
-        """
-        natural = [
-            max(_width(self._fit(head.title)), *(_width(self._shown(row[at])) for row in rows))
-            for at, head in enumerate(heads)
-        ]
-        room = self.width - 2 * (len(heads) - 1)
-        if not self.rich or sum(natural) <= room:
-            return natural
-        least = [
-            min(need, max(_PROSE_NARROWEST, _width(self._fit(head.title)))) if head.wrap else need
-            for head, need in zip(heads, natural, strict=True)
-        ]
-        spare, wanted = room - sum(least), sum(natural) - sum(least)
-        if spare < 0:
-            return None
-        return [one + spare * (need - one) // wanted for one, need in zip(least, natural, strict=True)]
-
-    def _rich_table(self, heads: Sequence[Column], rows: list[list[Toned]], widths: list[int]) -> None:
+    def _rich_table(self, heads: Sequence[Column], rows: list[list[Toned]], widths: Sequence[int]) -> None:
         from rich.box import SIMPLE_HEAD, Box
         from rich.table import Table
 

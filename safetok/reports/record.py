@@ -30,9 +30,12 @@ def _facts(kit: Kit) -> list[tuple[str, str, str]]:
 
 
 def _stands(card: Card) -> tuple[str, str]:
-    """When it was updated, and the result; blank where nothing was recorded."""
+    """When it was updated, and the result; blank where nothing was recorded. Of several services each by itself, until the last."""
     row = card.registration
     updated = show_instant(row.updated_at) if row and row.updated_at else ""
+    if row and not updated:
+        titles = dict(card.agency.parts)
+        updated = "; ".join(f"{titles.get(part, part)}: {show_instant(at)}" for part, at in row.parts)
     result = {
         RegistrationState.ACCEPTED: _("accepted"),
         RegistrationState.REJECTED: _("rejected"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support_kit import HOSTILE, NOW, OLD_SERIAL, SERIAL, fields, kit, own_agency, registration
 
 from safetok.domain.agencies import RegistrationState
-from safetok.domain.times import VIETNAM
+from safetok.domain.times import VIETNAM, show_instant
 from safetok.knowledge import load
 from safetok.locale import set_language
 from safetok.reports.einvoice import Row, as_hthuc, rows_of, text_file, xml_file
@@ -221,6 +221,21 @@ def test_the_record_tells_who_confirmed_or_leaves_room() -> None:
     assert "30/06/2028, theo thông báo cấp bù thời hạn của nơi cấp" in told
     assert "được chấp nhận" in told
     assert "Người xác nhận" in read(record(kit())).text
+    half = read(record(kit(registrations=[registration("etax", parts=(("khai", NOW),))]))).text
+    assert f"Khai thuế điện tử: {show_instant(NOW)}" in half
+    assert f"Nộp thuế điện tử: {show_instant(NOW)}" not in half
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_what_a_client_reads_names_no_command(language: str) -> None:
+    """Who gets the kit need not have safetok: no step, need, message or record tells them to run it."""
+    set_language(language)
+    told = [message(kit()), read(record(kit())).text.replace("safetok's journal", "").replace("nhật ký safetok", "")]
+    for agency in load.agencies():
+        guide = load.agency_guide(agency.name)
+        assert guide is not None
+        told += [*(step.text for step in guide.steps), *guide.needs, guide.effective]
+    assert not [text for text in told if "safetok" in text]
 
 
 def test_every_step_stands_with_its_source() -> None:

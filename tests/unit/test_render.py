@@ -262,8 +262,9 @@ def test_tables_of_one_screen_have_the_same_columns(width: int, terminal: bool) 
         [NAME, "etax", "chưa cập nhật xong; còn: Nộp thuế điện tử"],
     ]
     screen, console = drawn(width=width, terminal=terminal)
+    layout = screen.layout(heads, rows)
     for row in rows:
-        screen.table(heads, [row], like=rows)
+        screen.table(heads, [row], layout=layout)
     told = [line for line in console.text().splitlines() if "Tên ngắn" in line or "vnaccs" in line or "etax" in line]
     assert len({line.index(word) for line in told for word in ("Tên ngắn", "vnaccs", "etax") if word in line}) == 1
     assert len({line.index(word) for line in told for word in ("Trạng", "chờ", "chưa") if word in line}) == 1
