@@ -370,7 +370,7 @@ def test_a_proof_by_another_key_does_not_hold() -> None:
 
 
 def test_a_proof_needs_its_parts() -> None:
-    """No certificate inside, no signed attributes, no content, two signers, claims that are no object, too long."""
+    """Missing certificate, attributes or content, two signers, another digest's signature, claims that are no object, too long."""
     der = proof.sign(CLAIMS, subscriber(), secret())
 
     def without(change: Any) -> bytes:
@@ -386,12 +386,16 @@ def test_a_proof_needs_its_parts() -> None:
     def two_signers(data: Any) -> None:
         data["signer_infos"] = [data["signer_infos"][0], data["signer_infos"][0].copy()]
 
+    def other_digest(data: Any) -> None:
+        data["signer_infos"][0]["signature_algorithm"] = {"algorithm": "sha384_ecdsa"}
+
     def no_certificate(data: Any) -> None:
         data["certificates"] = cms.CertificateSet([])
 
     assert bad(without(no_attributes))
     assert bad(without(two_signers))
     assert bad(without(no_certificate))
+    assert bad(without(other_digest))
     assert proof.verify(without(lambda _data: None))[0] == CLAIMS
     assert bad(proof.sign({"x": "y" * proof.LONGEST}, subscriber(), secret()))
     assert bad(cms.ContentInfo({"content_type": "data", "content": b"x"}).dump())

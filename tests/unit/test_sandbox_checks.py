@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from support_sandbox import NOW, Ca, Client, certificate, entry, key, pki, refus
 from safetok.ca.cmp.protection import sign_message, verify_message
 from safetok.ca.cmp.structures import CA_CERTS, Certificates, PKIBody, PKIHeader, PKIMessage, opaque
 from safetok.sandbox import profile
+from safetok.sandbox.issuing import Policy
 
 DAY = timedelta(days=1)
 ME = "v1-owed"
@@ -69,6 +71,13 @@ def unprotected(der: bytes) -> bytes:
     return bytes(bare.dump(force=True))
 
 
+def of_foreign_key(client: Client) -> bytes:
+    """A template whose key is of an algorithm that nobody knows."""
+    der = PKIMessage.load(client.kur())["body"].dump()
+    body = PKIBody.load(der.replace(bytes.fromhex("2a864886f70d010101"), bytes.fromhex("2a864886f70d01017f"), 1))
+    return client.message(body)
+
+
 WEAK = rsa.generate_private_key(65537, 1024)  # noqa: S505  (that it is refused is what is tested)
 
 # What is sent, the failInfo of the answer, and words of the CA that tell this check from its neighbours.
@@ -101,6 +110,17 @@ OPENINGS: dict[str, tuple[Callable[[Client], bytes], str, str]] = {
     "key type": (lambda _: Client(ME, new_key=key("ec-owed")).kur(), "badCertTemplate", "Loại hoặc độ dài khóa"),
     "key size": (lambda _: Client(ME, new_key=WEAK).kur(), "badCertTemplate", "Loại hoặc độ dài khóa"),
     "date": (lambda c: c.kur(not_after=NOW - DAY), "badCertTemplate", "đã qua"),
+    "foreign key": (of_foreign_key, "badCertTemplate", "khóa không được chấp nhận"),
+    "unreadable request": (
+        lambda c: c.message(PKIBody("p10cr", opaque(b"\x30\x03\x02\x01\x05"))),
+        "badDataFormat",
+        "Không đọc được yêu cầu",
+    ),
+    "unreadable genm": (
+        lambda c: c.message(PKIBody.load(bytes.fromhex("b505300330010a"))),
+        "badDataFormat",
+        "Không đọc được",
+    ),
     "no proof": (unproven, "badPOP", "không chứng minh"),
     "proof": (lambda c: c.kur(proof=key("v2-owed")), "badPOP", "Chữ ký chứng minh"),
     "proof in a p10cr": (p10_by_another, "badPOP", "PKCS#10"),
@@ -150,6 +170,26 @@ def test_each_check_on_what_follows(ca: Ca) -> None:
     assert PKIMessage.load(ca.say(client.cert_conf(answer)))["body"].name == "pkiconf"
     assert refused(ca.say(client.cert_conf(answer, accept=False))) == {"certConfirmed"}
     assert [row["state"] for row in ca.books.ledger()["issued"]] == ["confirmed"]
+
+
+def test_each_check_on_a_request_that_waits(tmp_path: Path) -> None:
+    """While it waits there is nothing to confirm; one revoked meanwhile, or found undone, gets and confirms nothing."""
+    ca = start(tmp_path, ME, policy=Policy(answer_after=timedelta(minutes=10), confirm_wait=timedelta(hours=1)))
+    client = Client(ME)
+    waiting = ca.say(client.kur())
+    nonce = PKIMessage.load(waiting)["header"]["senderNonce"].native
+    confirmation = PKIBody("certConf", [{"certHash": bytes(32), "certReqId": 0}])
+    early = ca.say(client.message(confirmation, recip=nonce))
+    assert (refused(early), "Chưa có chứng thư số" in text_of(early)) == ({"badRequest"}, True)
+    good = ca.books.entries[entry(ME).serial]
+    ca.now += timedelta(minutes=10)
+    ca.books.keep(entries=(replace(good, standing="suspended", reason="certificateHold", since=NOW),))
+    assert refused(ca.say(client.poll(waiting))) == {"certRevoked"}
+    ca.books.keep(entries=(good,))
+    given = ca.say(client.poll(waiting))
+    ca.now += timedelta(hours=2)
+    late = ca.say(client.cert_conf(given))
+    assert (refused(late), "quá hạn xác nhận" in text_of(late)) == ({"certRevoked"}, True)
 
 
 def test_what_is_asked_for_by_genm_is_given(ca: Ca) -> None:

@@ -76,6 +76,12 @@ def test_only_a_ca_issues(extensions: tuple[tuple[x509.ExtensionType, bool], ...
     assert refused(LEAF, ca("SAFE-CA", "Vietnam National Root CA", extensions=extensions))
 
 
+def test_an_anchor_too_may_sign_certificates() -> None:
+    """A configured root whose KeyUsage lacks keyCertSign, or that is no CA, anchors nothing."""
+    for extensions in ((ca_true(), usage("crl_sign")), (ca_false(),), ()):
+        assert refused(LEAF, ISSUING, anchors=(ca("Vietnam National Root CA", extensions=extensions),))
+
+
 def test_path_length_binds() -> None:
     """A CA with pathLenConstraint 0 makes subscribers, not CAs."""
     sub = ca("SUB", "SAFE-CA")

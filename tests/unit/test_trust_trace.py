@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from support_trust import DAY, NOW, ca, ca_true, issue, key, name, rsa_key, usage, with_sha1
 
 from safetok.domain.certificates import Certificate, parse
@@ -98,6 +99,17 @@ def test_a_link_signed_with_an_outdated_hash_is_named() -> None:
         found = traced(leaf, weak, anchors=(root,))
         assert (found.anchored, found.code) == (False, "weak_link")
         assert "OLD CA" in found.reason
+
+
+def test_an_eddsa_link_is_a_path_and_not_outdated() -> None:
+    """A CA signed with Ed25519 is on the path; where the path breaks elsewhere, it is not what is blamed."""
+    signer = ed25519.Ed25519PrivateKey.generate()
+    root = issue("ED ROOT", "ED ROOT", signer, signer, [ca_true()], ends=NOW + 900 * DAY)
+    middle = issue("ED CA", "ED ROOT", key("ED CA"), signer, [ca_true(), usage("key_cert_sign")])
+    leaf = issue("X", "ED CA", key("leaf"), key("ED CA"))
+    assert traced(leaf, middle, anchors=(root,)).anchored
+    forged = issue("ED CA", "ED ROOT", key("ED CA"), ed25519.Ed25519PrivateKey.generate(), [ca_true()])
+    assert traced(leaf, forged, anchors=(root,)).code == "not_its_issuer"
 
 
 def test_a_broken_rule_is_told_as_one() -> None:
