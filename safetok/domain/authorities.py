@@ -57,6 +57,7 @@ class Authority:
     profile: str = ""
     validity: Validity | None = None  # None: `exact` with offers, `ca` without
     implicit_confirm: bool = False
+    pss: bool = False  # the CA wants RSASSA-PSS of RSA keys, not PKCS#1 v1.5
     renew_expired: bool = False
     private_addresses: bool = False
     pin_policy: PinPolicy = field(default_factory=PinPolicy)

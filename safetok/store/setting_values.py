@@ -71,6 +71,7 @@ def _authority(table: Table, name: str, shipped: Authority | None) -> Authority:
         profile=table.text("profile", base.profile),
         validity=validity,  # type: ignore[arg-type]
         implicit_confirm=table.yes("implicit_confirm", base.implicit_confirm),
+        pss=table.yes("pss", base.pss),
         renew_expired=table.yes("renew_expired", base.renew_expired),
         private_addresses=table.yes("private_addresses", base.private_addresses),
         pin_policy=_pin_policy(table.table("pin_policy"), base.pin_policy),

@@ -242,6 +242,17 @@ def test_other_requests_by_configuration(box: Box, request_kind: str) -> None:
     assert [row["state"] for row in box.issued()] == ["confirmed"]
 
 
+def test_pss_by_configuration(box: Box) -> None:
+    """`pss = true`: an RSA token signs request, proof and confirmation with RSASSA-PSS, and is answered so, to DONE."""
+    box.story = "v2-owed"
+    configure(box, "pss = true")
+    assert box.renew().status == 0
+    row = box.journal()
+    for message in (row.request, row.answer, row.confirmation):
+        assert PKIMessage.load(message)["header"]["protectionAlg"]["algorithm"].dotted == "1.2.840.113549.1.1.10"
+    assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
 def test_polling_for_a_p10cr(made: Template) -> None:
     """A request without a number is asked after by the number that the CA gave it."""
     with made.box(answer_after=DAY) as box:

@@ -57,7 +57,11 @@ def transaction(folder: Path, kind: RequestKind, ending: str, result: dict[str, 
     new_key = old_key if same else cast("SigningKey", load_pem_private_key((folder / "new.key").read_bytes(), None))
     new_spki = new_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     endpoint = Endpoint(
-        url=f"http://127.0.0.1:{PORT}/", issuers=(issuer,), implicit_confirm=ending == "implicit", request=kind
+        url=f"http://127.0.0.1:{PORT}/",
+        issuers=(issuer,),
+        implicit_confirm=ending == "implicit",
+        request=kind,
+        pss="PSS" in os.environ,
     )
     http, now = Http(timeout=5), system_clock()
     common: dict[str, Any] = {"old": old, "old_key": old_key, "endpoint": endpoint, "now": now, "random": os.urandom}

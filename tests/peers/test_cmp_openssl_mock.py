@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support_ca import aki, secret, ski
 from support_cmp_second import body, decode
@@ -71,11 +71,14 @@ def by_eddsa(subject: x509.Name, mine: Any, now: Any) -> bytes:
     return builder.public_key(mine.public_key()).sign(ED25519, None).public_bytes(Encoding.PEM)
 
 
-def run(folder: Path, kind: str, ending: str = "explicit", *server: str, gives: str = "same") -> dict[str, Any]:
+def run(
+    folder: Path, kind: str, ending: str = "explicit", *server: str, gives: str = "same", pss: bool = False
+) -> dict[str, Any]:
     """One transaction against `openssl cmp -port` with these arguments; every message sent passes the second decoder."""
+    around = {**os.environ, **({"PSS": "1"} if pss else {})}
     certificate = ["-rsp_cert", str(folder / f"{gives}.pem")]
     client = [sys.executable, str(CLIENT), str(folder), kind, ending, *certificate, *server]
-    done = subprocess.run([*ALONE, *client], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([*ALONE, *client], capture_output=True, text=True, timeout=60, check=False, env=around)
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     for der in result.get("sent", ()):
@@ -110,6 +113,17 @@ def test_a_new_key_proves_itself(folder: Path, kind: str) -> None:
         (folder / "new.key").unlink()
     assert result["steps"] == ["Issued", "Confirmed"]
     assert issued(folder, result, "other").public_key() == NEW.public_key()
+
+
+@pytest.mark.parametrize("kind", ["kur", "cr", "p10cr"])
+def test_pss_of_ours_is_accepted(folder: Path, kind: str) -> None:
+    """With RSASSA-PSS asked for, openssl verifies protection and proof by it, request and confirmation; EC keys stay ECDSA."""
+    result = run(folder, kind, gives="old" if kind == "kur" else "same", pss=True)
+    assert result["steps"] == ["Issued", "Confirmed"]
+    key_of = x509.load_der_x509_certificate((folder / "old.der").read_bytes()).public_key()
+    expected = "1.2.840.113549.1.1.10" if isinstance(key_of, rsa.RSAPublicKey) else "1.2.840.10045.4.3.2"
+    for der in result["sent"]:
+        assert str(decode(bytes.fromhex(der))["header"]["protectionAlg"]["algorithm"]) == expected
 
 
 def test_a_key_update_is_understood(folder: Path) -> None:

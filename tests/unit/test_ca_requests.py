@@ -16,10 +16,13 @@ from support_ca import ENDPOINT, counting, issuer, opening, renewed, secret, sub
 from support_cmp_second import body, decode
 from support_trust import DAY, NOW, issue, key, rsa_key
 
+from safetok.ca.cmp.endpoint import Endpoint
 from safetok.ca.cmp.protection import protected_part, sign_message, verify_message
 from safetok.ca.cmp.requests import build_confirmation, build_error, build_poll, build_request, sender_nonce_of
 from safetok.domain.times import VIETNAM
 from safetok.errors import NoAnswer
+
+PSS = "1.2.840.113549.1.1.10"
 
 NEW = ec.generate_private_key(ec.SECP384R1())
 
@@ -350,6 +353,36 @@ def test_pss_is_signed_and_verified() -> None:
         padding.PSS(padding.MGF1(hashes.SHA256()), 32),
         hashes.SHA256(),
     )
+
+
+@pytest.mark.parametrize("kind", ["kur", "cr", "p10cr"])
+def test_an_authority_may_want_pss_of_rsa_keys(kind: Any) -> None:
+    """Protection and proof of possession are RSASSA-PSS then, by RSA keys alone; what follows is protected so too."""
+    endpoint = Endpoint(url="https://ca.example", request=kind, pss=True)
+    old = subscriber("RSA")
+    given = {"endpoint": endpoint, "old": old, "old_key": secret("RSA")}
+    der = opening(kind=kind, new_spki=old.spki, new_key=secret("RSA"), **given).der
+    assert verify_message(der, secret("RSA").public_key())
+    message = decode(der)
+    assert str(message["header"]["protectionAlg"]["algorithm"]) == PSS
+    if kind == "p10cr":
+        assert csr_in(message).is_signature_valid
+        assert csr_in(message).signature_algorithm_oid.dotted_string == PSS
+    else:
+        proof = message["body"][kind][0]["popo"]["signature"]
+        assert str(proof["algorithmIdentifier"]["algorithm"]) == PSS
+        secret("RSA").public_key().verify(
+            proof["signature"].asOctets(),
+            encoder.encode(message["body"][kind][0]["certReq"]),
+            padding.PSS(padding.MGF1(hashes.SHA256()), 32),
+            hashes.SHA256(),
+        )
+    by_ec = decode(opening(kind=kind, endpoint=endpoint).der)
+    assert str(by_ec["header"]["protectionAlg"]["algorithm"]) != PSS
+    later, _nonce = build_poll(
+        **given, transaction_id=b"t" * 16, recip_nonce=b"n" * 16, now=NOW, random=lambda n: b"r" * n
+    )
+    assert str(decode(later)["header"]["protectionAlg"]["algorithm"]) == PSS
 
 
 def test_weak_and_foreign_algorithms_verify_nothing() -> None:

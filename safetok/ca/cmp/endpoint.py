@@ -36,6 +36,7 @@ class Endpoint:
     implicit_confirm: bool = False
     tls_ca: Path | None = None
     request: RequestKind = "kur"
+    pss: bool = False  # RSA keys sign with RSASSA-PSS
 
     def admits(self, extra: Sequence[bytes], old: Certificate, at: datetime) -> Sequence[PublicKeyTypes]:
         """The keys whose signature counts at `at`: of the pinned signer, of the issuing CAs, and of those among `extra` that
@@ -74,6 +75,7 @@ def endpoint_of(authority: Authority, issuers: tuple[Certificate, ...], signer: 
         implicit_confirm=authority.implicit_confirm,
         tls_ca=authority.tls_ca,
         request=authority.request,
+        pss=authority.pss,
     )
 
 

@@ -74,9 +74,9 @@ def build_request(
     """
     transaction_id, nonce = random(NONCE), random(NONCE)
     if kind == "p10cr":
-        body = build_body("p10cr", _pkcs10(old, new_spki, new_key))
+        body = build_body("p10cr", _pkcs10(old, new_spki, new_key, pss=endpoint.pss))
     else:
-        body = build_body(kind, _cert_req_messages(kind, old, new_spki, new_key, not_after))
+        body = build_body(kind, _cert_req_messages(kind, old, new_spki, new_key, not_after, pss=endpoint.pss))
     message = _protected(
         body,
         old=old,
@@ -202,11 +202,11 @@ def _protected(
         sender=old.subject_der,
         recipient=endpoint.recipient or old.issuer_der,
         now=now,
-        algorithm=algorithm_for(old_key),
+        algorithm=algorithm_for(old_key, pss=endpoint.pss),
         sender_kid=_key_id(old.x509()),
         **header,
     )
-    return protect(built, body, old_key, extra_certs=[old.der, *chain])
+    return protect(built, body, old_key, extra_certs=[old.der, *chain], pss=endpoint.pss)
 
 
 def _key_id(certificate: x509.Certificate) -> bytes:
@@ -218,7 +218,7 @@ def _key_id(certificate: x509.Certificate) -> bytes:
 
 
 def _cert_req_messages(
-    kind: RequestKind, old: Certificate, spki: bytes, key: SigningKey, not_after: datetime | None
+    kind: RequestKind, old: Certificate, spki: bytes, key: SigningKey, not_after: datetime | None, *, pss: bool
 ) -> bytes:
     """CertReqMessages with one CertReqMsg (RFC 4211 section 3): its CertRequest, and the signature over that as proof."""
     validity = der.sequence(der.explicit(1, der.time(not_after))) if not_after is not None else b""
@@ -230,11 +230,11 @@ def _cert_req_messages(
         old_id = der.sequence(general_name(old.issuer_der), der.integer(int(old.serial, 16)))
         controls = der.sequence(der.sequence(der.oid(OLD_CERT_ID), old_id))
     request = der.sequence(der.integer(first_cert_req_id(kind)), template, controls)
-    proof = der.sequence(algorithm_for(key), der.bits(sign(key, request)))
+    proof = der.sequence(algorithm_for(key, pss=pss), der.bits(sign(key, request, pss=pss)))
     return der.sequence(der.sequence(request, der.implicit(1, proof)))
 
 
-def _pkcs10(old: Certificate, spki: bytes, key: SigningKey) -> bytes:
+def _pkcs10(old: Certificate, spki: bytes, key: SigningKey, *, pss: bool) -> bytes:
     """A CertificationRequest without attributes (RFC 2986 section 4)."""
     info = der.sequence(der.integer(0), old.subject_der, spki, der.tlv(0xA0, b""))
-    return der.sequence(info, algorithm_for(key), der.bits(sign(key, info)))
+    return der.sequence(info, algorithm_for(key, pss=pss), der.bits(sign(key, info, pss=pss)))

@@ -94,6 +94,7 @@ def settings_hash(settings: Settings, names: Iterable[str]) -> str:
             "recipient": authority.recipient,
             "validity": authority.validity,
             "implicit_confirm": authority.implicit_confirm,
+            "pss": authority.pss,
             "renew_expired": authority.renew_expired,
         }
         digest.update(json.dumps([name, shown], sort_keys=True).encode())
