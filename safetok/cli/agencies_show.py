@@ -372,11 +372,13 @@ def show_unit(unit: Unit) -> None:
 def show_hooks(found: Hooks) -> None:
     """The programs in the folder, then what failed."""
     from safetok.domain.times import show_instant
+    from safetok.workflows.hooks import EVENTS
 
     out = screen()
     out.line(_("Folder: {folder}").format(folder=found.folder), "strong")
     if not found.hooks:
         out.line(_("No program there. One put there is run with what happened as JSON on its standard input."))
+    out.line(_("Its first argument is the event: {names}.").format(names=", ".join(EVENTS)), "dim")
     for hook in found.hooks:
         if hook.refused:
             out.notice(_("{name}: not run, {why}").format(name=hook.path.name, why=hook.refused), "bad")

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from safetok import locale
 from safetok.errors import ExitStatus
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from safetok.workflows.context import Context
 
 Event = Literal["adopted", "issued", "updated", "wait_over", "accepted", "deadline", "inserted"]
+EVENTS: tuple[Event, ...] = get_args(Event)
 PATIENCE = 60.0  # seconds one may take
 SPOKEN = 2000  # characters kept of what a failed one said
 FORMAT = 1
