@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ from keyring.backend import KeyringBackend
 from keyring.errors import PasswordDeleteError
 from support_cli import Cli
 
-_UNLOCKED = "printf secret | gnome-keyring-daemon --unlock --components=secrets --daemonize"
+PASSWORD = "secret"  # of the keyring
+_UNLOCKED = f"printf {PASSWORD} | gnome-keyring-daemon --unlock --components=secrets --daemonize"
 _LOCKED = "gnome-keyring-daemon --start --components=secrets --daemonize"
 NULL = {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
 NONE = {"DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent"}
@@ -52,6 +54,24 @@ def secret_service(home: Path, *, locked: bool = False) -> Iterator[dict[str, st
             running.stdin.close()
             running.wait(20)
             shutil.rmtree(runtime, ignore_errors=True)
+
+
+@contextmanager
+def prompter(bus: dict[str, str], manner: str) -> Iterator[None]:
+    """Somebody, or nobody, at the window that asks for a locked keyring's password: `silent`, `no`, or the password."""
+    path = {key: os.environ[key] for key in ("PATH",) if key in os.environ}
+    with subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("support_prompter.py")), manner],
+        env={**path, **bus},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline().strip() == "here"
+        try:
+            yield
+        finally:
+            running.kill()
 
 
 class Keyring(KeyringBackend):

@@ -9,6 +9,7 @@ from safetok.store.database import Database
 
 Outcome = Literal["ok", "wrong", "locked", "unknown"]
 KEYRING = "keyring"  # the purpose of a login with the keyring's PIN: nobody typed it, so it is tried once
+_OUTDATED = "outdated"  # the outcome of no try at all: the keyring could not be asked when the token's PIN was changed
 
 
 class PinLog:
@@ -31,18 +32,20 @@ class PinLog:
     def count(self, token_serial: str) -> int:
         """Tries since the last good login that were wrong or whose end is not known."""
         row = self._db.row(
-            "SELECT count(*) AS tries FROM pin_attempts WHERE token_serial = :token AND number > "
+            "SELECT count(*) AS tries FROM pin_attempts WHERE token_serial = :token AND outcome IS NOT :outdated AND number > "
             "(SELECT coalesce(max(number), 0) FROM pin_attempts WHERE token_serial = :token AND outcome = 'ok')",
-            {"token": token_serial},
+            {"token": token_serial, "outdated": _OUTDATED},
         )
         return int(row["tries"]) if row is not None else 0
 
     def keyring_failed(self, token_serial: str) -> bool:
-        """Whether the keyring's PIN has been tried since the last good login and did not open the token, or may not have."""
+        """Whether the keyring's PIN has been tried since the last good login and did not open the token, or may not have; or is
+        known to be an old one.
+        """
         row = self._db.row(
-            "SELECT 1 FROM pin_attempts WHERE token_serial = :token AND purpose = :purpose AND number > "
-            "(SELECT coalesce(max(number), 0) FROM pin_attempts WHERE token_serial = :token AND outcome = 'ok') LIMIT 1",
-            {"token": token_serial, "purpose": KEYRING},
+            "SELECT 1 FROM pin_attempts WHERE token_serial = :token AND purpose = :purpose AND (outcome = :outdated OR number > "
+            "(SELECT coalesce(max(number), 0) FROM pin_attempts WHERE token_serial = :token AND outcome = 'ok')) LIMIT 1",
+            {"token": token_serial, "purpose": KEYRING, "outdated": _OUTDATED},
         )
         return row is not None
 
@@ -54,6 +57,13 @@ class PinLog:
             {"purpose": purpose, "token": token_serial},
         )
         return row is not None and row["outcome"] != "ok"
+
+    def keyring_outdated(self, token_serial: str, now: datetime) -> None:
+        """Commit that the token's PIN changes while the keyring cannot be asked: what it may hold is not to be tried any more."""
+        self._db.run(
+            "INSERT INTO pin_attempts (token_serial, purpose, began_at, outcome) VALUES (?, ?, ?, ?)",
+            (token_serial, KEYRING, now.isoformat(), _OUTDATED),
+        )
 
     def keyring_changed(self, token_serial: str) -> None:
         """Commit that the keyring holds another PIN now: it may be tried. What was spent stays counted."""

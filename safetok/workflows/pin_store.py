@@ -121,7 +121,7 @@ def _change(
             code="pin_same",
             token=serial,
         )
-    held = _take_out(serial)
+    held = _take_out(context, serial)
     try:
         guard.change(session, old_pin, new_pin)
     except PinWrong:
@@ -195,9 +195,10 @@ def keep(context: Context, serial: str, pin: str) -> None:
     PinLog(context.database).keyring_changed(serial)
 
 
-def _take_out(serial: str) -> str | None:
-    """The keyring's PIN, no longer in it; None where it holds none or cannot be asked."""
+def _take_out(context: Context, serial: str) -> str | None:
+    """The keyring's PIN, no longer in it; None where it holds none or cannot be asked: what it may hold is then never tried."""
     from safetok.store import pin_store
+    from safetok.store.pins import PinLog
 
     try:
         held = pin_store.get(serial)
@@ -206,6 +207,13 @@ def _take_out(serial: str) -> str | None:
     except SafetokError as error:
         if error.code != "keyring_unusable":
             raise
+        PinLog(context.database).keyring_outdated(serial, context.now())
+        if error.data.get("keyring") != "none":
+            context.prompter.warn(
+                _(
+                    "{why} Should it hold a PIN of this token, that one is not used any more. Save the new one: safetok pin store"
+                ).format(why=error.message)
+            )
         return None
     else:
         return held

@@ -66,17 +66,21 @@ class PinSource:
             pin, self._given = self._given, None
             self._used.add(token_serial)
             return pin, "given"
-        askable = self.keyring and token_serial not in self._used
-        if askable and (stored := _stored(context, token_serial)) is not None:
-            self._used.add(token_serial)
-            return stored, "keyring"
+        unheard = ""
+        if self.keyring and token_serial not in self._used:
+            stored, unheard = _stored(context, token_serial)
+            if stored is not None:
+                self._used.add(token_serial)
+                return stored, "keyring"
         if not context.prompter.interactive:
             raise PersonNeeded(
                 _("The PIN of token {serial} is needed, and nobody can be asked.").format(serial=token_serial),
                 code="pin_needed",
-                hint=_("Give it with --pin-stdin, --pin-env NAME or --pin-file FILE."),
+                hint=f"{unheard} {_('Give it with --pin-stdin, --pin-env NAME or --pin-file FILE.')}".lstrip(),
                 token=token_serial,
             )
+        if unheard:
+            context.prompter.warn(unheard)
         question = _("PIN of {name}, Token ID {serial} (turn the Vietnamese keyboard off; nothing is shown): ")
         return context.prompter.pin(question.format(name=name, serial=token_serial)), "prompt"
 
@@ -240,23 +244,24 @@ def check_profile(context: Context, pin: str, policy: PinPolicy, *, as_is: bool,
         raise UsageError(said, code="pin_profile", token=serial)
 
 
-def _stored(context: Context, token_serial: str) -> str | None:
+def _stored(context: Context, token_serial: str) -> tuple[str | None, str]:
     """The keyring's PIN; a missing, locked or failing keyring is as if it held none, and the person is asked. So is one whose
-    PIN has been tried and did not open the token, or may not have: nobody would notice the second try.
+    PIN has been tried and did not open the token, or may not have: nobody would notice the second try. Beside it what is to be
+    said of a keyring that may hold one and does not give it.
     """
     from safetok.errors import SafetokError
     from safetok.store import pin_store
     from safetok.store.pins import PinLog
 
     if PinLog(context.database).keyring_failed(token_serial):
-        return None
+        return None, ""
     try:
         stored = pin_store.get(token_serial)
-    except SafetokError:
-        return None
+    except SafetokError as error:
+        return None, error.message if error.data.get("keyring") in {"locked", "silent"} else ""
     if stored is not None:
         secret(stored)
-    return stored
+    return stored, ""
 
 
 def without_core() -> None:
