@@ -131,7 +131,8 @@ class Simulator:
         if not self.log.exists():
             return []
         begun: dict[int, Call] = {}
-        for line in self.log.read_text().splitlines():
+        text = self.log.read_text()
+        for line in text[: text.rfind("\n") + 1].splitlines():  # the last may be being written
             number, pid, function, what, *answer = line.split()
             given = int(answer[0], 16) if what == "end" else None
             begun[int(number)] = Call(int(number), int(pid), function, given)

@@ -3,15 +3,11 @@ from __future__ import annotations
 import json
 import os
 import plistlib
-import select
 import shlex
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +15,12 @@ import pytest
 from support_cli import Cli
 from support_issued import issued
 from support_tokens import MadeToken, SoftHsm
+from support_watch import WAIT, Watching, many_insertions, ready
 
 from safetok.cli import conformance
-from safetok.cli.globals import begin
-from safetok.cli.run import surroundings
 from safetok.errors import NoToken
-from safetok.workflows.watch import Happened, watch
+from safetok.workflows.watch import watch
 from safetok.workflows.watch_unit import unit
-
-WAIT = 30.0
-ROUNDS = 250
 
 
 @pytest.fixture
@@ -42,53 +34,6 @@ def cli(softhsm: SoftHsm, tmp_path: Path) -> Cli:
             "PYTHONUNBUFFERED": "1",
         }
     )
-
-
-class Watching:
-    """A `safetok watch` that runs, and the lines it printed."""
-
-    def __init__(self, cli: Cli, *words: str, env: dict[str, str] | None = None) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "safetok", "watch", *words],
-            env=cli.environment(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        self._rest = b""
-
-    def line(self) -> str:
-        """The next line on stdout."""
-        assert self.process.stdout is not None
-        end = time.monotonic() + WAIT
-        while b"\n" not in self._rest:
-            ready, _w, _x = select.select([self.process.stdout], [], [], max(end - time.monotonic(), 0))
-            assert ready, f"nothing came: {self._rest!r}"
-            data = os.read(self.process.stdout.fileno(), 1 << 16)
-            assert data, f"it ended: {self.process.stderr.read()!r}"  # type: ignore[union-attr]
-            self._rest += data
-        line, self._rest = self._rest.split(b"\n", 1)
-        return line.decode()
-
-    def event(self) -> dict[str, Any]:
-        """The next event, held to its schema."""
-        document = json.loads(self.line())
-        conformance.check(document)
-        assert document["command"] == ["watch"]
-        return document
-
-    def until(self, text: str) -> str:
-        """Everything up to a line that holds `text`."""
-        told = ""
-        while text not in told:
-            told += self.line() + "\n"
-        return told
-
-    def end(self, number: int) -> tuple[int, str]:
-        """Send a signal; the exit status and what was said on stderr."""
-        self.process.send_signal(number)
-        _out, err = self.process.communicate(timeout=WAIT)
-        return self.process.returncode, err.decode()
 
 
 def pulled(token: MadeToken) -> Path:
@@ -166,77 +111,12 @@ def test_a_certificate_that_comes_while_the_token_stays_in(
         found.close()
 
 
-class Clock:
-    """Time that passes only by being slept through; each step may do something to the tokens."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 23, tzinfo=UTC)
-        self.steps: Iterator[object] = iter(())
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        next(self.steps, None)
-        self.now += timedelta(seconds=seconds)
-
-
-@contextmanager
-def ready(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Clock]]:
-    """A Context in this process, with a clock of the test's own."""
-    for name, value in cli.env.items():
-        monkeypatch.setenv(name, value)
-    begin(())
-    with surroundings() as context:
-        clock = context.clock = Clock()
-        yield context, clock
-
-
-def resident(pid: int) -> int:
-    """Kilobytes of memory a process has in RAM."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
-
-
-def children() -> list[int]:
-    """This process's children, dead ones that nobody waited for among them."""
-    return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
-
-
 def test_hundreds_of_insertions_leave_nothing_behind(
     cli: Cli, make_token: Callable[..., MadeToken], ec_key: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every one is announced, by one worker; files, processes and memory stay what they were after the first few."""
     token = make_token("Kho A", certificates=[issued(ec_key)])
-    events: list[Happened] = []
-
-    def turns() -> Iterator[None]:
-        for _n in range(ROUNDS):
-            pulled(token)
-            yield
-            plugged(token)
-            yield
-
-    before = set(children())
-    with ready(cli, monkeypatch) as (context, clock):
-        clock.steps = turns()
-        found = watch(context, poll=1, sleep=clock.sleep)
-        events.append(next(found))
-        (worker,) = set(children()) - before
-        measured = {}
-        while len(events) < 2 * ROUNDS + 1:
-            events.append(next(found))
-            if len(events) in {101, 2 * ROUNDS + 1}:
-                files = [len(os.listdir(f"/proc/{pid}/fd")) for pid in ("self", worker)]  # noqa: PTH208
-                measured[len(events)] = (files, set(children()) - before, resident(worker), resident(os.getpid()))
-        found.close()
-    assert [one.what for one in events[1:5]] == ["removed", "inserted"] * 2
-    assert sum(one.what == "inserted" for one in events) == ROUNDS
-    early, late = measured[101], measured[2 * ROUNDS + 1]
-    print(f"after 50 and {ROUNDS} insertions: files, children, worker KB, parent KB: {early} {late}")  # noqa: T201
-    assert early[:2] == late[:2] == (early[0], {worker})
-    assert late[2] - early[2] < 2048
-    assert late[3] - early[3] < 4096
+    many_insertions(cli, monkeypatch, pull=lambda: pulled(token), plug=lambda: plugged(token))
 
 
 def test_one_that_cannot_be_read_yet_is_announced_when_it_can(
