@@ -16,7 +16,7 @@ _safetok() {
             continue
         fi
         case "$path,$word" in
-        *,--abandon | *,--at | *,--bundle | *,--by | *,--case | *,--cert | *,--confirm-contract-end | *,--confirmed-by | *,--contract-end | *,--courier | *,--csr | *,--day | *,--events | *,--format | "certs check,--from" | "dossier list,--from" | *,--hthuc | *,--ics | *,--jitter | *,--jobs | *,--kit | *,--lang | *,--limit | *,--log-file | *,--max-failures | *,--min-not-after | *,--missing | *,--module | *,--mst | *,--name | *,--need | *,--new-pin-env | *,--new-pin-file | *,--number | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--overdue | *,--path | *,--patience | *,--per-day | *,--pin-env | *,--pin-file | *,--rate | *,--reason | *,--serial | *,--timeout | *,--title | *,--token | *,--url | *,--wait | *,--xlsx) skip=1 ;;
+        *,--abandon | *,--at | *,--bundle | *,--by | *,--case | *,--cert | *,--confirm-contract-end | *,--confirmed-by | *,--contract-end | *,--courier | *,--csr | *,--day | *,--events | *,--format | *,--from | *,--hthuc | *,--ics | *,--jitter | *,--jobs | *,--kit | *,--lang | *,--limit | *,--log-file | *,--max-failures | *,--min-not-after | *,--missing | *,--module | *,--mst | *,--name | *,--need | *,--new-pin-env | *,--new-pin-file | *,--number | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--overdue | *,--path | *,--patience | *,--per-day | *,--pin-env | *,--pin-file | *,--rate | *,--reason | *,--serial | *,--timeout | *,--title | *,--token | *,--url | *,--wait | *,--xlsx) skip=1 ;;
         *,-*) ;;
         *)
             case "${path:+$path }$word" in
@@ -27,7 +27,7 @@ _safetok() {
     done
     if ((skip)); then
         case "$path,$prev" in
-        *,--bundle | *,--csr | *,--events | "dossier list,--from" | *,--ics | *,--kit | *,--log-file | *,--module | *,--new-pin-file | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--pin-file | *,--xlsx) ;;
+        *,--bundle | *,--csr | *,--events | *,--from | *,--ics | *,--kit | *,--log-file | *,--module | *,--new-pin-file | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--pin-file | *,--xlsx) ;;
         *,--format)
             COMPREPLY=($(compgen -W "table csv xlsx json" -- "$cur"))
             compopt +o default +o bashdefault 2>/dev/null

@@ -10,7 +10,7 @@ function __safetok_at --description 'whether the words typed so far name this sa
             continue
         end
         switch "$path,$word"
-            case '*,--abandon' '*,--at' '*,--bundle' '*,--by' '*,--case' '*,--cert' '*,--confirm-contract-end' '*,--confirmed-by' '*,--contract-end' '*,--courier' '*,--csr' '*,--day' '*,--events' '*,--format' 'certs check,--from' 'dossier list,--from' '*,--hthuc' '*,--ics' '*,--jitter' '*,--jobs' '*,--kit' '*,--lang' '*,--limit' '*,--log-file' '*,--max-failures' '*,--min-not-after' '*,--missing' '*,--module' '*,--mst' '*,--name' '*,--need' '*,--new-pin-env' '*,--new-pin-file' '*,--number' 'certs prune,--out' 'batch plan,--out' 'batch report,--out' 'export,--out' '*,--overdue' '*,--path' '*,--patience' '*,--per-day' '*,--pin-env' '*,--pin-file' '*,--rate' '*,--reason' '*,--serial' '*,--timeout' '*,--title' '*,--token' '*,--url' '*,--wait' '*,--xlsx'
+            case '*,--abandon' '*,--at' '*,--bundle' '*,--by' '*,--case' '*,--cert' '*,--confirm-contract-end' '*,--confirmed-by' '*,--contract-end' '*,--courier' '*,--csr' '*,--day' '*,--events' '*,--format' '*,--from' '*,--hthuc' '*,--ics' '*,--jitter' '*,--jobs' '*,--kit' '*,--lang' '*,--limit' '*,--log-file' '*,--max-failures' '*,--min-not-after' '*,--missing' '*,--module' '*,--mst' '*,--name' '*,--need' '*,--new-pin-env' '*,--new-pin-file' '*,--number' 'certs prune,--out' 'batch plan,--out' 'batch report,--out' 'export,--out' '*,--overdue' '*,--path' '*,--patience' '*,--per-day' '*,--pin-env' '*,--pin-file' '*,--rate' '*,--reason' '*,--serial' '*,--timeout' '*,--title' '*,--token' '*,--url' '*,--wait' '*,--xlsx'
                 set skip 1
             case '*,-*'
             case '*'
@@ -74,7 +74,7 @@ complete -c safetok -n '__safetok_at \'certs adopt\'' -l serial -x -d 'USB Token
 complete -c safetok -n '__safetok_at \'certs adopt\'' -l mst -x -d 'Đơn vị nào, theo MST.'
 complete -c safetok -n '__safetok_at \'certs adopt\'' -l yes -d 'Nhận mà không hỏi, trừ điều phải do người xác định.'
 complete -c safetok -n '__safetok_at \'certs check\'' -F
-complete -c safetok -n '__safetok_at \'certs check\'' -l from -x -d 'Danh sách (CSV, văn bản hoặc XLSX): mỗi dòng một số Serial hoặc một tệp, đường dẫn tính từ nơi để danh sách; ghi được nhiều lần.'
+complete -c safetok -n '__safetok_at \'certs check\'' -l from -r -F -d 'Danh sách (CSV, văn bản hoặc XLSX): mỗi dòng một số Serial hoặc một tệp, đường dẫn tính từ nơi để danh sách; ghi được nhiều lần.'
 complete -c safetok -n '__safetok_at \'certs install\'' -F
 complete -c safetok -n '__safetok_at \'certs install\'' -l serial -x -d 'Token nào, theo Token ID.'
 complete -c safetok -n '__safetok_at \'certs install\'' -l min-not-after -x -d 'Không nhận CTS mới hết hạn trước ngày này.'

@@ -466,8 +466,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('xlsx', 'Ghi ở dạng nào.'),
             @('json', 'Ghi ở dạng nào.')
         )
-        'certs check,--from' = @()
-        'dossier list,--from' = @()
+        '*,--from' = @()
         '*,--hthuc' = @()
         '*,--ics' = @()
         '*,--jitter' = @()

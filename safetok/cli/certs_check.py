@@ -37,7 +37,7 @@ From = Annotated[
     list[Path] | None,
     typer.Option(
         "--from",
-        metavar="LIST",
+        metavar="FILE",
         help=later("A list, CSV or text: a serial or a file on each line, files beside the list; may be repeated."),
     ),
 ]

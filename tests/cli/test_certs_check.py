@@ -1,17 +1,37 @@
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import signal
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from support_stories import Sandbox
 
 
-@pytest.fixture
-def folder(sandbox: Sandbox, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Sandbox]:
+    """One sandbox for what only asks."""
+    from support_stories import start_sandbox
+
+    home = Path(tempfile.mkdtemp(prefix="safetok-test-", dir="/dev/shm"))
+    started = start_sandbox(home)
+    yield started
+    started.cli("sandbox", "down")
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def folder(shared: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of an accountant: a good, a revoked and a suspended company's certificate files, one broken, and a list."""
+    tmp_path, sandbox = tmp_path_factory.mktemp("certs"), shared
     rows = {one["token"]: one["serial"] for one in sandbox.cli.json("certs", "list").data["certificates"]}
     place = tmp_path / "khách hàng"
     for story in ("v2-owed", "revoked", "suspended"):
@@ -26,8 +46,9 @@ def folder(sandbox: Sandbox, tmp_path: Path) -> Path:
     return place
 
 
-def test_files_serials_and_lists_in_one_run(sandbox: Sandbox, folder: Path) -> None:
+def test_files_serials_and_lists_in_one_run(shared: Sandbox, folder: Path) -> None:
     """Mixed and several: every certificate once, every bad line told with its line and value, 12 when a part failed."""
+    sandbox = shared
     cli, owed = sandbox.cli, str(folder / "v2-owed.cer")
     good = cli.json("certs", "check", owed)
     assert (good.status, [row["answer"] for row in good.data["certificates"]]) == (0, ["good"])
@@ -63,9 +84,9 @@ def test_files_serials_and_lists_in_one_run(sandbox: Sandbox, folder: Path) -> N
     assert "3 CTS: 1 không bị thu hồi, 1 tạm dừng, 1 thu hồi, 0 không kiểm tra được." in person.out
 
 
-def test_what_ends_the_whole_run(sandbox: Sandbox, folder: Path) -> None:
+def test_what_ends_the_whole_run(shared: Sandbox, folder: Path) -> None:
     """One bad entry alone keeps its own exit status; a list that cannot be read stops no other entry."""
-    cli = sandbox.cli
+    cli = shared.cli
     assert (one := cli.json("certs", "check", str(folder / "hong.cer"))).status == 2
     assert one.codes == ["bad_certificate_file"]
     assert (one := cli.json("certs", "check", "5401FFFF")).status == 3
@@ -75,7 +96,37 @@ def test_what_ends_the_whole_run(sandbox: Sandbox, folder: Path) -> None:
     mixed = cli.json("certs", "check", "--from", str(folder / "none.csv"), str(folder / "v2-owed.cer"))
     assert (mixed.status, mixed.codes) == (12, ["manifest_file"])
     assert [row["answer"] for row in mixed.data["certificates"]] == ["good"]
-    assert cli("sandbox", "down").status == 0
-    gone = cli.json("certs", "check", str(folder / "v2-owed.cer"))
+
+
+def test_nobody_answers(sandbox: Sandbox) -> None:
+    """The CA is gone: every certificate is unknown, 18, and what is on the disk still gives the path."""
+    cli = sandbox.cli
+    row = cli.json("certs", "list").data["certificates"][0]
+    os.kill(json.loads((Path(sandbox.data["anchor"]).parent / "pid.json").read_text())["pid"], signal.SIGKILL)
+    gone = cli.json("certs", "check", row["serial"])
     assert gone.status == 18
-    assert [row["answer"] for row in gone.data["certificates"]] == ["unknown"]
+    (one,) = gone.data["certificates"]
+    assert (one["answer"], one["said"], one["path"]["anchored"]) == ("unknown", "unknown", True)
+    assert gone.codes == ["revocation_not_checked"]
+
+
+@pytest.mark.parametrize(
+    ("story", "state", "status"),
+    [
+        ("dossier-missing", "missing", 0),
+        ("suspended", "suspended", 13),
+        ("revoked", "revoked", 13),
+        ("v1-owed", "complete", 0),
+    ],
+)
+def test_every_answer_of_the_dossier_endpoint(shared: Sandbox, story: str, state: str, status: int) -> None:
+    """`dossier show` asks the configured endpoint: complete, missing, suspended since when, revoked; each with its exit status."""
+    token = shared.token(story)
+    rows = shared.cli.json("certs", "list").data["certificates"]
+    mst = next(row["mst"] for row in rows if row["token"] == token["serial"])
+    said = shared.cli.json("dossier", "show", "--mst", mst, "--pin-stdin", stdin=f"{token['pin']}\n")
+    assert said.status == status, said.out
+    answer = said.data["answer"]
+    assert answer["state"] == state
+    assert bool(answer["since"]) is (status == 13)
+    assert bool(answer["missing"]) is (state in {"missing", "suspended"})
