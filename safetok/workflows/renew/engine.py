@@ -31,7 +31,7 @@ _NOT_YET_ANSWERED = {State.CONFIRMED, State.KEY_MADE, State.REQUESTED, State.PEN
 
 
 def _stopped() -> Interrupted:
-    return Interrupted(_("Stopped, as asked. Carry on with: safetok renew --resume"))
+    return Interrupted(_("Stopped, as asked."), hint=_("Carry on with: safetok renew --resume"))
 
 
 def carry_on(run: Run) -> Renewal:

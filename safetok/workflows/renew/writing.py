@@ -86,6 +86,9 @@ def prove(session: Session, new: Certificate, *, random: Callable[[int], bytes])
         raise NotTrusted(
             _("The token's key and the new certificate do not belong together. The old certificate is intact."),
             code="test_signature",
+            hint=_(
+                "Try once more: safetok renew --resume. If it stays so, call the CA: the new certificate is not confirmed."
+            ),
         )
     return stored
 
