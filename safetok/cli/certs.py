@@ -98,7 +98,7 @@ def adopt(*, cert: Cert = None, serial: TokenSerial = None, mst: Mst = None, yes
 
         reading = tokens.look(context)  # what has just been plugged in counts; nothing needs to be
         done = adopt_all(context, Selection(cert=cert, serial=serial, mst=mst), yes=yes)
-        errors = [tokens.driver_failed(failure) for failure in reading.failed]
+        errors = [tokens.driver_failed(failure) for failure in reading.failed if failure.named]
         return Outcome(done, data={"adopted": [one.data() for one in done]}, errors=errors)
 
     run(["certs", "adopt"], work, show_adopted)

@@ -156,7 +156,7 @@ class Resolver:
         """What kept the tokens from being read, where they were looked at: a DriverFailed for each driver that failed."""
         if self._unread:
             return [self._unread]
-        return [tokens.driver_failed(one) for one in self.reading.failed] if self.looked else []
+        return tokens.failures(self.reading) if self.looked else []
 
     def resolve(self, entries: Sequence[Entry]) -> Iterator[Resolved]:
         """Each entry's certificates; one that cannot be used stops no other."""

@@ -115,15 +115,18 @@ def views(context: Context, reading: Reading) -> tuple[TokenView, ...]:
 
 
 def problems(reading: Reading) -> list[SafetokError]:
-    """What a look could not give: a DriverFailed for each driver that failed, NoToken when no token is in. A driver that nobody
-    named and that cannot be used is no failure where tokens are seen: see `notes`.
-    """
-    found: list[SafetokError] = [
-        driver_failed(failure) for failure in reading.failed if failure.named or not reading.tokens
-    ]
+    """What a look could not give: `failures`, and NoToken when no token is in."""
+    found = failures(reading)
     if not reading.tokens:
         found.append(no_token(reading))
     return found
+
+
+def failures(reading: Reading) -> list[SafetokError]:
+    """A DriverFailed for each driver that failed. One that nobody named and that cannot be used is none where tokens are seen:
+    see `notes`.
+    """
+    return [driver_failed(failure) for failure in reading.failed if failure.named or not reading.tokens]
 
 
 def notes(reading: Reading) -> list[str]:
