@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from safetok.domain.certificates import Certificate
 from safetok.domain.renewal import Renewal, State
 from safetok.domain.tokens import KeyPresence, PinState, Reading, StoredCertificate, TokenInfo, TokenReading
+from safetok.store import schema
+
+
+def written_by_version(path: Path, version: int) -> None:
+    """Make a closed state what an older safetok would have left: its tables and columns, and what they can hold of it."""
+    older = path.with_name("older.db")
+    with closing(sqlite3.connect(older)) as made:
+        for step in schema.STEPS[:version]:
+            for statement in step:
+                made.execute(statement)
+        made.execute("ATTACH ? AS newer", (str(path),))
+        tables = [row[0] for row in made.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            columns = ", ".join(row[1] for row in made.execute(f"PRAGMA main.table_info({table})"))
+            made.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}")  # noqa: S608
+        made.execute(f"PRAGMA user_version = {version}")
+        made.commit()
+    for end in ("", "-wal", "-shm"):
+        Path(f"{path}{end}").unlink(missing_ok=True)
+    older.rename(path)
+
 
 NOW = datetime(2026, 11, 23, 9, 5, tzinfo=UTC)  # 16:05 on a Monday in Vietnam
 

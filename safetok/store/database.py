@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from safetok.errors import SafetokError, Unexpected, UsageError
-from safetok.locale import _
+from safetok.locale import _, why
 from safetok.store import schema
 
 if TYPE_CHECKING:
@@ -267,8 +267,19 @@ def _translate(error: Exception, path: Path) -> SafetokError:
         )
     if primary in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM} or isinstance(error, OSError):
         return UsageError(
-            _("{file} cannot be opened or written: {why}.").format(file=path, why=error),
+            _("{file} cannot be opened or written: {why}.").format(file=path, why=_why_not(error, primary)),
             code="state_unusable",
             hint=_("Set SAFETOK_HOME to a folder on this computer's own disk that you can write to."),
         )
     return Unexpected(_("{file} failed: {why}.").format(file=path, why=error), code="state_failed")
+
+
+def _why_not(error: Exception, primary: int | None) -> str:
+    """SQLite speaks English alone."""
+    import sqlite3
+
+    if isinstance(error, OSError):
+        return why(error)
+    if primary == sqlite3.SQLITE_READONLY:
+        return _("it may only be read")
+    return _("access is not allowed, or there is no such folder")

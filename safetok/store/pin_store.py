@@ -92,7 +92,10 @@ def _usable(chosen: KeyringBackend) -> KeyringBackend:
 
 
 def _unusable(kind: str, *, state: Literal["locked", "silent", "none", "failed"] = "failed") -> PersonNeeded:
-    other_ways = _("Give the PIN with --pin-stdin, --pin-env NAME or --pin-file FILE.")
+    other_ways = _(
+        "To keep PINs, install one (gnome-keyring, KWallet). Without it a PIN is typed each time, or given with --pin-stdin, "
+        "--pin-env NAME or --pin-file FILE."
+    )
     unlock = _("Unlock it, or give the PIN with --pin-stdin, --pin-env NAME or --pin-file FILE.")
     message, hint = {
         "locked": (_("The keyring of this computer is locked, and nobody has unlocked it."), unlock),

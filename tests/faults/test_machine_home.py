@@ -16,16 +16,18 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from support_cli import Said
+from support_faults import Box
 from support_inside import Inside
 from support_pins import command_line, settle
 from support_simulator import Simulator
-from support_store import NOW, renewal
+from support_store import NOW, renewal, written_by_version
 from support_tokens import MadeToken
 
 from safetok.domain.renewal import Hold, State
 from safetok.store import paths, schema
 from safetok.store.database import Database
 from safetok.store.journal import Journal
+from safetok.store.pins import PinLog
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
 
@@ -103,6 +105,7 @@ def test_a_home_that_may_only_be_read_is_told_and_looked_at(
         path.chmod(0o500 if path.is_dir() else 0o400)
     before = everything(home)
     told(as_one_user(cli, "renew", "--csr", "/dev/null", "--pin-stdin"), "state_unusable")
+    assert "it may only be read" in as_one_user(cli, "status").envelope["errors"][0]["message"]
     told(as_one_user(cli, "tokens", "note", token.serial, "x"), "state_unusable")
     assert simulator.count("C_Login") == 0
     assert as_one_user(cli, "history").status == 0
@@ -186,6 +189,33 @@ def test_an_old_journal_is_carried_over(
     with Database(home / "state.db") as state:
         assert state.row("PRAGMA user_version")[0] == schema.VERSION
         assert [one.id for one in Journal(state).unfinished()] == ["r1"]
+
+
+@pytest.mark.parametrize("version", range(1, schema.VERSION))
+def test_a_renewal_begun_under_an_older_version_is_finished(box: Box, version: int) -> None:
+    """From every version there was: an interrupted renewal with its PIN tries is carried on and ends with one certificate."""
+    box.plan({"name": "cut", "on": "certConf"})
+    assert box.renew(new_key=True).status == 8
+    with Database(box.places.home / "state.db") as state:
+        PinLog(state).begin(box.token.serial, "login", NOW)
+    written_by_version(box.places.home / "state.db", version)
+    with Database(box.places.home / "state.db", read_only=True) as state:
+        assert [one.state for one in Journal(state).unfinished()] == [State.PROVEN]
+    assert box.resume().status == 0
+    assert [row["state"] for row in box.issued()] == ["confirmed"]
+    assert len(box.objects()["Certificate"]) == 2
+    with Database(box.places.home / "state.db") as state:
+        assert state.row("PRAGMA user_version")[0] == schema.VERSION
+        assert len(state.rows("SELECT * FROM registrations")) > 1
+        assert PinLog(state).count(box.token.serial) == 1
+
+
+def test_a_journal_that_was_only_begun_is_a_new_one(cli: Inside, home: Path, token: MadeToken) -> None:
+    """A run that died between making the file and its tables leaves an empty one: looked at, then used as new."""
+    (home / "state.db").touch(0o600)
+    assert cli.json("history").data["renewals"] == []
+    assert cli.json("status").status == 0
+    assert cli.json("tokens", "note", token.serial, "tủ A3").status == 0
 
 
 def test_a_clock_that_jumps_loses_nothing(cli: Inside, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
