@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from typing import Any
 
@@ -12,6 +12,7 @@ from safetok.domain.times import parse_day, show_day
 from safetok.errors import CaRefused, CaUnreachable, CaWait, CertificateRevoked, NoAnswer, PersonNeeded, SafetokError
 from safetok.locale import _
 from safetok.net import Response
+from safetok.records import dataclass
 
 PREFIX = "urn:safetok:problem:"
 LONGEST_TEXT = 500  # characters of a document's text that are shown

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from safetok.cli import help as help_texts
 from safetok.cli.commands import Group, root
+from safetok.records import dataclass
 
 FILES = ("FILE", "DIR")
 

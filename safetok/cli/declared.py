@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from safetok.locale import later
+from safetok.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from safetok.errors import UsageError
 from safetok.locale import LANGUAGES, Language, _, later, set_language
+from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

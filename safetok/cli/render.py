@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from safetok.cli.text import columns, fitted, is_terminal, speaks_unicode, visible, wrapped
+from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from rich.console import Console

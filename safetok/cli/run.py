@@ -37,7 +37,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from safetok.cli.globals import flags
@@ -46,6 +45,7 @@ from safetok.cli.text import is_terminal, speaks_unicode
 from safetok.errors import ExitStatus, SafetokError, Unexpected, first_that_holds
 from safetok.locale import _
 from safetok.log import note
+from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from safetok.workflows.context import Context

@@ -5,12 +5,12 @@ A rule is written in one direction only; the other is found from it, so that the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Literal, get_args
 
 from safetok.domain.times import VIETNAM, vietnamese_day
 from safetok.domain.working_days import WorkingCalendar
+from safetok.records import dataclass
 
 Rule = Literal["none", "hours", "next_midnight", "working_hours", "working_days"]
 RULES: tuple[Rule, ...] = get_args(Rule)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, cast
+
+from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from safetok.domain.acceptance import Acceptance

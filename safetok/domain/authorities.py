@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from safetok.domain.certificates import Certificate
+from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from safetok.domain.acceptance import Acceptance

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal, get_args
 
 from safetok.domain.working_days import WorkingCalendar
+from safetok.records import dataclass
 
 Situation = Literal["papers-missing", "suspended", "revoked"]
 PathName = Literal["ordinary", "restoration"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -13,6 +12,7 @@ from safetok.domain.revocation import Revocation, RevocationAnswer
 from safetok.domain.times import show_date, show_instant
 from safetok.domain.working_days import WorkingCalendar
 from safetok.locale import _
+from safetok.records import dataclass
 
 SignWith = Literal["new", "old", "unchecked", "neither", "unused"]
 Answer = Literal["ready", "waiting", "in_time", "too_late", "unused"]

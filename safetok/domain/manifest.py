@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Literal, TypeVar
@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 from safetok.domain.times import parse_day
 from safetok.errors import UsageError
 from safetok.locale import _
+from safetok.records import dataclass
 
 Cell = str | int | float | bool | date | datetime | None
 Column = Literal[

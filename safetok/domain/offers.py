@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
+
+from safetok.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
 from safetok.errors import ExitStatus
+from safetok.records import dataclass
 
 
 class Verdict(StrEnum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from safetok.domain.acceptance import Acceptance, accepted_from
@@ -14,6 +14,7 @@ from safetok.domain.times import show_instant
 from safetok.domain.working_days import WorkingCalendar
 from safetok.errors import UsageError
 from safetok.locale import _
+from safetok.records import dataclass
 
 __all__ = [
     "TO_DO",

@@ -5,12 +5,13 @@ This table is the single source: the engine, the tests and the documents read it
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal
 
 from safetok.errors import ExitStatus
+from safetok.records import dataclass
 
 
 class State(StrEnum):

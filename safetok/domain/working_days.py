@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime, time, timedelta
 
 from safetok.domain.times import VIETNAM, vietnamese_day
+from safetok.records import dataclass
 
 _DAY = timedelta(days=1)
 LONGEST = 366  # days looked at before giving up: nobody closes for a year

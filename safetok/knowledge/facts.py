@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from safetok.records import dataclass
 
 System = Literal["windows", "linux", "macos"]
 Bits = Literal[32, 64]

@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +21,7 @@ from safetok import __version__
 from safetok.errors import UsageError
 from safetok.locale import _
 from safetok.net.addresses import Target, addresses_of, look_before_proxy
+from safetok.records import dataclass
 
 if TYPE_CHECKING:
     import urllib3

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from safetok.domain.times import VIETNAM
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.reports.fields import plain_line
 
 if TYPE_CHECKING:

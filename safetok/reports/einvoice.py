@@ -7,12 +7,12 @@ without an offset, as it writes them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 from xml.sax.saxutils import escape
 
 from safetok.domain.times import VIETNAM
 from safetok.locale import _, later
+from safetok.records import dataclass
 from safetok.reports.fields import Fields
 
 HThuc = Literal[1, 2, 3]

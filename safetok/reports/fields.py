@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from safetok.domain.certificates import Certificate
 from safetok.domain.times import VIETNAM
 from safetok.locale import _
+from safetok.records import dataclass
 
 # Controls, lone surrogates, and what moves, hides or turns text: a name in a certificate is written as text, on one line.
 _UNSAFE = re.compile(

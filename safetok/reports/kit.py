@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from safetok.domain.acceptance import Acceptance
 from safetok.domain.agencies import Agency, Registration, RegistrationState
 from safetok.domain.times import show_date
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.reports.einvoice import HThuc, Row, rows_of
 from safetok.reports.fields import Fields, plain_line
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from safetok.domain.times import VIETNAM
 from safetok.errors import UsageError
 from safetok.locale import _, later
+from safetok.records import dataclass
 from safetok.reports.fields import plain_line
 
 LARGEST_CELL = 4000

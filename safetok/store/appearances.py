@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from safetok.domain.certificates import Certificate
 from safetok.domain.companies import company_of
+from safetok.records import dataclass
 from safetok.store.database import Database
 
 # Old and new seen together for the first time: worth a question only while the change is young.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from safetok.records import dataclass
 from safetok.store.database import Database, Row
 
 Outcome = Literal["running", "ok", "failed"]

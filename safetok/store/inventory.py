@@ -6,13 +6,13 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from safetok.domain.certificates import Certificate, current, parse
 from safetok.domain.companies import company_of, plain_mst
 from safetok.domain.tokens import KeyPresence, Kind, PinState, Reading, StoredCertificate, TokenInfo, TokenReading
+from safetok.records import dataclass
 from safetok.store import encoding
 from safetok.store.appearances import Appearance, Appearances, note_appearance
 from safetok.store.database import Database, Row

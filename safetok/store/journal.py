@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +13,7 @@ from safetok.domain.renewal import ENDS, FOLLOWS, Hold, Renewal, State
 from safetok.errors import Unexpected, UsageError
 from safetok.locale import _
 from safetok.log import note
+from safetok.records import dataclass
 from safetok.store import encoding
 from safetok.store.database import Database, Row
 from safetok.store.registrations import put_registrations

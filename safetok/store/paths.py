@@ -6,11 +6,11 @@ import os
 import stat
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from safetok.errors import UsageError
 from safetok.locale import _, why
+from safetok.records import dataclass
 
 PRIVATE = 0o700
 _OURS = ("settings.toml", "state.db", "sandbox")

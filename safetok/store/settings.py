@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from safetok.domain.certificates import Certificate
 from safetok.domain.kinds import KindRule
 from safetok.errors import UsageError
 from safetok.locale import LANGUAGES, Language, _, why
+from safetok.records import dataclass
 from safetok.store.paths import Home
 from safetok.store.pem import load_pem, subjects
 

@@ -9,12 +9,12 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from safetok.errors import UsageError
 from safetok.locale import _
 from safetok.log import note
+from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from safetok.knowledge.facts import KnownDriver

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import struct
 import sys
-from dataclasses import dataclass
 from typing import Literal
 
 from safetok.locale import _
+from safetok.records import dataclass
 
 Format = Literal["elf", "pe", "mach-o"]
 

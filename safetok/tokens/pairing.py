@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from safetok.domain.tokens import KeyPresence
+from safetok.records import dataclass
 
 KeyObject = Mapping[str, Any]  # as look._keys gives it
 _TYPES = {0: "RSA", 3: "EC"}

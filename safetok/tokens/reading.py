@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +10,7 @@ from safetok.domain.certificates import Certificate, current, parse
 from safetok.domain.companies import alphabetical
 from safetok.domain.tokens import KeyPresence, PinState, StoredCertificate, TokenInfo, TokenReading
 from safetok.errors import SafetokError
+from safetok.records import dataclass
 from safetok.tokens.pairing import presence
 
 Known = Callable[[str], Certificate | None]  # lower-case hex SHA-256 of a DER -> the certificate, parsed before

@@ -7,7 +7,6 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -17,6 +16,7 @@ from cryptography import x509
 from safetok.domain.revocation import Revocation, RevocationAnswer
 from safetok.errors import NotChecked, SafetokError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.trust.aia import PLACES
 from safetok.trust.bundle import UNREADABLE
 from safetok.trust.path import may

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import urllib.parse
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 from safetok.domain.revocation import Revocation, RevocationAnswer
 from safetok.errors import NotChecked
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.trust.bundle import UNREADABLE
 from safetok.trust.path import may, signed_by
 

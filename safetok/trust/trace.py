@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -14,6 +13,7 @@ from safetok.domain.certificates import Certificate, parse
 from safetok.domain.times import show_date
 from safetok.errors import NotTrusted, UsageError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.trust.bundle import UNREADABLE, readable
 from safetok.trust.eddsa import EDDSA, LONGEST
 from safetok.trust.path import build_path, signed_by

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from safetok.errors import PersonNeeded
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.workflows import known
 from safetok.workflows.known import Selection
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +11,7 @@ from safetok.domain.agencies import Agency, Registration, RegistrationState, sta
 from safetok.domain.filings import Signing
 from safetok.errors import SafetokError, UsageError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.workflows import known
 from safetok.workflows.agency_names import Wanted, all_agencies, short_name, wanted
 from safetok.workflows.agency_rules import rule_of, signing_of, working

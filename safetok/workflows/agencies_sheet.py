@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from safetok.domain import registrations as moves
 from safetok.domain.agencies import Registration, RegistrationState
 from safetok.errors import ExitStatus, SafetokError, UsageError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.workflows import agencies
 from safetok.workflows.agency_names import all_agencies, letters
 from safetok.workflows.agency_rules import rule_of, working

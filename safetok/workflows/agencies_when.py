@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from safetok.domain.filings import Filing, Signing, filing
 from safetok.domain.times import show_instant
 from safetok.errors import UsageError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.workflows import agencies
 from safetok.workflows.agency_names import agency_named, all_agencies
 from safetok.workflows.agency_rules import rule_of, signing_of, working

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from safetok.domain.tokens import KeyPresence, StoredCertificate, TokenReading
 from safetok.domain.validity import Validity, days_left, validity
 from safetok.errors import NoToken, PersonNeeded, SeveralTokens
 from safetok.locale import _
+from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from safetok.domain.authorities import Authority

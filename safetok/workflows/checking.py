@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from safetok.domain.revocation import Revocation, RevocationAnswer
 from safetok.domain.times import show_date
 from safetok.errors import NotChecked, SafetokError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.trust import aia, crl
 from safetok.trust.revocation import check
 from safetok.trust.trace import Trace, trace

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from safetok.domain.tokens import KeyPresence, PinState
 from safetok.errors import ExitStatus, SafetokError
 from safetok.locale import _
 from safetok.log import note
+from safetok.records import dataclass
 from safetok.workflows import doctor_state as state
 from safetok.workflows.doctor_findings import Finding
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetok.knowledge import load
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.workflows.doctor_findings import Finding
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -14,6 +13,7 @@ from safetok.domain.dossier import Said
 from safetok.domain.times import parse_day, show_day
 from safetok.errors import UsageError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.workflows import sheets
 from safetok.workflows.agency_names import letters
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -14,6 +14,7 @@ from safetok.domain.dossier import Dossier, Record, Said, Situation
 from safetok.domain.times import vietnamese_day
 from safetok.errors import ExitStatus, SafetokError, UsageError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.workflows import dossier_clients
 from safetok.workflows.agency_names import letters
 from safetok.workflows.agency_rules import working

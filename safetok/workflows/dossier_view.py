@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from safetok.domain.dossier import Dossier, Urgency, Window
 from safetok.domain.times import vietnamese_day
 from safetok.errors import CertificateRevoked, SafetokError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.workflows.agency_rules import working
 
 if TYPE_CHECKING:

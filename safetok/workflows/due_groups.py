@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from safetok.errors import ExitStatus
 from safetok.locale import _, later
+from safetok.records import dataclass
 from safetok.workflows.overview import Due
 
 ALONE = 3  # up to so many of one kind are told one by one

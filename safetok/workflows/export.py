@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetok.errors import NotTrusted, SafetokError, UsageError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.workflows import known
 from safetok.workflows.known import Selection
 

@@ -14,7 +14,6 @@ import stat
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from safetok import locale
 from safetok.errors import ExitStatus
 from safetok.locale import _
+from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from safetok.store.hooks import HookRun

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from safetok.domain.renewal import ENDS, Renewal, State
 from safetok.domain.times import show_date
 from safetok.errors import NoToken, NotTrusted, PersonNeeded, SeveralTokens, UsageError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.workflows.context import free_space
 from safetok.workflows.csr import authority_known
 from safetok.workflows.pins import PinSource, log_in

@@ -9,13 +9,13 @@ import re
 import stat
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetok.errors import SafetokError, UsageError
 from safetok.locale import _, why
 from safetok.log import secret
+from safetok.records import dataclass
 from safetok.workflows import pins
 from safetok.workflows.pin_store import keep
 

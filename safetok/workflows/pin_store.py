@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from safetok.domain.authorities import PinPolicy
 from safetok.errors import NotTrusted, PersonNeeded, PinWrong, SafetokError, SeveralTokens, UsageError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.workflows import pins
 from safetok.workflows.renew.choose import no_token, not_activated
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from safetok.domain.agencies import is_24h, standing
 from safetok.domain.times import show_instant
 from safetok.errors import SafetokError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.workflows import tokens as token_views
 from safetok.workflows.due import due
 from safetok.workflows.overview import RegistrationView, Status

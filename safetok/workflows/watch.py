@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from safetok.domain.times import rfc3339
 from safetok.errors import SafetokError
 from safetok.log import note
+from safetok.records import dataclass
 from safetok.workflows import tokens as token_views
 
 if TYPE_CHECKING:

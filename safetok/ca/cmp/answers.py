@@ -7,7 +7,6 @@ it. Whether the certificate in an answer may be believed is for trust/ to say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from safetok.ca.cmp.structures import PVNO_2, PVNO_3, STATUS
 from safetok.domain.certificates import Certificate
 from safetok.errors import NoAnswer
 from safetok.locale import _
+from safetok.records import dataclass
 
 LONGEST_CHECK_AFTER = 366 * 86_400  # seconds
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from safetok.domain.authorities import Authority, RequestKind
 from safetok.domain.certificates import Certificate
 from safetok.errors import PersonNeeded, UsageError
 from safetok.locale import _
+from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -23,6 +22,7 @@ from safetok.ca.cmp.structures import (
 )
 from safetok.errors import NoAnswer
 from safetok.locale import _
+from safetok.records import dataclass
 
 LONGEST_TEXT = 2000  # characters of a CA's text that are kept
 MOST_CERTIFICATES = 32  # of extraCerts that are looked at

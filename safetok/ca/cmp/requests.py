@@ -8,7 +8,6 @@ is for proves itself in the request.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +34,7 @@ from safetok.ca.cmp.protection import (
 from safetok.ca.cmp.structures import OLD_CERT_ID, PVNO_2, PVNO_3
 from safetok.domain.authorities import RequestKind
 from safetok.domain.certificates import Certificate
+from safetok.records import dataclass
 
 Random = Callable[[int], bytes]
 

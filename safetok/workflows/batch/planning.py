@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from safetok.domain.times import show_day, vietnamese_day
 from safetok.domain.tokens import KeyPresence, Reading, TokenReading
 from safetok.errors import CertificateRevoked, NoToken, SafetokError, UsageError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.workflows import sheets
 from safetok.workflows.batch import plan_file
 from safetok.workflows.batch.quiet import Quiet

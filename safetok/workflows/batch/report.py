@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetok.domain.plan import Plan, PlanRow, RowResult, RowState, Verdict
 from safetok.domain.times import rfc3339, show_date, show_day, show_instant
 from safetok.locale import _, later
+from safetok.records import dataclass
 from safetok.workflows.batch import plan_file, results
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from safetok.domain.plan import Plan, PlanRow, RowResult, RowState
 from safetok.domain.times import rfc3339, vietnamese_day
 from safetok.errors import ExitStatus, NoToken, TokenHeld
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.workflows.batch import plan_file, results, rows
 from safetok.workflows.batch.hands import GLANCE, Hands
 from safetok.workflows.batch.pins import PinSources
