@@ -39,7 +39,8 @@ def check(
 
     The issuer is the one of `issuers` whose key signed the certificate, else one fetched from AIA; addresses come from the
     certificate alone. An expired certificate is never good, since CAs drop expired ones from their answers: only a revocation
-    still announced is told, anything else is unknown. A dry run gives `post=False` (OCSP by GET) and no `cache`.
+    still announced is told, anything else is unknown. Unknown with the source "ocsp" is the CA's own word.
+    A dry run gives `post=False` (OCSP by GET) and no `cache`.
     """
     try:
         subject = certificate.x509()
@@ -51,7 +52,7 @@ def check(
     except UNREADABLE:
         answer = _unknown(_("The certificate's own extensions cannot be read."), now)
     except NotChecked as error:
-        answer = _unknown(error.message, now)
+        answer = _unknown(error.message, now, source="ocsp" if error.code == "ocsp_unknown" else "")
     if now > certificate.not_after and answer.answer in {RevocationAnswer.GOOD, RevocationAnswer.UNKNOWN}:
         return _unknown(
             _("The certificate expired at {when}: CAs no longer answer for expired ones.").format(
@@ -117,5 +118,5 @@ def _doubt(error: SafetokError) -> NotChecked:
     return error if isinstance(error, NotChecked) else NotChecked(error.message, code=error.code)
 
 
-def _unknown(reason: str, now: datetime) -> Revocation:
-    return Revocation(answer=RevocationAnswer.UNKNOWN, checked_at=now, reason=reason)
+def _unknown(reason: str, now: datetime, *, source: str = "") -> Revocation:
+    return Revocation(answer=RevocationAnswer.UNKNOWN, checked_at=now, reason=reason, source=source)

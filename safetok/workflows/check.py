@@ -32,7 +32,8 @@ def ask_now(
     """What OCSP or the CA's list says now, kept in the store. A dry run asks by GET and keeps nothing.
 
     "Could not check" never takes the place of a suspension or revocation that the CA has announced before: the earlier
-    answer comes back then, with its own `checked_at`. `issuers` are CA certificates at hand beside the authority's.
+    answer comes back then, with its own `checked_at`; so does the responder's "I do not know this certificate" where only a
+    list, which names no good ones, is at hand. `issuers` are CA certificates at hand beside the authority's.
     Never raises for doubt.
     """
     from safetok.store.answers import Answers
@@ -50,13 +51,20 @@ def ask_now(
         random=context.random,
         post=not context.dry_run,
     )
-    if answer.answer is RevocationAnswer.UNKNOWN:
-        earlier = answers.revocation(certificate.sha256)
-        if earlier is not None and earlier.answer in _BAD:
-            return earlier
+    earlier = answers.revocation(certificate.sha256)
+    if earlier is not None and _still_holds(earlier, answer):
+        return earlier
     if not context.dry_run:
         answers.put_revocation(certificate.sha256, answer)
     return answer
+
+
+def _still_holds(earlier: Revocation, answer: Revocation) -> bool:
+    """Whether the CA's earlier word stands: a revocation while nobody answers, "I do not know it" beside a mere list."""
+    if answer.answer is RevocationAnswer.UNKNOWN:
+        return earlier.answer in _BAD
+    disowned = earlier.answer is RevocationAnswer.UNKNOWN and earlier.source == "ocsp"
+    return disowned and answer.answer is RevocationAnswer.GOOD and answer.source == "crl"
 
 
 def before_renewal(context: Context, certificate: Certificate, authority: Authority | None) -> Revocation:

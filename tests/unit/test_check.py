@@ -95,6 +95,20 @@ def test_a_known_revocation_outlives_a_dead_responder(tmp_path: Path) -> None:
     context.close()
 
 
+def test_a_list_does_not_make_good_what_the_ca_does_not_know(tmp_path: Path) -> None:
+    """The responder said that it does not know the certificate; later only the list is reached, which lacks it: still unknown."""
+    context = surroundings(tmp_path, answered(ocsp.OCSPCertStatus.UNKNOWN))
+    safe_ca = named(tmp_path, "safe-ca")
+    assert before_renewal(context, OLD, safe_ca).answer is RevocationAnswer.UNKNOWN
+    context._http = Web({CRL_URL: crl(issuer="SAFE-CA 2024", signer=key("SAFE-CA 2024"))})  # type: ignore[assignment]
+    assert before_renewal(context, OLD, safe_ca).answer is RevocationAnswer.UNKNOWN
+    context._http = GOOD  # type: ignore[assignment]  (the responder's own word changes it)
+    assert before_renewal(context, OLD, safe_ca).answer is RevocationAnswer.GOOD
+    context._http = Web({CRL_URL: crl(issuer="SAFE-CA 2024", signer=key("SAFE-CA 2024"))})  # type: ignore[assignment]
+    assert before_renewal(context, OLD, safe_ca).answer is RevocationAnswer.GOOD
+    context.close()
+
+
 def test_a_dry_run_asks_by_get_and_leaves_no_trace(tmp_path: Path) -> None:
     """No POST, no store, no cache."""
     web = Web({CRL_URL: crl(issuer="SAFE-CA 2024", signer=key("SAFE-CA 2024"))})
