@@ -278,6 +278,7 @@ def show_when(found: Answers) -> None:
         return
     out.line(_("For a filing due at {need}:").format(need=show_instant(found.need)), "strong")
     names = {one.view.registration.certificate_sha256: one.view for one in found.answers}
+    told: set[tuple[str, str]] = set()  # an agency's rule is said with the first company
     for sha256, view in names.items():
         from safetok.cli.words import company_line
 
@@ -285,7 +286,9 @@ def show_when(found: Answers) -> None:
         for one in found.answers:
             if one.view.registration.certificate_sha256 == sha256:
                 text, tone = _when(one)
-                out.notice(f"{one.view.title}: {text}", tone, hint=_rule(one))
+                rule = (one.view.registration.agency, _rule(one))
+                out.notice(f"{one.view.title}: {text}", tone, hint="" if rule in told else rule[1])
+                told.add(rule)
 
 
 def _when(one: Answer) -> tuple[str, Tone]:
