@@ -79,6 +79,7 @@ def test_a_request_is_made_and_the_certificate_installed(tmp_path: Path, softhsm
     assert "verify OK" in run("openssl", "req", "-in", str(file), "-noout", "-verify")
     assert x509.load_pem_x509_csr(file.read_bytes()).subject == OLD.x509().subject
     new = answer_to(file)
+    assert new.spki == OLD.spki
     done = put(context, token, pem(tmp_path / "new.pem", new))
     assert (done.state, done.new_serial, done.old_serial) == ("DONE", new.serial, OLD.serial)
     assert on_token(softhsm, token) == {OLD.serial.lstrip("0"), new.serial.lstrip("0")}
