@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ from safetok.cli.renew import ForceLastTry, PinAsIs, PinEnv, PinFile, PinStdin
 from safetok.cli.run import Outcome, run
 from safetok.errors import UsageError
 from safetok.locale import _, later
+from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from safetok.cli.render import Tone
@@ -42,6 +42,7 @@ class Report:
 
     examination: Examination
     bundle: Path | None
+    names: bool = False
 
 
 @app.command(
@@ -76,7 +77,9 @@ def doctor(
             from safetok.workflows.doctor_bundle import write
 
             packed = write(context, found, bundle, names=with_names)
-        return Outcome(Report(found, packed), data={**found.data(), "bundle": packed}, exit_status=found.exit_status)
+        return Outcome(
+            Report(found, packed, with_names), data={**found.data(), "bundle": packed}, exit_status=found.exit_status
+        )
 
     run(["doctor"], work, show)
 
@@ -99,8 +102,11 @@ def show(report: Report) -> None:
     else:
         out.line(_("Nothing keeps safetok from working here."), "strong")
     if report.bundle is not None:
-        out.line(
-            _("Report for the support line: {file}. It holds no PIN; look through it before you send it.").format(
-                file=report.bundle
+        text = (
+            _("Report for the support line: {file}. It holds no PIN; look through it before you send it.")
+            if report.names
+            else _(
+                "Report for the support line: {file}. Names, tax codes and PINs are not in it; look through it before you send it."
             )
         )
+        out.line(text.format(file=report.bundle))

@@ -13,6 +13,7 @@ from safetok.locale import _, later
 
 if TYPE_CHECKING:
     from safetok.cli.commands import Commands
+    from safetok.cli.render import Screen
     from safetok.workflows.context import Context
     from safetok.workflows.prune import Pruned
 
@@ -68,6 +69,13 @@ def prune(
     run(["certs", "prune"], work, show, dry_run=dry_run)
 
 
+def _files(out: Screen, one: Pruned) -> None:
+    """The folder once, so that it can be copied, and what lies in it."""
+    for folder in dict.fromkeys(path.parent for path in one.files):
+        out.verbatim(f"  {folder}")
+        out.items(path.name for path in one.files if path.parent == folder)
+
+
 def show(found: tuple[Pruned, ...]) -> None:
     """Each with its state, and for a kept one what is missing."""
     from safetok.cli import words
@@ -96,9 +104,11 @@ def show(found: tuple[Pruned, ...]) -> None:
         )
         if one.state == "removed":
             out.notice(_("Removed from the token; its keys are untouched. Its files are kept:"), "good")
-            out.items(str(path) for path in one.files)
+            _files(out, one)
         elif one.state == "would_remove":
             out.notice(_("Dry run: it would be exported and removed. Nothing was done, no PIN was used."), "good")
+            out.line(_("It would be exported to:"))
+            _files(out, one)
         elif one.state == "removable":
             command = f"safetok certs prune {one.old.serial}"
             out.notice(_("Nothing stands against removing it."), "good", hint=f"→ {command}")

@@ -21,7 +21,7 @@ from safetok.locale import _, later
 from safetok.log import note
 
 if TYPE_CHECKING:
-    from safetok.cli.render import Cell, Screen
+    from safetok.cli.render import Cell, Screen, Tone
     from safetok.workflows.certs import CertificateView
     from safetok.workflows.context import Context
     from safetok.workflows.watch import Happened
@@ -116,10 +116,16 @@ def show(event: Happened, context: Context) -> None:
         "removed": _("{time} · pulled out: {name} (Token ID {serial})"),
     }
     if event.what in words:
-        told = words[event.what].format(
-            time=show_instant(event.at), name=_company(name, event.mst), serial=event.serial or "?"
-        )
-        out.line(told, "dim" if event.what == "removed" else "strong")
+        tone: Tone = "dim" if event.what == "removed" else "strong"
+        told = {"time": show_instant(event.at), "serial": event.serial or "?"}
+        line = words[event.what].format(name=_company(name, event.mst), **told)
+        if (
+            out.rich and len(line) > out.width and event.what != "removed"
+        ):  # a tax code is not left on a line of its own
+            out.line(words[event.what].format(name=name, **told), tone)
+            out.line(f"MST {event.mst}", tone)
+        else:
+            out.line(line, tone)
     if event.token is not None:
         _show_token(out, event, context)
     for problem in event.problems:
@@ -170,7 +176,8 @@ def _show_token(out: Screen, event: Happened, context: Context) -> None:
         out.notice(_("Nothing is due."), "good")
     if token.kind is Kind.V1:
         out.notice(load.notices()["manager_v1"].text, "dim")
-    remarks(out, (token,))
+    if token.certificates:  # of one without any all is said
+        remarks(out, (token,))
 
 
 def _certificate(view: CertificateView, context: Context) -> list[tuple[str, Cell]]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetok.domain.agencies import RegistrationState
+from safetok.domain.times import show_date
 from safetok.domain.tokens import KeyPresence
 from safetok.domain.validity import Validity, validity
 from safetok.errors import DriverFailed, NoToken, NotTrusted, PersonNeeded, SeveralTokens
 from safetok.locale import _
+from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from safetok.domain.certificates import Certificate
@@ -281,6 +282,17 @@ def _remove(context: Context, tokens: Tokens, chosen: Pruned, pin: PinSource) ->
     from safetok.workflows.pins import log_in
 
     authority = authority_of(chosen.new, context.settings)
+    context.prompter.say(
+        _(
+            "To be removed from token {token}: certificate {old} of {name}, until {until}. The newer one {new} and every key stay."
+        ).format(
+            token=chosen.token,
+            old=chosen.old.serial,
+            name=chosen.old.subject_name,
+            until=show_date(chosen.old.not_after),
+            new=chosen.new.serial,
+        )
+    )
     with tokens.session(chosen.token) as session:
         log_in(context, session, pin, name=chosen.new.subject_name, authority=authority)
         _prove(session, chosen.new)

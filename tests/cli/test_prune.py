@@ -100,6 +100,7 @@ def test_the_old_certificate_goes_and_everything_else_stays(
     assert listed.count("Private Key Object") == 1
     assert listed.count("Public Key Object") == 1
     assert listed.count("Certificate Object") == 2
+    assert f"CTS {OLD} của CÔNG TY TNHH THỬ NGHIỆM" in said.err
     for text in (log.read_text("utf-8"), said.err):
         assert PIN not in text
     assert "driver " in log.read_text("utf-8")
@@ -117,7 +118,12 @@ def test_a_dry_run_touches_nothing(cli: Cli, simulator: Any, renewed: MadeToken,
     assert (said.status, said.data["certificates"][0]["state"]) == (0, "would_remove")
     assert (fingerprint(renewed.folder), fingerprint(tmp_path / "home")) == before
     assert simulator.count("C_Login") == 0
-    assert "Chạy thử" in cli("certs", "prune", OLD, "--dry-run").out
+    shown = cli("certs", "prune", OLD, "--dry-run").out
+    assert "Chạy thử" in shown
+    for file in map(Path, said.data["certificates"][0]["files"]):
+        assert file.name in shown
+        assert f"\n  {file.parent}\n" in shown
+        assert not file.exists()
 
 
 def test_the_certificate_in_use_is_never_removed(cli: Cli, simulator: Any, renewed: MadeToken) -> None:
