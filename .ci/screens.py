@@ -16,6 +16,8 @@ from pathlib import Path
 
 from pictures import SAFETOK, Sandbox, picture, sandbox_up, terminal
 
+from safetok.cli.text import visible
+
 WIDTHS = (80, 160)
 LEAST = 300  # a lower window shows less than it is asked for
 RENEWING = ((r"\[c/K\]", "c"), (r"không\s+hiện\):", "{pin}"), (r"\[c/K\]", "c"), (r"để\s+dừng:", "{day}"))
@@ -154,7 +156,7 @@ def capture(folder: Path, width: int, wanted: set[str]) -> None:
                 shown = terminal(command, environ, width, answers)
                 if wanted and screen.name not in wanted:
                     continue
-                told = shlex.join(["safetok", *command[1:]]).replace(place, "/home/ke-toan")
+                told = visible(shlex.join(["safetok", *command[1:]]).replace(place, "/home/ke-toan"))
                 picture(screen.name, told, shown.replace(place, "/home/ke-toan"), width, folder)
                 photograph(folder, screen.name, width)
         finally:
