@@ -14,7 +14,7 @@ from support_cli import Cli, Said
 WAIT = 30
 
 
-def on_a_terminal(cli: Cli, *words: str, answers: Sequence[tuple[str, str]] = ()) -> Said:
+def on_a_terminal(cli: Cli, *words: str, answers: Sequence[tuple[str, str]] = (), columns: int = 100) -> Said:
     """One run; each answer is typed once its question is shown, and every question must come. Both streams are `out`."""
     ours, theirs = pty.openpty()
     running = subprocess.Popen(
@@ -22,7 +22,7 @@ def on_a_terminal(cli: Cli, *words: str, answers: Sequence[tuple[str, str]] = ()
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env=cli.environment({"TERM": "xterm", "COLUMNS": "100", "NO_COLOR": "1"}),
+        env=cli.environment({"TERM": "xterm", "COLUMNS": str(columns), "NO_COLOR": "1"}),
         start_new_session=True,
     )
     os.close(theirs)

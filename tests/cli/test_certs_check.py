@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support_terminal import on_a_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,6 +98,31 @@ def test_what_ends_the_whole_run(shared: Sandbox, folder: Path) -> None:
     mixed = cli.json("certs", "check", "--from", str(folder / "none.csv"), str(folder / "v2-owed.cer"))
     assert (mixed.status, mixed.codes) == (12, ["manifest_file"])
     assert [row["answer"] for row in mixed.data["certificates"]] == ["good"]
+
+
+@pytest.mark.parametrize("columns", [80, 160])
+def test_it_fits_a_terminal(shared: Sandbox, folder: Path, columns: int) -> None:
+    """Good, revoked, suspended and expired beside bad entries: no line is wider than the terminal, none is cut, all is indented."""
+    given = ("--from", str(folder / "ds.csv"), str(folder / "revoked.cer"), shared.token("expired-owed")["serial"])
+    said = on_a_terminal(shared.cli, "certs", "check", *given, columns=columns)
+    assert said.status == 12
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", said.out).splitlines()
+    assert max(len(line) for line in lines) <= columns
+    headings = [line for line in lines if " · Serial " in line]
+    assert [line[0] for line in headings] == ["✗", "!", "✓", "✗"]
+    first, last = lines.index(headings[0]), lines.index("", 1)
+    assert all(line.startswith("  ") for line in lines[first:last] if line not in headings)
+    whole = " ".join(" ".join(lines).split())
+    for words in (
+        "THU HỒI",
+        "TẠM DỪNG",
+        "hết hạn lúc 23:59 T5 27/11/2025",
+        "Xét tại 23:59 T5 27/11/2025, khi CTS còn hiệu lực.",
+        "4 CTS: 1 không bị thu hồi, 1 tạm dừng, 1 thu hồi, 1 không kiểm tra được.",
+        "2 mục không tra được; lý do ghi ở dưới.",
+        "ds.csv, dòng 4, hong.cer",
+    ):
+        assert words in whole
 
 
 def test_nobody_answers(sandbox: Sandbox) -> None:
