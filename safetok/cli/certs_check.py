@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +12,7 @@ from safetok.cli.run import Outcome, run
 from safetok.domain.revocation import RevocationAnswer
 from safetok.errors import ExitStatus, SafetokError, first_that_holds
 from safetok.locale import _, later
+from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -190,7 +190,7 @@ def _asked(one: Checked) -> str:
     """Who said so, and when."""
     from safetok.domain.times import show_instant
 
-    if one.answer.answer is RevocationAnswer.UNKNOWN and one.answer.source:
+    if one.answer.answer is RevocationAnswer.UNKNOWN and one.said is RevocationAnswer.GOOD:
         text = _("The answer of {when} was “not revoked”; with that doubt it proves nothing.")
         return text.format(when=show_instant(one.answer.checked_at))
     sources = {
@@ -198,7 +198,7 @@ def _asked(one: Checked) -> str:
         "crl": _("By the CA's revocation list (CRL) of {of}, looked at {when}."),
     }
     told = sources.get(one.answer.source)
-    if told is None:
+    if told is None or (one.answer.answer is RevocationAnswer.UNKNOWN and one.answer.checked_at == one.asked_at):
         return ""
     of = show_instant(one.answer.produced_at) if one.answer.produced_at else "?"
     text = told.format(when=show_instant(one.answer.checked_at), of=of)
