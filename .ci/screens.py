@@ -65,6 +65,7 @@ SCREENS = (
     Screen("ics", "safetok agencies remind --ics {folder}/lich.ics"),
     Screen("export-text", "safetok export --text --mst {mst}"),
     Screen("export-kit", "safetok export --kit {folder}/bo-ho-so --mst {mst}"),
+    Screen("certs-check", "safetok certs check {v2-owed} {suspended} {revoked} {expired-owed} khong-co.cer"),
     Screen("history", "safetok history"),
     Screen("adopt", "safetok certs adopt", answers=((r"\[C/k\]", "c"),)),
     Screen("renew-v1", "safetok renew --serial {v1-owed}", answers=RENEWING),
