@@ -148,10 +148,14 @@ class Screen:
             min(need, max(_PROSE_NARROWEST, _width(self._fit(head.title)))) if head.wrap else need
             for head, need in zip(heads, natural, strict=True)
         ]
-        spare, wanted = room - sum(least), sum(natural) - sum(least)
-        if spare < 0:
+        if sum(least) > room:
             return Layout(())
-        return Layout(tuple(one + spare * (need - one) // wanted for one, need in zip(least, natural, strict=True)))
+        # first what keeps the longest words whole, then what saves lines
+        words = [
+            max(least[at], *(_longest_word(self._shown(_toned(row[at]))) for row in rows)) for at in range(len(heads))
+        ]
+        widths = _shared(least, words, room)
+        return Layout(tuple(_shared(widths, natural, room)))
 
     # -- how it is drawn ----------------------------------------------------------------------------------------------
 
@@ -265,6 +269,18 @@ class Screen:
             value = "\n    ".join(wrapped(self._fit(visible(cell.text)), self.width - _width(name) - 4))
             told.append("  ").append(self._fit(f"{name}: "), "dim").append(value, _STYLES[cell.tone])
         self.console.print(told, soft_wrap=True)
+
+
+def _shared(widths: Sequence[int], wanted: Sequence[int], room: int) -> list[int]:
+    """Widths that have grown towards what is wanted, each by its share of what `room` leaves."""
+    spare, lacking = room - sum(widths), sum(wanted) - sum(widths)
+    if lacking <= spare:
+        return list(wanted)
+    return [width + spare * (want - width) // lacking for width, want in zip(widths, wanted, strict=True)]
+
+
+def _longest_word(text: str) -> int:
+    return max((_width(word) for word in text.split()), default=0)
 
 
 def _toned(cell: Cell) -> Toned:

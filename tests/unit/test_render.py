@@ -268,3 +268,13 @@ def test_tables_of_one_screen_have_the_same_columns(width: int, terminal: bool) 
     told = [line for line in console.text().splitlines() if "Tên ngắn" in line or "vnaccs" in line or "etax" in line]
     assert len({line.index(word) for line in told for word in ("Tên ngắn", "vnaccs", "etax") if word in line}) == 1
     assert len({line.index(word) for line in told for word in ("Trạng", "chờ", "chưa") if word in line}) == 1
+
+
+def test_words_are_kept_whole_before_lines_are_saved() -> None:
+    """A column is given what its longest word needs before another one is given more than it needs."""
+    heads = [Column("Cơ quan", wrap=True), Column("Tên ngắn"), Column("Trạng thái", wrap=True)]
+    rows = [["Kê khai & Nộp thuế (thuedientu.gdt.gov.vn)", "etax", "chưa cập nhật " * 20]]
+    screen, console = drawn(width=64)
+    screen.table(heads, rows)
+    assert "(thuedientu.gdt.gov.vn)" in console.text()
+    assert max(map(len, console.text().splitlines())) <= 64
