@@ -16,35 +16,43 @@ if TYPE_CHECKING:
 else:
 
     def dataclass(cls: type | None = None, /, **how: bool) -> Any:
-        """`dataclasses.dataclass`, with the same result; only `frozen=True, slots=True` (and `kw_only`) is made the short way."""
+        """`dataclasses.dataclass`, with the same result, for `frozen`, `slots` and `kw_only`."""
         if cls is None:
-            return lambda decorated: dataclass(decorated, **how)
-        if not (how.get("frozen") and how.get("slots")) or how.keys() - {"frozen", "slots", "kw_only"}:
-            return dataclasses.dataclass(cls, **how)
-        return _record(cls, kw_only=how.get("kw_only", False))
+            return lambda decorated: _record(decorated, **how)
+        return _record(cls, **how)
 
 
 __all__ = ["dataclass"]
 
+# How `__init__` fills a field.
+_SLOT, _FROZEN, _PLAIN = "_set_{name}(self, {value})", "_set(self, '{name}', {value})", "self.{name} = {value}"
 
-def _record(cls: type, *, kw_only: bool) -> type:
+
+def _record(cls: type, *, frozen: bool = False, slots: bool = False, kw_only: bool = False) -> type:
     cls.__doc__ = cls.__doc__ or cls.__name__  # else the standard library works out a signature for it
-    made: type = dataclasses.dataclass(cls, init=False, repr=False, eq=False, slots=True, kw_only=kw_only)
+    made: type = dataclasses.dataclass(cls, init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)
     fields = dataclasses.fields(made)
     names = tuple(field.name for field in fields)
     compared = tuple(field.name for field in fields if field.compare)
     key = attrgetter(*compared) if compared else _nothing
     own = cls.__dict__
     given: dict[str, Any] = {
-        "__init__": _first_init(made),
+        "__init__": _first_init(made, _SLOT if slots else _FROZEN if frozen else _PLAIN),
         "__repr__": _repr,
         "__eq__": _equals(key),
-        "__hash__": lambda self: hash(key(self)),
-        "__setattr__": _refuse_to_set,
-        "__delattr__": _refuse_to_delete,
-        "__getstate__": lambda self: [getattr(self, name) for name in names],
-        "__setstate__": _restore,
+        "__hash__": None,
     }
+    if frozen:
+        given |= {
+            "__hash__": lambda self: hash(key(self)),
+            "__setattr__": _refuse_to_set,
+            "__delattr__": _refuse_to_delete,
+        }
+        if slots:
+            given |= {
+                "__getstate__": lambda self: [getattr(self, name) for name in names],
+                "__setstate__": _restore,
+            }
     for name, function in given.items():
         if name not in own or (name == "__hash__" and own[name] is None):
             setattr(made, name, function)
@@ -55,24 +63,25 @@ def _nothing(_self: object) -> tuple[()]:
     return ()
 
 
-def _first_init(cls: type) -> Callable[..., None]:
+def _first_init(cls: type, setting: str) -> Callable[..., None]:
     def __init__(self: Any, *args: Any, **given: Any) -> None:  # noqa: N807  (it is one, until the first use)
-        real = _init(cls)
+        real = _init(cls, setting)
         cls.__init__ = real  # type: ignore[misc]
         real(self, *args, **given)
 
     return __init__
 
 
-def _init(cls: type) -> Callable[..., None]:
-    """`__init__` as the standard library would write it, with the slots' own setters in place of `object.__setattr__`."""
-    names: dict[str, Any] = {"_unset": object()}
+def _init(cls: type, setting: str) -> Callable[..., None]:
+    """`__init__` as the standard library would write it, with the slots' own setters where there are slots."""
+    names: dict[str, Any] = {"_unset": object(), "_set": object.__setattr__}
     positional: list[str] = []
     keywords: list[str] = []
     body: list[str] = []
     for field in dataclasses.fields(cls):
         name, value = field.name, field.name
-        names[f"_set_{name}"] = getattr(cls, name).__set__
+        if setting is _SLOT:
+            names[f"_set_{name}"] = getattr(cls, name).__set__
         argument = name
         if field.default_factory is not dataclasses.MISSING:
             names[f"_new_{name}"] = field.default_factory
@@ -88,7 +97,7 @@ def _init(cls: type) -> Callable[..., None]:
             continue
         if field.init:
             (keywords if field.kw_only else positional).append(argument)
-        body.append(f"_set_{name}(self, {value})")
+        body.append(setting.format(name=name, value=value))
     if hasattr(cls, "__post_init__"):
         body.append("self.__post_init__()")
     arguments = ", ".join(["self", *positional, *(["*", *keywords] if keywords else [])])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
 from safetok.domain.certificates import Certificate
+from safetok.records import dataclass
 
 
 class Kind(StrEnum):
@@ -87,7 +88,9 @@ class DriverFailure:
         str  # not_loadable | wrong_bitness | wrong_system | wrong_processor | no_library | crashed | timed_out | pkcs11
     )
     detail: str
-    named: bool = True  # by the user or settings; False: safetok found the file itself, and nothing may be missing without it
+    named: bool = (
+        True  # by the user or settings; False: safetok found the file itself, and nothing may be missing without it
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -12,6 +11,7 @@ from safetok.domain.certificates import Certificate, parse
 from safetok.domain.tokens import KeyPresence, StoredCertificate, TokenInfo
 from safetok.errors import NotTrusted, SafetokError, Unexpected, UsageError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.tokens import failures
 from safetok.tokens.pairing import TokenKey, presence, private_key, token_keys
 from safetok.tokens.process import Worker, WorkerFailure
@@ -59,7 +59,9 @@ class Session:
         self._pin: str | None = None
         self._asks = False
         self._keys: dict[bytes, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey] = {}
-        self._seen: dict[str, Any] | None = None  # what the last look showed; keys change by this session's own hand alone
+        self._seen: dict[str, Any] | None = (
+            None  # what the last look showed; keys change by this session's own hand alone
+        )
         self.logged_in = False
         self.reauthenticate: Callable[[Callable[[], bytes]], bytes] = lambda sign: sign()
         """Set by PinGuard: wraps each signature that is a PIN entry of its own (CKA_ALWAYS_AUTHENTICATE), so that it is counted."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from safetok.errors import NoToken, SafetokError, UsageError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.workflows import certs, tokens
 
 if TYPE_CHECKING:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from safetok.domain.times import Clock, system_clock
 from safetok.errors import NotTrusted
 from safetok.locale import _
+from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from safetok.net import Http

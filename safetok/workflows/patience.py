@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from safetok.errors import SafetokError
+from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +13,7 @@ from safetok.domain.authorities import Authority, PinPolicy
 from safetok.errors import PersonNeeded, PinWrong, UsageError
 from safetok.locale import _, why
 from safetok.log import secret
+from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from safetok.domain.tokens import Kind, PinState
 from safetok.errors import DriverFailed, NoToken, SafetokError
 from safetok.locale import _
+from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from safetok.domain.tokens import DriverFailure, Reading, TokenInfo

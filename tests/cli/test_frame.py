@@ -306,9 +306,8 @@ def test_what_needs_no_token_loads_no_driver(words: list[str]) -> None:
     """--version, --help, completion's and contacts' imports hold no PKCS#11, cryptography, database, network or rich."""
     code = (
         "import sys; sys.argv = ['safetok', *sys.argv[1:]]\n"
-        "from safetok.__main__ import main\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
+        "from safetok.__main__ import _main\n"
+        "_main(sys.argv[1:])\n"
         "sys.stderr.write('\\n' + ' '.join(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True, timeout=60)

@@ -7,13 +7,13 @@ import os
 import stat
 import threading
 from collections.abc import Iterable, MutableMapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetok.errors import PersonNeeded, SafetokError, UsageError
 from safetok.locale import _, why
 from safetok.log import secret
+from safetok.records import dataclass
 from safetok.workflows.pins import PinSource, Source, pin_of_file, without_core
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from safetok.domain.plan import PlanRow
+from safetok.records import dataclass
 
 LONGEST_PAUSE = 60.0  # seconds between two tries at a CA that does not say when to come back
 

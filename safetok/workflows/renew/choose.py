@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from safetok.domain.certificates import Certificate
@@ -11,6 +10,7 @@ from safetok.domain.times import show_date
 from safetok.domain.tokens import KeyPresence, Reading, StoredCertificate, TokenReading
 from safetok.errors import DriverFailed, NoToken, PersonNeeded, SeveralTokens
 from safetok.locale import _
+from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from safetok.workflows.context import Context

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from safetok.domain.times import last_usable_day, parse_day, show_date, show_day
 from safetok.domain.tokens import Kind
 from safetok.errors import PersonNeeded, UsageError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.workflows.renew.eligibility import Eligible
 from safetok.workflows.renew.request import RenewRequest, shortfall
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from safetok.domain.certificates import Certificate
 from safetok.domain.times import end_of_day, last_usable_day, show_date, vietnamese_day
 from safetok.errors import PersonNeeded, UsageError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.workflows.renew.choose import Chosen, company
 from safetok.workflows.renew.request import RenewRequest
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
 from typing import Any
 
 from safetok.domain.renewal import Renewal, State
 from safetok.domain.times import last_usable_day, rfc3339
 from safetok.errors import ExitStatus
+from safetok.records import dataclass
 from safetok.workflows.pins import PinSource
 
 # Where a row's certificate has been verified and stands: a lie is not shown as the new one, and may not even be readable.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from safetok.domain.certificates import Certificate
 from safetok.domain.renewal import Hold, Renewal, State
 from safetok.errors import CaUnreachable, CaWait, DriverFailed, NoToken, NotTrusted, PersonNeeded, SafetokError
 from safetok.locale import _
+from safetok.records import dataclass
 from safetok.workflows.pins import PinSource, log_in
 
 if TYPE_CHECKING:
