@@ -1,9 +1,11 @@
 """Measures safetok beside other programs that do the same work, and prints the ratios.
 
-usage: .venv/bin/python tests/benchmarks/run.py [--pairs N] [--only GROUP]... [--large]
+usage: .venv/bin/python tests/benchmarks/run.py [--pairs N] [--only GROUP]... [--large] [--minutes N]
 
 Every ratio is of pairs run in turn, one of each, the first of a pair changing sides each time: the machine may drift, a pair
 does not. Both sides must have read or written the same, else the row says so and gives no number. It judges nothing: it ends 0.
+A whole run ends within `--minutes` and the one pair it is at: a row that has fewer pairs than asked for, or none, says so, and
+how long all of it took is the last line.
 Groups: start, status, renew, keys, slow, memory, past. `--large` adds the rows of a thousand tokens, measured once.
 Needs what `sh .ci/install dev` installs and, for the start-up rows, Debian's yubikey-manager and certbot.
 """
@@ -20,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -46,6 +48,32 @@ class Row:
     same: Callable[[dict[str, str]], str | None] = lambda _environ: None
 
 
+class Budget:
+    """The time of a whole run."""
+
+    def __init__(self, minutes: float) -> None:
+        self.minutes, self.began = minutes, time.monotonic()
+
+    @property
+    def over(self) -> bool:
+        return self.taken > self.minutes
+
+    @property
+    def taken(self) -> float:
+        """Minutes since the run began."""
+        return (time.monotonic() - self.began) / 60
+
+    def turns(self, count: int) -> Iterator[int]:
+        """`count` turns, as long as there is time."""
+        for number in range(count):
+            if self.over:
+                return
+            yield number
+
+
+budget = Budget(45)
+
+
 def output(command: list[str], environ: dict[str, str]) -> str:
     """What a command prints; raises CalledProcessError when it fails."""
     return subprocess.run(command, env=environ, check=True, capture_output=True, text=True).stdout
@@ -62,10 +90,12 @@ def seconds(command: list[str], environ: dict[str, str]) -> float:
 
 def pairs(row: Row, environ: dict[str, str], count: int) -> list[tuple[float, float]]:
     """`count` interleaved measurements (ours, the peer's), after one of each that is thrown away."""
+    if budget.over:
+        return []
     seconds(row.ours, environ)
     seconds(row.peer, environ)
     measured = []
-    for number in range(count):
+    for number in budget.turns(count):
         if number % 2:
             peer = seconds(row.peer, environ)
             measured.append((seconds(row.ours, environ), peer))
@@ -75,11 +105,14 @@ def pairs(row: Row, environ: dict[str, str], count: int) -> list[tuple[float, fl
     return measured
 
 
-def line(row: Row, measured: list[tuple[float, float]]) -> str:
+def line(row: Row, measured: list[tuple[float, float]], wanted: int) -> str:
     """One row of the table: medians in milliseconds, the median ratio of the pairs and its range."""
+    if not measured:
+        return f"| {row.work} | | | no time left | {row.goal} |"
+    fewer = f", {len(measured)} pair{'s' * (len(measured) > 1)}" if len(measured) < wanted or wanted == 1 else ""
     ratios = [ours / peer for ours, peer in measured]
     ours, peer = (median(side) * 1000 for side in zip(*measured, strict=True))
-    spread = f"{median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f})"
+    spread = f"{median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f}{fewer})"
     return f"| {row.work} | {ours:.0f} ms | {peer:.0f} ms | {spread} | {row.goal} |"
 
 
@@ -128,27 +161,34 @@ def reading(fleet: Fleet) -> list[Row]:
     return [Row(work, status, loop, goals[count], same_certificates)]
 
 
-def told(work: str, measured: list[tuple[float, float]], goal: str) -> None:
+def told(work: str, measured: list[tuple[float, float]], goal: str, wanted: int) -> None:
     """Print a row of seconds already measured."""
-    print(line(Row(work, [], [], goal), measured), flush=True)
+    print(line(Row(work, [], [], goal), measured, wanted), flush=True)
 
 
 def renewing(folder: Path, count: int, pairs_: int, goal: str) -> None:
     """The same key again: a batch beside the shell loop (of a thousand, twenty of the loop's are measured and scaled)."""
+    work = f"same-key renewal, {count} token{'s' * (count > 1)} / shell loop"
+    if budget.over:
+        told(work, [], goal, pairs_)
+        return
     bench, part = Bench(folder / f"same{count}", count), min(count, 20 if count >= MANY else count)
     with signing_ca() as url:
         measured = []
-        for number in range(pairs_):
+        for number in budget.turns(pairs_):
             sides = [bench.ours, lambda: bench.peer(url, count=part) * count / part]
             taken = {side: sides[side]() for side in ((0, 1) if number % 2 else (1, 0))}
             measured.append((taken[0], taken[1]))
     scaled = "" if part == count else f" ({part} of the loop's measured and scaled)"
-    told(f"same-key renewal, {count} token{'s' * (count > 1)} / shell loop{scaled}", measured, goal)
+    told(f"{work}{scaled}", measured, goal, pairs_)
     shutil.rmtree(folder / f"same{count}")
 
 
 def new_keys(folder: Path, count: int, pairs_: int) -> None:
     """New keys: a batch beside the loop alone, two loops at once, and two processes that make bare keys."""
+    if budget.over:
+        told(f"new-key renewal, {count} tokens / shell loops and bare keys", [], "0.4x, 0.8x, 1.15x", pairs_)
+        return
     bench = Bench(folder / "keys", count, new_key=True)
     with signing_ca() as url:
         rows: list[tuple[str, str, Callable[[], float]]] = [
@@ -157,8 +197,12 @@ def new_keys(folder: Path, count: int, pairs_: int) -> None:
             ("two processes making bare keys", "1.15x", lambda: raw_keys(count, bench.fleet.module)),
         ]
         for against, goal, peer in rows:
-            measured = [(bench.ours(), peer()) for _pair in range(pairs_)]
-            told(f"new-key renewal, {count} tokens / {against}", measured, goal)
+            measured = []
+            for number in budget.turns(pairs_):
+                first = peer() if number % 2 else 0.0
+                ours = bench.ours()
+                measured.append((ours, first or peer()))
+            told(f"new-key renewal, {count} tokens / {against}", measured, goal, pairs_)
     shutil.rmtree(folder / "keys")
 
 
@@ -166,12 +210,20 @@ def slow_tokens(folder: Path, pairs_: int) -> None:
     """Sixteen tokens that take two seconds for a key (the driver simulator), sixteen at once, beside one such token alone."""
     from support_simulator import Simulator, build
 
+    work = "new-key renewal, 16 slow tokens and 16 jobs / one slow token"
+    if budget.over:
+        told(work, [], "2x", pairs_)
+        return
     many, one = Bench(folder / "many", 16, new_key=True), Bench(folder / "one", 1, new_key=True)
     simulator = Simulator(build(folder), folder / "simulator.conf")
     simulator.steer(forward=str(many.fleet.module), latency={"C_GenerateKeyPair": 2000})
     environ = dict(simulator.environment)
-    measured = [(many.ours(jobs=16, environ=environ), one.ours(environ=environ)) for _pair in range(pairs_)]
-    told("new-key renewal, 16 slow tokens and 16 jobs / one slow token", measured, "2x")
+    measured = []
+    for number in budget.turns(pairs_):
+        alone = one.ours(environ=environ) if number % 2 else 0.0
+        ours = many.ours(jobs=16, environ=environ)
+        measured.append((ours, alone or one.ours(environ=environ)))
+    told(work, measured, "2x", pairs_)
     for name in ("many", "one"):
         shutil.rmtree(folder / name)
 
@@ -208,11 +260,10 @@ def past(folder: Path, pairs_: int) -> None:
         (clients, "`status`, 300 clients known whose tokens are elsewhere", "1.5x"),
         (history, "`status` after 100,000 renewals", "1.2x"),
     ):
-        measured = []
-        for number in range(pairs_ + 1):
-            ours = seconds([SAFETOK, "status"], environ)
-            measured += [(ours, seconds([SAFETOK, "status"], empty))] if number else []
-        told(f"{work} / `status` with an empty store", measured, goal)
+        ours, other = [SAFETOK, "status"], ["env", f"SAFETOK_HOME={empty['SAFETOK_HOME']}", SAFETOK, "status"]
+        other[1:1] = [f"SOFTHSM2_CONF={empty['SOFTHSM2_CONF']}"]
+        row = Row(f"{work} / `status` with an empty store", ours, other, goal)
+        print(line(row, pairs(row, environ, pairs_), pairs_), flush=True)
 
 
 P11TOOL = ["p11tool", "--batch", "--list-all-certs"]
@@ -240,7 +291,9 @@ def compare(row: Row, environ: dict[str, str], count: int) -> None:
     try:
         wrong = row.same(environ)
         print(
-            f"| {row.work} | | | no ratio: {wrong} | {row.goal} |" if wrong else line(row, pairs(row, environ, count)),
+            f"| {row.work} | | | no ratio: {wrong} | {row.goal} |"
+            if wrong
+            else line(row, pairs(row, environ, count), count),
             flush=True,
         )
     except subprocess.CalledProcessError as failure:
@@ -254,11 +307,15 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=GROUPS, help="these groups alone")
     parser.add_argument("--most", type=int, default=100, help="largest number of tokens for status and renewals")
     parser.add_argument("--large", action="store_true", help="a thousand tokens too, once")
+    parser.add_argument("--minutes", type=float, default=45, help="the longest a whole run may take (default 45)")
     given = parser.parse_args()
+    budget.minutes = given.minutes
     groups, count = given.only or GROUPS, given.pairs
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
         folder = Path(name)
-        print(f"{machine(folder)}; median of {count} interleaved pairs (a thousand tokens: once)\n")
+        print(
+            f"{machine(folder)}; median of {count} interleaved pairs (a thousand tokens: once), {given.minutes:g} minutes at most\n"
+        )
         print("| work | safetok | the other | ratio (range) | aimed at |\n|---|---|---|---|---|", flush=True)
         environ = {k: v for k, v in os.environ.items() if not k.startswith(("SAFETOK_", "PYTHON"))}
         for row in starting() if "start" in groups else []:
@@ -284,6 +341,7 @@ def main() -> int:
             slow_tokens(folder, count)
         if "past" in groups:
             past(folder, count)
+    print(f"\nAll of it took {budget.taken:.1f} minutes.")
     return 0
 
 
