@@ -12,6 +12,7 @@ _SHA2: dict[str, hashes.HashAlgorithm] = {
     "sha384": hashes.SHA384(),
     "sha512": hashes.SHA512(),
 }
+LONGEST_SALT = 2048  # bytes: more than the largest key has room for
 _TRAILER = "trailer_field_bc"
 
 
@@ -27,7 +28,7 @@ def scheme_of(response: bytes) -> tuple[padding.PSS, hashes.HashAlgorithm]:
         name, mask = given["hash_algorithm"]["algorithm"].native, given["mask_gen_algorithm"]
         same = mask["algorithm"].native == "mgf1" and mask["parameters"]["algorithm"].native == name
         salt = int(given["salt_length"].native)
-        if not same or given["trailer_field"].native != _TRAILER:
+        if not same or given["trailer_field"].native != _TRAILER or not 0 <= salt <= LONGEST_SALT:
             raise InvalidSignature
         digest = _SHA2[name]
         return padding.PSS(padding.MGF1(digest), salt), digest

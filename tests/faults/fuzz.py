@@ -38,6 +38,7 @@ DECODERS: dict[str, set[str]] = {
     "trust/ocsp.py": {"urls"},
     "trust/crl.py": {"urls", "_keep"},
     "trust/bundle.py": set(),
+    "trust/pss.py": set(),
     "trust/answer.py": set(),
     "domain/certificates.py": set(),
 }
@@ -67,7 +68,7 @@ from support_recorded import (  # noqa: E402
     next_message,
     problem,
 )
-from support_trust import DAY, NOW, ca, issue, key, places, rsa_key, usage  # noqa: E402
+from support_trust import CRL_URL, DAY, NOW, ca, issue, key, places, rsa_key, usage, with_pss  # noqa: E402
 
 from safetok.ca import problems, proof  # noqa: E402
 from safetok.ca.cmp.answers import Issued, Refused, cert_req_id_of, read_answer  # noqa: E402
@@ -83,6 +84,7 @@ from safetok.trust import crl, revocation  # noqa: E402
 from safetok.trust import ocsp as ocsp_module  # noqa: E402
 from safetok.trust.answer import verify_answer  # noqa: E402
 from safetok.trust.bundle import read_certificates, readable  # noqa: E402
+from safetok.trust.trace import trace  # noqa: E402
 
 ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 NONCE = b"\x07" * 32
@@ -235,6 +237,12 @@ def ocsp_answers() -> list[tuple[str, bytes]]:
         ("stale", responder(of=LEAF, begins=NOW - 9 * DAY, ends=NOW - DAY)(question)),
         ("future", responder(of=LEAF, begins=NOW + DAY, ends=NOW + 2 * DAY)(question)),
         ("by RSA", responder(of=LEAF, signer=rsa, signer_key=rsa_key("ocsp"), along=(rsa,))(question)),
+        (
+            "by PSS",
+            with_pss(
+                responder(of=LEAF, signer=rsa, signer_key=rsa_key("ocsp"), along=(rsa,))(question), rsa_key("ocsp")
+            ),
+        ),
         ("by EdDSA", responder(of=LEAF, signer=eddsa, signer_key=secret("Ed25519"), along=(eddsa,))(question)),
         ("refusal", refusal()(question)),
     ]
@@ -244,6 +252,20 @@ def read_crl(raw: bytes, chance: random.Random) -> object:
     if chance.random() < 0.1:
         return crl.ask(LEAF.x509(), ISSUER.x509(), "http://x", http=_wire(raw, chance), now=NOW)
     return crl.read(raw, LEAF.x509(), ISSUER.x509(), now=NOW)
+
+
+def read_changes(raw: bytes, _chance: random.Random) -> object:
+    from test_trust_crl_changes import CHANGES_URL, whole
+
+    def page(url: str) -> Any:
+        return raw if url == CHANGES_URL else whole()
+
+    class Pages:
+        def public(self, _method: str, url: str, **_how: Any) -> Response:
+            return Response(status=200, headers={}, body=page(url))
+
+    crl.ask(LEAF.x509(), ISSUER.x509(), CRL_URL, http=Pages(), now=NOW)  # type: ignore[arg-type]
+    return crl.read(whole(), LEAF.x509(), ISSUER.x509(), now=NOW, changes=raw)
 
 
 def lists() -> list[tuple[str, bytes]]:
@@ -280,6 +302,10 @@ def read_proof(raw: bytes, _chance: random.Random) -> object:
 def read_certificate(raw: bytes, chance: random.Random) -> object:
     certificate = parse(raw)
     certificate.subject_name, certificate.mst, certificate.is_ca  # noqa: B018  (each is read when it is asked for)
+    if chance.random() < 0.3:
+        anchors, at = chance.choice([(ISSUER,), (issuer(),), ()]), chance.choice([NOW, NOW + 900 * DAY])
+        trace(certificate, pool=[raw, ISSUER.der, issuer().der], anchors=anchors, now=at)
+        trace(LEAF, pool=[raw], anchors=anchors, now=at)
     return _verified(raw, (raw,) if chance.random() < 0.3 else ())
 
 
@@ -302,13 +328,19 @@ def kinds() -> Iterator[Kind]:
         yield Kind(f"CMS by {kind}", proof.sign(claims, subscriber(kind), secret(kind)), read_proof)
     for name, body in ocsp_answers():
         yield Kind(f"OCSP {name}", body, read_ocsp)
-        if name not in {"refusal", "by RSA", "by EdDSA", "delegate"}:
+        if name not in {"refusal", "by RSA", "by PSS", "by EdDSA", "delegate"}:
             content = ocsp.load_der_ocsp_response(body).tbs_response_bytes
             yield Kind(f"OCSP {name}, signed", content, read_ocsp, ocsp_whole)
     for name, body in lists():
         yield Kind(f"CRL {name}", body, read_crl, weight=0.5)
         if name != "pem":
             yield Kind(f"CRL {name}, signed", x509.load_der_x509_crl(body).tbs_certlist_bytes, read_crl, signed)
+    from test_trust_crl_changes import changes
+    from test_trust_crl_changes import entry as changed
+
+    newer = changes(changed())
+    yield Kind("CRL changes", newer, read_changes, weight=0.5)
+    yield Kind("CRL changes, signed", x509.load_der_x509_crl(newer).tbs_certlist_bytes, read_changes, signed)
     several = [c.x509() for c in (issuer(), renewed(), subscriber())]
     for name, form in (("DER", Encoding.DER), ("PEM", Encoding.PEM)):
         yield Kind(f"certificate in {name}", renewed().x509().public_bytes(form), read_bundle)
