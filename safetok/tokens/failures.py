@@ -34,9 +34,9 @@ def translate(failure: WorkerFailure, *, operation: Operation, driver: str, toke
     special = {
         "crashed": lambda: _lost(failure, operation, driver, token),
         "timed_out": lambda: _lost(failure, operation, driver, token),
-        "held": lambda: _held(failure.detail, token),
+        "held": lambda: held(failure.detail, token),
         "doubled": lambda: doubled(token),
-        "locks": lambda: _no_lock(failure.detail, token),
+        "locks": lambda: no_lock(failure.detail, token),
         **dict.fromkeys(REMOVED, lambda: _gone(name, operation, token)),
     }
     if name in special:
@@ -55,7 +55,8 @@ def translate(failure: WorkerFailure, *, operation: Operation, driver: str, toke
     )
 
 
-def _no_lock(reason: str, token: str) -> SafetokError:
+def no_lock(reason: str, token: str) -> SafetokError:
+    """What is said where a lock file cannot be made: the operating system's reason, and whose lock."""
     return UsageError(
         _("The lock of token {serial} could not be made: {reason}.").format(serial=token, reason=_(reason)),
         code="locks_unusable",
@@ -165,7 +166,8 @@ def _not_written(name: str, token: str) -> SafetokError:
     )
 
 
-def _held(note: str, token: str) -> SafetokError:
+def held(note: str, token: str) -> SafetokError:
+    """What is said where another process holds a token's lock; `note` is what it wrote there."""
     holder, _space, since = note.partition(" ")
     if holder.isdigit() and since.isdigit():
         message = _("Another run of safetok holds token {serial}: process {pid}, since {time}.").format(

@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import support_judge as judge
+from kill_matrix import ANSWER
 from support_cli import Cli
+from support_gate import Event, Hold
 from support_inside import Inside
 from support_pins import Keyring, command_line, settle
 from support_simulator import Simulator
+from support_stage import Stage
 from support_tokens import MadeToken
 
 from safetok.store.database import Database
@@ -129,3 +133,33 @@ def test_many_runs_at_once_lose_nothing(cli: Inside, token: MadeToken, tmp_path:
         assert process.returncode in {0, 2}, err  # 2: noted before any run had seen the token
         assert "Traceback" not in err
     assert cli.json("tokens").status == 0
+
+
+def test_a_second_run_never_asks_for_what_the_first_is_waiting_for(stage: Stage) -> None:
+    """While the CA's answer is on its way to one run, another that would carry the same renewal on ends with 16: at a CA that does
+    not repeat its answers the second question would lose the first one's certificate.
+    """
+    case, hold = stage.case("v1-owed", forgetful=True), Hold()
+
+    def decide(event: Event) -> Hold | str:
+        if event.name == f"{ANSWER} end" and hold.event is None:
+            hold.event = event
+            return hold
+        return "go"
+
+    stage.gate.begin(decide)
+    company = case.company
+    end = company.contract_end
+    first = case.start("renew", "--serial", company.serial, "--yes", "--confirm-contract-end", end, "--pin-stdin")
+    assert not first.ends_or(hold.seen)
+    for words in (["renew", "--resume"], ["renew", "--serial", company.serial], ["renew", "--abandon", "X", "--force"]):
+        if words[1] == "--abandon":
+            words[2] = str(judge.query(case, "SELECT id FROM renewals")[0][0])
+        second = case.start(*words, "--pin-stdin", gated=False)
+        assert (second.wait(), second.codes()) == (16, ["token_held"]), second.errors()
+        assert str(first.pid) in str(second.envelope()["errors"])
+    hold.let_go()
+    assert first.wait() == 0, first.errors()
+    stage.zygote.settle()
+    assert judge.done(case, new_key=False) == []
+    case.close()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from safetok.domain.renewal import ENDS, Renewal, State
 from safetok.errors import CaRefused, Interrupted, NotTrusted, PersonNeeded, SafetokError
 from safetok.locale import _
 from safetok.workflows.renew import confirming, ending, keys, mail, sending, writing
+from safetok.workflows.renew.alone import alone
 from safetok.workflows.renew.request import result_of
 from safetok.workflows.renew.run import Held, Run
 
@@ -41,14 +42,10 @@ def carry_on(run: Run) -> Renewal:
     """
     steps = mail.STEPS if run.renewal.route == "csr" else STEPS
     try:
-        while not run.renewal.finished:
-            if run.renewal.state in _NOT_YET_ANSWERED and run.context.stopping():
-                raise _stopped()
-            steps[run.renewal.state](run)
+        with alone(run):
+            _step_by_step(run, steps)
     except Held as held:
-        ended = end_error(run.renewal)  # an end whose clean-up must wait is told as the end it is
-        run.update(hold=held.hold, reason=run.renewal.reason if ended else held.error.message)
-        raise ended or explained(run.renewal, held.error) from held
+        raise end_error(run.renewal) or explained(run.renewal, held.error) from held
     except SafetokError as error:
         raise explained(run.renewal, error) from error
     finally:
@@ -57,6 +54,18 @@ def carry_on(run: Run) -> Renewal:
     if ended is not None:
         raise ended
     return run.renewal
+
+
+def _step_by_step(run: Run, steps: Mapping[State, Callable[[Run], None]]) -> None:
+    try:
+        while not run.renewal.finished:
+            if run.renewal.state in _NOT_YET_ANSWERED and run.context.stopping():
+                raise _stopped()
+            steps[run.renewal.state](run)
+    except Held as held:
+        ended = end_error(run.renewal)  # an end whose clean-up must wait is told as the end it is
+        run.update(hold=held.hold, reason=run.renewal.reason if ended else held.error.message)
+        raise
 
 
 def end_error(renewal: Renewal) -> SafetokError | None:

@@ -10,6 +10,7 @@ from safetok.domain.renewal import Renewal, State
 from safetok.domain.times import rfc3339
 from safetok.errors import ExitStatus, PersonNeeded, SafetokError, SeveralTokens, UsageError, first_that_holds
 from safetok.locale import _
+from safetok.workflows.renew.alone import alone
 from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of
 from safetok.workflows.renew.run import Held
 from safetok.workflows.renew.start import renew, resume_one, run_of
@@ -114,13 +115,15 @@ def abandon(context: Context, identity: str, request: RenewRequest, *, force: bo
         )
     run = run_of(context, renewal, request)
     try:
-        if renewal.state in _REJECTABLE and renewal.route == "cmp":
-            take_back(run)
-        run.advance(
-            State.ABANDONED,
-            reason=_("given up; a certificate may have been issued") if may_be_issued else _("given up"),
-            cleaned=renewal.key_plan == "same",
-        )
+        with alone(run):
+            run.renewal = renewal  # what was judged above: one that another run has moved meanwhile is refused
+            if renewal.state in _REJECTABLE and renewal.route == "cmp":
+                take_back(run)
+            run.advance(
+                State.ABANDONED,
+                reason=_("given up; a certificate may have been issued") if may_be_issued else _("given up"),
+                cleaned=renewal.key_plan == "same",
+            )
         return result_of(carry_on(run))
     except Held as held:
         raise explained(run.renewal, held.error) from held
