@@ -45,9 +45,9 @@ def show_dossier(view: View) -> None:
         forecast(out, view)
     deadline(out, view)
     _next(out, view)
+    _lookup(out, view)
     if not awaited:
         forecast(out, view)
-    _lookup(out, view)
 
 
 def _recorded(view: View) -> str:
@@ -218,8 +218,9 @@ def _new_certificate(out: Screen, view: View) -> None:
     else:
         out.notice(
             _("The new certificate is not seen yet: no agency is open for it. Plug the token in, then:"),
-            hint=f"→ safetok status && safetok dossier activated{view.choice}",
         )
+        out.verbatim("  safetok status")  # ends 13 beside a revoked certificate, so the two are no chain
+        out.verbatim(f"  safetok dossier activated{view.choice}")
 
 
 def _lookup(out: Screen, view: View) -> None:

@@ -45,7 +45,7 @@ def test_the_restoration_path_to_its_good_end(cli: Clocked) -> None:
     assert "trong hạn 3 ngày" in cli("dossier", "show").out
     said = cli("dossier", "activated").out
     assert "Chưa thấy CTS mới" in said
-    assert "safetok status && safetok dossier activated" in said
+    assert "\n  safetok status\n  safetok dossier activated\n" in said
     new = lcs(2, cli.now - timedelta(hours=1))
     plugged_in(cli, "T9", new)
     done = cli.json("dossier", "activated").data
