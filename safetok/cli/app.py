@@ -27,29 +27,23 @@ def main(argv: Sequence[str]) -> int:
     return _guarded(argv)
 
 
-def _guarded(argv: Sequence[str]) -> int:  # noqa: PLR0911  (one line for each way a run can end)
+def _guarded(argv: Sequence[str]) -> int:
     """Understand and run a command line; every failure becomes an envelope or a sentence and its exit status."""
-    from typer import Exit
-    from typer.exceptions import Abort, TyperException
-
-    from safetok.cli.commands import root
-    from safetok.cli.run import failed, quiet_pipe, unforeseen
+    from safetok.cli import plain
+    from safetok.cli.run import Ended, failed, quiet_pipe, unforeseen
 
     try:
-        with root().make_context("safetok", list(argv)) as context:
-            context.command.invoke(context)
-    except Exit as end:
+        if (command := plain.plain(argv)) is not None:
+            command()
+        else:
+            _understood(argv)
+    except Ended as end:
         with quiet_pipe():
             sys.stdout.flush()
-        return end.exit_code
+        return end.status
     except SafetokError as error:
         return failed(error)
-    except TyperException as error:
-        from safetok.cli.usage import translated
-
-        flags().command = flags().command or _named(error)
-        return failed(translated(error))
-    except (KeyboardInterrupt, Abort):
+    except KeyboardInterrupt:
         if is_terminal(sys.stderr):
             sys.stderr.write("\n")  # the ^C stands on the line of a question
         return failed(Interrupted(_("Stopped, as asked.")))
@@ -60,6 +54,28 @@ def _guarded(argv: Sequence[str]) -> int:  # noqa: PLR0911  (one line for each w
     except Exception as error:  # noqa: BLE001  (the one place where nothing may escape to a traceback)
         return failed(unforeseen(error))
     return int(ExitStatus.DONE)
+
+
+def _understood(argv: Sequence[str]) -> None:
+    """Run a command line by typer; what ends it there becomes what `_guarded` knows."""
+    from typer import Exit
+    from typer.exceptions import Abort, TyperException
+
+    from safetok.cli.commands import root
+    from safetok.cli.run import Ended
+
+    try:
+        with root().make_context("safetok", list(argv)) as context:
+            context.command.invoke(context)
+    except Exit as end:
+        raise Ended(end.exit_code) from None
+    except Abort:
+        raise KeyboardInterrupt from None
+    except TyperException as error:
+        from safetok.cli.usage import translated
+
+        flags().command = flags().command or _named(error)
+        raise translated(error) from error
 
 
 def _named(error: Any) -> list[str]:

@@ -118,7 +118,9 @@ class Root(Group):
     def invoke(self, ctx: _click.Context) -> Any:
         """Run the command named; `safetok` alone says where things stand."""
         if not ctx._protected_args:
-            return import_module(COMMANDS["status"].module).bare()
+            from safetok.cli.status import bare
+
+            return bare()
         return super().invoke(ctx)
 
 

@@ -51,6 +51,16 @@ if TYPE_CHECKING:
     from safetok.workflows.context import Context
 
 R = TypeVar("R")
+
+
+class Ended(Exception):
+    """A command is over, and everything printed; raised so that nothing after it runs."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
 _SAY_IT_THEMSELVES = {"", "status", "history"}  # commands that show what is unfinished
 
 
@@ -78,7 +88,7 @@ def run(
     *,
     dry_run: bool = False,
 ) -> None:
-    """Run `work` and print what it came to. Raises typer.Exit with its exit status, or what `work` raised."""
+    """Run `work` and print what it came to. Raises Ended with its exit status, or what `work` raised."""
     flags().command = command
     flags().dry_run = dry_run
     begin_log()
@@ -140,9 +150,7 @@ def surroundings(*, dry_run: bool = False) -> Iterator[Context]:
 
 
 def finish(outcome: Outcome[R], human: Callable[[R], None]) -> None:
-    """Print an outcome and raise typer.Exit with its status."""
-    import typer
-
+    """Print an outcome and raise Ended with its status."""
     given = flags()
     with quiet_pipe():
         if given.json:
@@ -152,7 +160,7 @@ def finish(outcome: Outcome[R], human: Callable[[R], None]) -> None:
             human(outcome.shown)
             for error in outcome.errors:
                 _tell(error)
-    raise typer.Exit(int(outcome.status))
+    raise Ended(int(outcome.status))
 
 
 def failed(error: SafetokError) -> int:

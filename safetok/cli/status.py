@@ -1,16 +1,13 @@
-"""`status`, and `safetok` alone: everything in one look, or one state and one next command."""
+"""`status`, and `safetok` alone: everything in one look, or one state and one next command. Loads no typer: see plain.py."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from safetok.cli.commands import Commands
 from safetok.cli.globals import flags
 from safetok.cli.run import Outcome, run
 from safetok.errors import ExitStatus, first_that_holds
-from safetok.locale import _, later
+from safetok.locale import _
 
 if TYPE_CHECKING:
     from safetok.cli.render import Cell, Screen, Tone
@@ -22,27 +19,10 @@ if TYPE_CHECKING:
     from safetok.workflows.status import Next
     from safetok.workflows.tokens import TokenView
 
-app = Commands()
 IN_FULL = 3  # up to so many tokens are shown one by one, more in a table
 
-Refresh = Annotated[
-    bool, typer.Option("--refresh", help=later("Ask the CAs first: offers and revocation (network, no PIN)."))
-]
-Check = Annotated[
-    bool,
-    typer.Option(
-        "--check", help=later("For schedulers: end with 13, 6, 17, 14, 15 or 18 when something needs a person.")
-    ),
-]
 
-
-@app.command(
-    "status",
-    help=later(
-        "What is due, in one look: tokens, certificates, offers, agencies and their 24 hours. No network, no PIN."
-    ),
-)
-def status(*, refresh: Refresh = False, check: Check = False) -> None:
+def status(*, refresh: bool = False, check: bool = False) -> None:
     """Everything, for people or as data."""
 
     def work(context: Context) -> Outcome[Status]:
