@@ -21,16 +21,13 @@ _CLOCK = (
 _DATE = r"(?:ngay )?(?P<day>\d{1,2})[/.-](?P<month>\d{1,2})(?:[/.-](?P<year>\d{4}))?"
 _WEEKDAY = r"(?:t|thu )(?P<weekday>[2-7])|(?P<sunday>cn|chu nhat)"
 _WORD = r"(?P<word>hom kia|hom qua|yesterday|hom nay|today|ngay mai|mai|tomorrow|ngay kia)"
-_FORMS = tuple(
-    re.compile(form)
-    for form in (
-        rf"{_CLOCK}(?:,? (?:(?:{_WEEKDAY}),? )?{_DATE})?",
-        rf"(?:(?:{_WEEKDAY}),? )?{_DATE},? {_CLOCK}",
-        rf"{_WORD},? {_CLOCK}",
-        rf"{_CLOCK},? {_WORD}",
-        rf"(?:{_WEEKDAY}),? {_CLOCK}",
-        rf"{_CLOCK},? (?:{_WEEKDAY})",
-    )
+_FORMS = (  # compiled when first asked: nobody types a time to most commands
+    rf"{_CLOCK}(?:,? (?:(?:{_WEEKDAY}),? )?{_DATE})?",
+    rf"(?:(?:{_WEEKDAY}),? )?{_DATE},? {_CLOCK}",
+    rf"{_WORD},? {_CLOCK}",
+    rf"{_CLOCK},? {_WORD}",
+    rf"(?:{_WEEKDAY}),? {_CLOCK}",
+    rf"{_CLOCK},? (?:{_WEEKDAY})",
 )
 _OFFSETS = {
     "hom kia": -2,
@@ -43,7 +40,7 @@ _OFFSETS = {
     "tomorrow": 1,
     "ngay kia": 2,
 }
-_AGE = re.compile(r"(\d{1,4}) ?(m|p|h|g|d|n|w|phut|gio|ngay|tuan)")
+_AGE = r"(\d{1,4}) ?(m|p|h|g|d|n|w|phut|gio|ngay|tuan)"
 _UNITS = {
     **dict.fromkeys(("m", "p", "phut"), timedelta(minutes=1)),
     **dict.fromkeys(("h", "g", "gio"), timedelta(hours=1)),
@@ -67,14 +64,14 @@ def parse_need(text: str, now: datetime) -> datetime:
     """The same for a moment to come: a time alone is today's or, when that has passed, tomorrow's; a day without year the next."""
     found = _parse(text, now, _future_day)
     plain = _plain(text)
-    if found <= now and _FORMS[0].fullmatch(plain) and "/" not in plain and "." not in plain and "-" not in plain:
+    if found <= now and re.fullmatch(_FORMS[0], plain) and "/" not in plain and "." not in plain and "-" not in plain:
         found += timedelta(days=1)
     return found
 
 
 def parse_age(text: str) -> timedelta:
     """`2d`, `36h`, `2 ngày`. Raises UsageError `bad_age`."""
-    found = _AGE.fullmatch(_plain(text))
+    found = re.fullmatch(_AGE, _plain(text))
     if found is None or not int(found[1]):
         raise UsageError(
             _("{text} is not a length of time safetok understands.").format(text=text[:LONGEST]),
@@ -92,7 +89,7 @@ def _parse(text: str, now: datetime, guess: Guess) -> datetime:
     try:
         plain = _plain(text)
         for form in _FORMS:
-            if found := form.fullmatch(plain):
+            if found := re.fullmatch(form, plain):
                 parts = found.groupdict()
                 day = _day(parts, today, guess)
                 return datetime.combine(day, _clock(parts), VIETNAM).astimezone(UTC)

@@ -93,21 +93,28 @@ class Database:
 
     def run(self, sql: str, values: Values = ()) -> int:
         """Execute one change; returns the row id of an insert. Outside a transaction it is one of its own."""
-        return self._do(sql, values).lastrowid or 0
+        return int(self._do(sql, values).lastrowid or 0)
 
     def rows(self, sql: str, values: Values = ()) -> list[Row]:
         """Every row of a question, by name."""
-        with self._lock, self._translated():
-            return self._do(sql, values).fetchall()
+        found: list[Row] = self._do(sql, values, "fetchall")
+        return found
 
     def row(self, sql: str, values: Values = ()) -> Row | None:
         """The first row of a question, None when there is none."""
-        with self._lock, self._translated():
-            return self._do(sql, values).fetchone()
+        found: Row | None = self._do(sql, values, "fetchone")
+        return found
 
-    def _do(self, sql: str, values: Values = ()) -> sqlite3.Cursor:
-        with self._lock, self._translated():
-            return self._open().execute(sql, values)
+    def _do(self, sql: str, values: Values = (), fetch: str = "") -> Any:
+        """The cursor, or what its method `fetch` gives: one lock and one translation of errors for a question."""
+        import sqlite3
+
+        with self._lock:
+            try:
+                cursor = self._open().execute(sql, values)
+                return getattr(cursor, fetch)() if fetch else cursor
+            except (sqlite3.Error, OSError) as error:
+                raise _translate(error, self.path) from error
 
     def _commit(self) -> None:
         try:
@@ -213,15 +220,6 @@ class Database:
                 hint=_("Install the newer safetok again. Nothing was changed."),
             )
         return version
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        import sqlite3
-
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise _translate(error, self.path) from error
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
