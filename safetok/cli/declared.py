@@ -17,7 +17,9 @@ class Entry:
 
 # In the order a person meets them.
 COMMANDS: dict[str, Entry] = {
-    "status": Entry("safetok.cli.status_command", later("What is due: tokens, certificates, agencies, timers, in one look.")),
+    "status": Entry(
+        "safetok.cli.status_command", later("What is due: tokens, certificates, agencies, timers, in one look.")
+    ),
     "tokens": Entry("safetok.cli.tokens", later("The USB tokens that are in: list, kind, notes."), group=True),
     "certs": Entry(
         "safetok.cli.certs", later("The certificates on the tokens: list, show, check, adopt, prune."), group=True

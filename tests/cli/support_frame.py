@@ -107,6 +107,7 @@ def stop() -> None:
 @app.command("long", help=later("Show this help."))
 def long() -> None:
     """Say more than a reader may want."""
+
     def show(text: str) -> None:
         for line in text.splitlines():
             screen().line(line)

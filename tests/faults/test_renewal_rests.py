@@ -10,8 +10,10 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from support_faults import Box, Template
+from support_faults import Box, Came, Template
 
+from safetok.ca.cmp.answers import Refused
+from safetok.ca.cmp.requests import build_confirmation
 from safetok.domain import certificates
 from safetok.domain.agencies import RegistrationState
 from safetok.domain.certificates import Certificate
@@ -20,8 +22,11 @@ from safetok.domain.revocation import RevocationAnswer
 from safetok.domain.times import rfc3339
 from safetok.errors import (
     CaUnreachable,
+    CaWait,
+    DriverFailed,
     ExitStatus,
     Interrupted,
+    NoToken,
     NotTrusted,
     PersonNeeded,
     PinWrong,
@@ -29,6 +34,7 @@ from safetok.errors import (
     SeveralTokens,
     UsageError,
 )
+from safetok.locale import _
 from safetok.sandbox.softhsm import module as softhsm_module
 from safetok.store.journal import Journal
 from safetok.store.registrations import Registrations
@@ -540,3 +546,169 @@ def test_a_key_that_signs_otherwise_is_no_success(box: Box, story: str) -> None:
     assert (came.status, came.code, came.state) == (10, "test_signature", "VERIFIED")
     assert [row["state"] for row in box.issued()] == ["issued"]
     assert box.resume().state == "DONE"
+
+
+PULLED = {
+    # what the token is doing: where it is pulled out, where the run before died, what is asked of safetok
+    "signing the request": ("ca.cmp.requests.build_request", "", {}),
+    "making the key": ("tokens.sessions.Session.generate", "", {"new_key": True}),
+    "looking for the key": ("tokens.sessions.Session.key_id", "workflows.renew.writing.place", {}),
+    "writing the certificate": ("workflows.renew.writing.place", "", {}),
+    "reading the certificate back": ("workflows.renew.writing.prove", "", {}),
+    "signing the confirmation": ("ca.cmp.requests.build_confirmation", "", {}),
+}
+
+
+@pytest.mark.parametrize(
+    "error", [NoToken("gone"), DriverFailed("gone", code="token_removed")], ids=["away", "removed"]
+)
+@pytest.mark.parametrize("doing", PULLED)
+def test_a_token_pulled_out_is_told_with_what_it_was_doing(box: Box, doing: str, error: SafetokError) -> None:
+    """NEED_TOKEN, 3: what was going on, the right token's number and the command; then it goes on."""
+    where, before, more = PULLED[doing]
+    if before:
+        stopped_in(box, before, **more)
+    with patch(f"safetok.{where}", side_effect=error):
+        came = box.resume() if before else box.renew(**more)
+    pulled(box, came, doing)
+    assert box.resume().state == "DONE"
+    assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
+def pulled(box: Box, came: Came, doing: str) -> None:
+    assert (came.status, came.code) == (3, "token_removed")
+    assert came.error is not None
+    assert _(doing) in came.error.message
+    assert box.token.serial in came.error.hint
+    assert "safetok renew --resume" in came.error.hint
+    assert came.error.token == box.token.serial
+    assert box.journal().hold is Hold.NEED_TOKEN
+    assert box.journal().reason == came.error.message
+
+
+def test_a_token_pulled_out_before_a_poll(made: Template) -> None:
+    """The same when the CA is asked for the result."""
+    with made.box(answer_after=86_400) as box:
+        assert box.renew().status == 9
+        box.clock.turn(days=1.1)
+        with patch("safetok.ca.cmp.requests.build_poll", side_effect=NoToken("gone")):
+            pulled(box, box.resume(), "asking for the result")
+        assert box.resume().state == "DONE"
+
+
+@pytest.mark.parametrize(
+    ("method", "doing", "state"),
+    [
+        ("destroy_certificate", "removing the certificate that was taken back", "VERIFIED"),
+        ("destroy_keys", "removing the unused key", "ABANDONED"),
+    ],
+)
+def test_a_token_pulled_out_while_a_renewal_is_given_up(box: Box, method: str, doing: str, state: str) -> None:
+    """What is still to be removed waits for the token; then the token is as it was."""
+    before = box.objects()
+    stopped_in(box, "workflows.renew.writing.place", new_key=True)
+    with patch(f"safetok.tokens.sessions.Session.{method}", side_effect=NoToken("gone")):
+        came = box.abandon()
+    assert box.journal().state == state
+    if state == "VERIFIED":
+        assert came.error is not None
+        assert _(doing) in came.error.message
+        assert box.abandon().state == "ABANDONED"
+    else:
+        assert box.journal().hold is Hold.NEED_TOKEN
+        box.resume()
+    assert box.journal().finished
+    assert box.objects() == before
+
+
+def test_another_failure_of_the_driver_is_its_own(box: Box) -> None:
+    """A driver that hangs is no pulled token: its own error, with what is safe and how to go on, unless it says so itself."""
+    for hint in ("", "its own"):
+        failure = DriverFailed("hangs", code="timed_out", hint=hint)
+        with patch("safetok.workflows.renew.writing.place", side_effect=failure):
+            came = box.resume() if hint else box.renew()
+        assert (came.status, came.code, came.state) == (17, "timed_out", "VERIFIED")
+        assert came.error is not None
+        assert came.error.hint == hint or (not hint and "safetok renew --resume" in came.error.hint)
+        assert box.journal().hold is None
+    assert box.resume().state == "DONE"
+
+
+# --- what the CA says --------------------------------------------------------------------------------------------------
+
+
+def test_a_clock_that_is_off_makes_a_new_request(box: Box) -> None:
+    """badTime at the first sending: 8, what to set right; the next request is a new one, and counts as sent once."""
+    box.plan({"name": "refuse", "on": "kur", "fail": "badTime", "processed": False})
+    came = box.renew()
+    assert (came.status, came.code, came.state) == (8, "clock_off", "REQUESTED")
+    assert came.error is not None
+    assert "Từ chối." in came.error.message
+    assert "safetok renew --resume" in came.error.hint
+    row = box.journal()
+    assert (row.request, row.sent_count, row.hold) == (b"", 0, Hold.CA_UNREACHABLE)
+    box.plan({"name": "refuse", "on": "kur", "fail": "badPOP", "processed": False})
+    again = box.resume()
+    assert (again.status, again.state) == (7, "REJECTED"), "a request that was sent once"
+    assert box.journal().transaction_id != row.transaction_id
+
+
+def test_a_clock_that_was_right_before_is_a_doubt(box: Box) -> None:
+    """badTime to a request that went out before: it may have been taken, so it is neither made anew nor given up."""
+    box.plan({"name": "cut"}, {"name": "refuse", "on": "kur", "fail": "badTime"})
+    assert box.renew().status == 8
+    request = box.journal().request
+    came = box.resume()
+    assert (came.status, came.code, came.state) == (11, "answer_lost", "REQUESTED")
+    assert came.error is not None
+    assert " 2 " in came.error.message
+    assert "Từ chối." in came.error.message
+    assert box.journal().request == request
+    assert box.resume().state == "DONE"
+
+
+def test_a_refusal_without_words_is_told_by_its_reasons(box: Box) -> None:
+    """No status text: the names of the failure bits; not now: the next step too."""
+    for temporary, fail in ((True, ("systemUnavail", "badRequest")), (False, ("badPOP", "badRequest"))):
+        refused = Refused(fail_info=fail, text="", temporary=temporary, server_nonce=b"n")
+        with patch("safetok.ca.cmp.answers.read_answer", return_value=refused):
+            came = box.renew()
+        assert came.error is not None
+        assert ", ".join(fail) in came.error.message
+        if temporary:
+            assert (came.status, came.code, box.journal().hold) == (8, "ca_busy", Hold.CA_UNREACHABLE)
+            assert "safetok renew --resume" in came.error.hint
+            assert box.resume().state == "DONE"
+            box.story = "v2-owed"
+        else:
+            assert (came.status, came.code, box.journal().reason) == (7, "ca_refused", ", ".join(fail))
+
+
+def test_a_lost_connection_says_that_nothing_is_lost(box: Box) -> None:
+    """Why it failed, that the old certificate is intact, and that going on asks for no second certificate."""
+    box.plan("cut")
+    came = box.renew()
+    assert isinstance(came.error, CaUnreachable)
+    assert "--resume" in came.error.hint
+    assert came.error.code
+    assert (box.journal().hold, box.journal().reason) == (Hold.CA_UNREACHABLE, came.error.message)
+
+
+def test_a_ca_that_asks_to_wait_is_waited_for(box: Box) -> None:
+    """503 with Retry-After: 9 and PENDING, with the next step."""
+    box.plan({"name": "status", "status": 503, "processed": False})
+    with patch("safetok.ca.cmp.transport.send", side_effect=CaWait("busy", data={"seconds": 5})):
+        came = box.renew()
+    assert (came.status, box.journal().hold) == (9, Hold.PENDING)
+    assert came.error is not None
+    assert "--resume" in came.error.hint
+    assert box.resume().status in {0, 8}
+
+
+def test_giving_up_tells_the_ca_why(box: Box) -> None:
+    """The rejecting certConf says so, and names a reason."""
+    stopped_in(box, "workflows.renew.writing.place")
+    with patch("safetok.ca.cmp.requests.build_confirmation", wraps=build_confirmation) as signed:
+        assert box.abandon().state == "ABANDONED"
+    assert (signed.call_args.kwargs["accept"], signed.call_args.kwargs["fail_info"]) == (False, "badRequest")
+    assert [row["state"] for row in box.issued()] == ["undone"]
