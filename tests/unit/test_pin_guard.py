@@ -137,6 +137,7 @@ def test_each_try_is_written_down(
         (PinState.FINAL_TRY, 9, "USB Token báo CHỈ CÒN 1 LẦN"),
         (PinState.OK, 2, "CÓ THỂ CHỈ CÒN 1 LẦN"),
         (PinState.OK, 9, "không cho biết"),
+        (PinState.OK, 3, "không cho biết"),
         (PinState.COUNT_LOW, 9, "không cho biết"),
         (NoToken("gone"), 9, "không cho biết"),
     ],
@@ -176,7 +177,7 @@ def test_a_token_that_locked_says_whom_to_ask(log: PinLog) -> None:
 def test_the_way_to_unlock_goes_with_a_locked_pin(log: PinLog, refusal: PinRefused, hint: str) -> None:
     """A driver's own CKR_PIN_LOCKED gets it too; another refusal does not."""
     with pytest.raises(PinRefused) as raised:
-        guard(log, unlock="call the CA").login(Door(log, refusal), "1234")
+        guard(log, unlock="call the CA").login(Door(log, PinRefused("l", code=refusal.code, hint=refusal.hint)), "1234")
     assert raised.value.hint == hint
 
 
@@ -198,6 +199,7 @@ def test_the_flags_refuse_before_any_try(log: PinLog) -> None:
     with pytest.raises(PinRefused) as last:
         guard(log).check(info(PinState.FINAL_TRY))
     assert (last.value.code, last.value.token) == ("last_try", "T1")
+    assert "CHỈ CÒN 1 LẦN THỬ" in last.value.message
     assert "--force-last-try" in last.value.hint
     guard(log, force=True).check(info(PinState.FINAL_TRY))
     assert rows(log) == []
@@ -223,6 +225,9 @@ def test_three_tries_are_assumed_and_nothing_is_forced(log: PinLog) -> None:
         log.finish(log.begin("T1", "login", NOW), "wrong")
     with pytest.raises(PinRefused):
         PinGuard(log, lambda: NOW).check(info())
+    with pytest.raises(PinRefused) as locked:
+        PinGuard(log, lambda: NOW).check(info(PinState.LOCKED))
+    assert locked.value.hint == "", "no way to unlock is made up"
 
 
 @pytest.mark.parametrize("what", ["login", "old", "new"])
@@ -277,6 +282,7 @@ def test_the_limits_of_a_pin(least: int | None, most: int | None, pin: str, fits
         refuse_locally(info(least=least, most=most), pin)
     error = raised.value
     assert (error.code, error.token) == ("pin_refused_locally", "T1")
+    assert "PIN" in error.message
     if pin:
         assert f" {least or 1} " in error.message
         assert f" {most or '∞'} " in error.message
@@ -287,3 +293,4 @@ def test_without_a_pin_pad_a_pin_must_be_given() -> None:
     with pytest.raises(UsageError) as raised:
         refuse_locally(info(), None)
     assert (raised.value.code, raised.value.token) == ("pin_refused_locally", "T1")
+    assert "PIN" in raised.value.message
