@@ -158,7 +158,7 @@ def show_list(views: tuple[CertificateView, ...], *, decimal: bool) -> None:
             view.certificate.issuer_name,
             words.since(view),
             words.until(view),
-            str(view.days_left),
+            str(view.days_left) if view.days_left >= 0 else "",
             words.validity_word(view),
             words.key_word(view),
             words.campaign_word(view),

@@ -194,7 +194,8 @@ def _table(out: Screen, found: Status) -> None:
         current: list[CertificateView | None] = [view for view in token.certificates if view.current]
         for view in current or [None]:
             state = words.validity_word(view) if view else Toned(_("no certificate"))
-            left = Toned(_("{n} days").format(n=view.days_left) if view else "", "" if middling else state.tone)
+            days = _("{n} days").format(n=view.days_left) if view and view.days_left >= 0 else ""
+            left = Toned(days, "" if middling else state.tone)
             if view and view.offer is not None and view.offer.exists and not view.bad:
                 told = _("expired, top-up offer") if view.days_left < 0 else _("top-up offer there")
                 state = Toned(told, state.tone)

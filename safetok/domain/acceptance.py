@@ -35,7 +35,10 @@ NOT_STATED = Acceptance()
 
 
 def accepted_from(acceptance: Acceptance, at: datetime, calendar: WorkingCalendar) -> datetime:
-    """The instant from which a certificate updated at `at` is accepted; never before `at`, and never earlier for a later `at`."""
+    """The instant from which a certificate updated at `at` is accepted; never before `at`, and never earlier for a later `at`. In
+    UTC: hours are added to the instant, not to what a clock with summer time shows.
+    """
+    at = at.astimezone(UTC)
     if acceptance.rule == "hours":
         return at + timedelta(hours=acceptance.amount)
     if acceptance.rule == "next_midnight":

@@ -15,7 +15,14 @@ from safetok.cli.help import PLACEHOLDERS
 MESSAGES = Path(__file__).parents[2] / ".ci" / "messages.py"
 
 # The few that are the same in both languages: names, and words the agencies' own pages leave in English.
-SAME_IN_BOTH = {"PIN", "MST", "{mst}", "{name} · Token ID {serial}"}
+SAME_IN_BOTH = {
+    "PIN",
+    "MST",
+    "{mst}",
+    "{name} · Token ID {serial}",
+    "{name} · Serial {serial}",
+    "{certificate}: {message}",
+}
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,10 @@ def ended_well(box: Box) -> None:
         "Private Key": 2,
         "Public Key": 2,
     }
-    assert box.journal().state is State.DONE
+    with box.context() as context:  # one that was given up may bear a later time than the one that came after it
+        states = [row.state for row in Journal(context.database).all()]
+    assert states.count(State.DONE) == 1
+    assert set(states) <= {State.DONE, State.ABANDONED}
 
 
 @pytest.mark.parametrize("by", [-YEAR, WEEK, ACROSS_THE_END], ids=["back a year", "forward a week", "across the end"])

@@ -19,7 +19,7 @@ from support_simulator import Simulator
 from support_tokens import MadeToken
 
 from safetok.domain.renewal import State
-from safetok.store.database import Database
+from safetok.store.database import Database, _translate
 from safetok.store.journal import Journal
 from safetok.store.pins import PinLog
 
@@ -48,9 +48,8 @@ def full_at(commit: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]
         if len(seen) >= commit:
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorcode = sqlite3.SQLITE_FULL
-            with self._translated():
-                self._roll_back()
-                raise error
+            self._roll_back()
+            raise _translate(error, self.path)
         commit_as_ever(self)
 
     run_as_ever = Database.run
