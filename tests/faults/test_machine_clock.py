@@ -14,6 +14,7 @@ from support_faults import Box, Template
 from safetok.domain.renewal import Hold, State
 from safetok.sandbox.softhsm import module
 from safetok.store.database import Database
+from safetok.store.journal import Journal
 
 YEAR, WEEK = timedelta(days=365), timedelta(days=7)
 ACROSS_THE_END = timedelta(days=30)  # the old certificates end in 20
