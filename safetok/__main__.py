@@ -48,7 +48,11 @@ def _main(argv: list[str]) -> int:
     if argv == ["--version"]:
         from safetok import __version__
 
-        print(f"safetok {__version__}")  # noqa: T201  (nothing else is loaded for this)
+        try:
+            print(f"safetok {__version__}", flush=True)  # noqa: T201  (nothing else is loaded for this)
+        except OSError as error:
+            sys.stderr.write(f"safetok: {error.strerror}\n")
+            return 1
         return 0
     if reads_tokens(argv):
         from safetok.tokens.process import prestart

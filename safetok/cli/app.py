@@ -19,12 +19,18 @@ def main(argv: Sequence[str]) -> int:
     prepare(sys.stdout)
     prepare(sys.stderr)
     begin(argv)
-    if [word for word in argv if not word.startswith("--lang=")] in (["--help"], ["-h"]):
-        from safetok.cli.help import root_help
-
-        print(root_help())  # noqa: T201  (typer is not loaded for this)
-        return 0
     return _guarded(argv)
+
+
+def _helped(argv: Sequence[str]) -> bool:
+    """Whether the program's own help was asked for, and shown: typer is not loaded for this."""
+    if [word for word in argv if not word.startswith("--lang=")] not in (["--help"], ["-h"]):
+        return False
+    from safetok.cli.help import root_help
+
+    sys.stdout.write(f"{root_help()}\n")
+    sys.stdout.flush()
+    return True
 
 
 def _guarded(argv: Sequence[str]) -> int:
@@ -35,7 +41,7 @@ def _guarded(argv: Sequence[str]) -> int:
     try:
         if (command := plain.plain(argv)) is not None:
             command()
-        else:
+        elif not _helped(argv):
             _understood(argv)
     except Ended as end:
         with quiet_pipe():

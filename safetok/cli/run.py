@@ -33,6 +33,7 @@ Remarks on the way go to `context.prompter.say` (stderr); the answer goes to `sc
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +44,7 @@ from safetok.cli.globals import flags
 from safetok.cli.log import begin as begin_log
 from safetok.cli.text import is_terminal, speaks_unicode
 from safetok.errors import ExitStatus, SafetokError, Unexpected, first_that_holds
-from safetok.locale import _
+from safetok.locale import _, why
 from safetok.log import note
 from safetok.records import dataclass
 
@@ -61,6 +62,7 @@ class Ended(Exception):
         self.status = status
 
 
+_UNWRITTEN = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG}  # what a stream that cannot be written to answers
 _SAY_IT_THEMSELVES = {"", "status", "history"}  # commands that show what is unfinished
 
 
@@ -167,7 +169,10 @@ def failed(error: SafetokError) -> int:
     """Print the error that ended the run; returns its exit status."""
     note(f"{int(error.exit_status)} {error.code}: {error.message}", detail=True)
     with quiet_pipe():
-        if flags().json:
+        if error.code == "output_failed":
+            _write_nowhere()
+            _tell(error)
+        elif flags().json:
             try:
                 _print_envelope(error.data, error.exit_status, "error", [error])
             except TypeError as wrong:  # data that JSON has no words for
@@ -203,10 +208,15 @@ def quiet_pipe() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        with suppress(OSError, ValueError):
-            os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        _write_nowhere()
+
+
+def _write_nowhere() -> None:
+    """What is still on its way to stdout goes nowhere, without another complaint."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with suppress(OSError, ValueError):
+        os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _print_envelope(data: Any, exit_status: ExitStatus, status: str, errors: Sequence[SafetokError]) -> None:
@@ -232,7 +242,13 @@ def _tell_line(line: str) -> None:
 
 
 def unforeseen(error: Exception) -> Unexpected:
-    """The error that ends a run nobody foresaw: logged whole, shown as a sentence."""
+    """The error that ends a run nobody foresaw: logged whole, shown as a sentence. That of a stream has no file's name."""
+    if isinstance(error, OSError) and error.errno in _UNWRITTEN and error.filename is None:
+        return Unexpected(
+            _("The output could not be written: {why}.").format(why=why(error)),
+            code="output_failed",
+            hint=_("Send it elsewhere, or free some space, then run the command again. What was recorded is kept."),
+        )
     begin_log()
     note("unforeseen", detail=True, error=error)
     return Unexpected(

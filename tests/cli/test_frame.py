@@ -401,3 +401,14 @@ def test_a_dry_run_writes_no_log(program: Program, tmp_path: Path) -> None:
     log = tmp_path / "log"
     program("renew", "--dry-run", "--log-file", str(log))
     assert not log.exists()
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["contacts"], ["contacts", "--json"]])
+def test_output_that_cannot_be_written_is_told(words: list[str]) -> None:
+    """A full disk behind a redirection: 1 and a sentence, never a traceback."""
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "safetok", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip()
