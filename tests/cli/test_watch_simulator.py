@@ -62,7 +62,7 @@ def test_a_grey_and_a_white_token_announce_themselves(
     out: dict[str, dict[str, object]] = {grey.serial: {**V1, "pull": 1}, white.serial: {**V2, "pull": 1}}
     simulator.steer(tokens=out)
     running = Watching(cli)
-    looked(simulator)
+    looked(simulator, 3)  # it asks at most twice a look: the first is over
     out[white.serial]["plug"] = 1
     simulator.steer(tokens=out)
     told = running.until("PHẦN TRẮNG")
