@@ -16,9 +16,9 @@ from safetok.cli.agencies_show import (
     show_recorded,
     show_reminder,
     show_unit,
-    show_when,
     standing_text,
 )
+from safetok.cli.agencies_when_show import show_when
 from safetok.cli.commands import Commands
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later

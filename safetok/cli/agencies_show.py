@@ -1,4 +1,4 @@
-"""How registrations are shown: lists, reminders, what was recorded, filings, worklists and hooks."""
+"""How registrations are shown: lists, reminders, what was recorded, worklists and hooks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ IN_FULL = 3  # up to so many companies are reminded of one by one
 
 if TYPE_CHECKING:
     from safetok.cli.render import Tone
-    from safetok.domain.acceptance import Acceptance
     from safetok.domain.agencies import Standing
     from safetok.domain.filings import Signing, SignWith
     from safetok.workflows.agencies import Listing, Recorded
     from safetok.workflows.agencies_sheet import Imported
-    from safetok.workflows.agencies_when import Answer, Answers
     from safetok.workflows.hooks import Hooks
     from safetok.workflows.overview import RegistrationView
     from safetok.workflows.reminders import Unit
@@ -29,7 +27,7 @@ def show_list(listing: Listing) -> None:
     out = screen()
     groups = _by_certificate(listing.views)
     if not groups:
-        out.line(_nothing())
+        out.line(nothing())
     heads = [*_heads(), Column(_("Sign today with"), wrap=True)]
     layout = out.layout(heads, _rows(listing.views, listing, signing=True))
     for number, views in enumerate(groups):
@@ -49,7 +47,7 @@ def show_reminder(listing: Listing) -> None:
     out = screen()
     groups = _by_certificate(listing.views)
     if not groups:
-        out.line(_nothing())
+        out.line(nothing())
     if len(groups) > IN_FULL:
         _by_standing(out, listing)
     else:
@@ -268,78 +266,6 @@ def _reasons(out: Screen, views: Iterable[RegistrationView], listing: Listing) -
         out.line(_("Sign today with {what}: {why}.").format(what=what, why=why), signing_text(signing).tone)
 
 
-def show_when(found: Answers) -> None:
-    """For each agency the last moment to update, or what to do instead."""
-    from safetok.domain.times import show_instant
-
-    out = screen()
-    if not found.answers:
-        out.line(_nothing())
-        return
-    out.line(_("For a filing due at {need}:").format(need=show_instant(found.need)), "strong")
-    names = {one.view.registration.certificate_sha256: one.view for one in found.answers}
-    told: set[tuple[str, str]] = set()  # an agency's rule is said with the first company
-    for sha256, view in names.items():
-        from safetok.cli.words import company_line
-
-        out.title(company_line(view.name, view.registration.mst))
-        for one in found.answers:
-            if one.view.registration.certificate_sha256 == sha256:
-                text, tone = _when(one)
-                rule = (one.view.registration.agency, _rule(one))
-                out.notice(f"{one.view.title}: {text}", tone, hint="" if rule in told else rule[1])
-                told.add(rule)
-
-
-def _when(one: Answer) -> tuple[str, Tone]:
-    from safetok.domain.times import show_instant
-
-    filing, row = one.filing, one.view.registration
-    accepted = show_instant(filing.accepted) if filing.accepted else ""
-    if filing.answer == "ready":
-        return _("updated already: sign with the new one."), "good"
-    if filing.answer == "waiting":
-        return _("updated already: the new one is accepted from {at}, in time.").format(at=accepted), "good"
-    if filing.answer == "in_time":
-        latest = show_instant(filing.latest) if filing.latest else ""
-        if not one.rule.waits:
-            return _("update before {latest}; no wait is stated, so leave time.").format(latest=latest), ""
-        return _("update by {latest} at the latest.").format(latest=latest), ""
-    need = show_instant(filing.need)
-    if row.updated_at is not None and one.view.standing == "waiting":
-        text = _("updated already: the new one is accepted only from {at}, NOT in time for {need}.")
-        return text.format(at=accepted, need=need), "bad"
-    text = _("updated now, it is accepted only from {at}, NOT in time for {need}.").format(at=accepted, need=need)
-    advice = ""
-    if filing.old_first:
-        advice = _(
-            "If the old certificate is still valid and still registered there: file with the old one first, update afterwards."
-        )
-    elif one.old is not None:
-        advice = _(
-            "The old certificate cannot be used: update at once and ask the office that handles the filing about its deadline."
-        )
-    return f"{text} {advice}".rstrip(), "bad"
-
-
-def _rule(one: Answer) -> str:
-    said = rule_text(one.rule)
-    if one.effective:
-        return _("Elsewhere: {said}.").format(said=one.effective)
-    return _("Rule: {rule} ({source}).").format(rule=said, source=one.rule.source) if said else ""
-
-
-def rule_text(rule: Acceptance) -> str:
-    """A rule in words; empty where no wait is stated."""
-    words = {
-        "hours": _("{n} hours from the update"),
-        "next_midnight": _("from the midnight after the update"),
-        "working_hours": _("{n} working hours from the update"),
-        "working_days": _("{n} working days from the update"),
-    }
-    return words[rule.rule].format(n=rule.amount) if rule.waits else ""
-
-
 def show_imported(done: Imported) -> None:
     """What a worklist came to."""
     out = screen()
@@ -412,7 +338,8 @@ def _advice(out: Screen, views: Sequence[RegistrationView], *, several: bool) ->
         out.line(_("A worklist for staff to fill in: safetok agencies list --xlsx FILE"), "dim")
 
 
-def _nothing() -> str:
+def nothing() -> str:
+    """What is said where no list is open."""
     return _(
         "No list of agencies is open. A renewal opens it; for a certificate renewed elsewhere: safetok certs adopt"
     )
