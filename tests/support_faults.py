@@ -168,14 +168,16 @@ class Box:
         return Came(status=int(result.exit_status) if result else 0, result=result)
 
     def journal(self) -> Renewal:
-        """The latest renewal as the store has it."""
+        """The renewal that moved last, as the store has it: the box's clock stands still, so instants say no order."""
         with self.context() as context:
-            return Journal(context.database).all()[0]
+            last = context.database.row("SELECT renewal FROM renewal_events ORDER BY number DESC LIMIT 1")
+            assert last is not None
+            return Journal(context.database).get(last["renewal"])
 
     def states(self) -> list[State]:
+        identity = self.journal().id
         with self.context() as context:
-            journal = Journal(context.database)
-            return [event.state for event in journal.events(journal.all()[0].id)]
+            return [event.state for event in Journal(context.database).events(identity)]
 
     def transactions(self) -> list[Transaction]:
         return list(self.authority.books.transactions.values())
