@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
+from support_faults import Catalogue
 from support_mail import ISSUER, OLD, ROOT, answer, answer_to, surroundings
 from support_tokens import MadeToken, SoftHsm
 from support_trust import CRL_URL, DAY, NOW, Web, ca_false, issue, key
 
+from safetok import locale
 from safetok.domain.agencies import RegistrationState
 from safetok.domain.certificates import Certificate
 from safetok.domain.renewal import Hold, State
@@ -26,6 +29,14 @@ from safetok.workflows.install import install
 from safetok.workflows.pins import PinSource
 from safetok.workflows.renew.request import RenewRequest, RenewResult
 from safetok.workflows.renew.unfinished import abandon, resume
+
+
+@pytest.fixture(autouse=True)
+def catalogue() -> Iterator[None]:
+    """Everything said here is in the Vietnamese catalogue."""
+    complete = Catalogue(locale._catalogue("vi"))
+    with patch("safetok.locale._catalogue", lambda _code: complete):
+        yield
 
 
 @pytest.fixture
@@ -119,6 +130,51 @@ def test_a_request_that_waits_is_written_again_without_a_pin(tmp_path: Path, tok
     context.close()
 
 
+def test_what_waits_says_how_it_ends(tmp_path: Path, token: MadeToken) -> None:
+    """The request's number, the token's, and both ways out are told; the row has what was asked, when, and that it was once."""
+    context = surroundings(tmp_path, Web())
+    asked = ask(context, token, tmp_path / "request.csr")
+    row = Journal(context.database).get(asked.renewal_id or "")
+    assert (row.sent_count, row.first_sent_at, row.spki) == (1, NOW, OLD.spki)
+    assert x509.load_der_x509_csr(row.request) == x509.load_pem_x509_csr((tmp_path / "request.csr").read_bytes())
+    _done, (error,) = resume(context, RenewRequest())
+    assert row.id in error.message
+    assert "safetok certs install" in error.hint
+    assert f"safetok renew --abandon {row.id} --force" in error.hint
+    assert error.token == token.serial
+    assert Journal(context.database).get(row.id).reason == error.message
+    context.close()
+
+
+def test_a_token_pulled_out_of_a_request_is_asked_for(tmp_path: Path, softhsm: SoftHsm, token: MadeToken) -> None:
+    """NEED_TOKEN, 3, with what it was doing; on resume the request is made for the key that is there, and no other."""
+    context = surroundings(tmp_path, Web())
+    gone = patch("safetok.tokens.sessions.Session.private_key", side_effect=NoToken("gone"))
+    with gone, pytest.raises(NoToken) as pulled:
+        ask(context, token, tmp_path / "request.csr", new_key=True)
+    assert locale._("signing the request") in pulled.value.message
+    assert (pulled.value.code, pulled.value.token) == ("token_removed", token.serial)
+    (row,) = Journal(context.database).unfinished()
+    assert (row.state, row.hold, row.reason) == (State.KEY_MADE, Hold.NEED_TOKEN, pulled.value.message)
+    assert private_keys(softhsm, token) == 2
+    _done, (error,) = resume(context, RenewRequest(pin=pin(token)))
+    assert error.code == "waits_for_mail"
+    (asked,) = Journal(context.database).unfinished()
+    request = x509.load_der_x509_csr(asked.request)
+    assert request.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) == asked.spki == row.spki
+    assert private_keys(softhsm, token) == 2
+    context.close()
+
+
+def private_keys(softhsm: SoftHsm, token: MadeToken) -> int:
+    """How many private keys pkcs11-tool sees on the token."""
+    shown = run(
+        *("pkcs11-tool", "--module", softhsm.module, "--token-label", token.label, "-O", "--type", "privkey"),
+        *("--login", "--pin", token.pin),
+    )
+    return shown.count("Private Key Object")
+
+
 def test_giving_up_destroys_the_new_key_only(tmp_path: Path, softhsm: SoftHsm, token: MadeToken) -> None:
     """`renew --abandon ID --force` removes the key made for the request; the old key and certificate stay."""
     context = surroundings(tmp_path, Web())
@@ -127,11 +183,7 @@ def test_giving_up_destroys_the_new_key_only(tmp_path: Path, softhsm: SoftHsm, t
         abandon(context, asked.renewal_id or "", RenewRequest(pin=pin(token)), force=False)
     gone = abandon(context, asked.renewal_id or "", RenewRequest(pin=pin(token)), force=True)
     assert gone.state == "ABANDONED"
-    keys = run(
-        *("pkcs11-tool", "--module", softhsm.module, "--token-label", token.label, "-O", "--type", "privkey"),
-        *("--login", "--pin", token.pin),
-    )
-    assert keys.count("Private Key Object") == 1
+    assert private_keys(softhsm, token) == 1
     assert on_token(softhsm, token) == {OLD.serial.lstrip("0")}
     context.close()
 
