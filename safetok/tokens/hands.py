@@ -146,13 +146,13 @@ class Hands:
             ways.append((Mechanism.RSA_PKCS, None, DIGEST_INFO[name] + (digest or hashlib.new(name, data).digest())))
             if len(ways) > 1 and self._mechanisms and int(ways[0][0]) not in self._mechanisms:
                 ways.pop(0)
-        for last, (mechanism, parameter, payload) in enumerate(ways, 1 - len(ways)):
+        for way in ways[:-1]:
             try:
-                return self._sign(key, mechanism, parameter, payload, asks=asks, pin=pin)
+                return self._sign(key, *way, asks=asks, pin=pin)
             except (PKCS11Error, ck.CryptokiError) as error:
-                if last == 0 or name_of(error) != "MECHANISM_INVALID":
+                if name_of(error) != "MECHANISM_INVALID":
                     raise
-        raise Wrong("MECHANISM_INVALID")
+        return self._sign(key, *ways[-1], asks=asks, pin=pin)
 
     def _sign(
         self, key: int, mechanism: Mechanism, parameter: Any, data: bytes, *, asks: bool, pin: bytes | None

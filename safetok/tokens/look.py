@@ -62,10 +62,7 @@ def objects(module: ck.Module, session: int, *, logged_in: bool = True) -> dict[
     """
     certificates: list[Any] = []
     for handle in module.find(session, std.CKO_CERTIFICATE):
-        try:
-            read = module.attributes(session, handle, (std.CKA_VALUE, std.CKA_ID, std.CKA_LABEL))
-        except ck.CryptokiError:
-            read = {}
+        read = module.attributes(session, handle, (std.CKA_VALUE, std.CKA_ID, std.CKA_LABEL))
         certificates.append([read.get(std.CKA_VALUE) or None, read.get(std.CKA_ID, b""), _label(read), handle])
     keys = _keys(module, session, private=False)
     if logged_in or not all(
