@@ -18,6 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 from safetok import locale
+from safetok.domain.agencies import RegistrationState
 from safetok.domain.renewal import Renewal, State
 from safetok.domain.times import parse_day
 from safetok.errors import SafetokError, UsageError
@@ -29,6 +30,7 @@ from safetok.sandbox.softhsm import module as softhsm_module
 from safetok.sandbox.softhsm import write_config
 from safetok.store import paths, settings
 from safetok.store.journal import Journal
+from safetok.store.registrations import Registrations
 from safetok.workflows.context import Context
 from safetok.workflows.pins import PinSource
 from safetok.workflows.renew.request import RenewRequest, RenewResult
@@ -203,6 +205,36 @@ class Box:
     @property
     def confirm_end(self) -> date | None:
         return parse_day(self.token.contract_end or "")
+
+
+def stopped_in(box: Box, where: str, **more: Any) -> None:
+    """Begin a renewal that dies in this function."""
+    try:
+        with patch(f"safetok.{where}", side_effect=KeyboardInterrupt):
+            came = box.renew(**more)
+    except KeyboardInterrupt:
+        return
+    raise AssertionError(came)
+
+
+def put(box: Box, state: State, **changes: Any) -> None:
+    """Have the journal say that the next state is reached."""
+    with box.context() as context:
+        journal = Journal(context.database)
+        journal.advance(journal.all()[0], state, now=context.now(), **changes)
+
+
+def opened(box: Box) -> int:
+    """How many registrations wait for a person."""
+    with box.context() as context:
+        return len(Registrations(context.database).list(state=RegistrationState.OPEN))
+
+
+def tool(box: Box, *words: str) -> str:
+    """p11tool on the token, logged in."""
+    token = ["--login", f"--set-pin={box.token.pin}", "--batch", "--provider", str(softhsm_module())]
+    done = subprocess.run(["p11tool", *token, *words], capture_output=True, text=True, check=True, timeout=30)
+    return done.stdout
 
 
 @dataclass

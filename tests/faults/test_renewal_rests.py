@@ -10,12 +10,11 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from support_faults import Box, Came, Template
+from support_faults import Box, Came, Template, opened, put, stopped_in, tool
 
 from safetok.ca.cmp.answers import Refused
 from safetok.ca.cmp.requests import build_confirmation
 from safetok.domain import certificates
-from safetok.domain.agencies import RegistrationState
 from safetok.domain.certificates import Certificate
 from safetok.domain.renewal import Hold, Renewal, State
 from safetok.domain.revocation import RevocationAnswer
@@ -37,28 +36,9 @@ from safetok.errors import (
 from safetok.locale import _
 from safetok.sandbox.softhsm import module as softhsm_module
 from safetok.store.journal import Journal
-from safetok.store.registrations import Registrations
 from safetok.workflows.renew import unfinished
 
 REFUSE_CONFIRMATION = {"name": "refuse", "on": "certConf", "fail": "badRequest", "processed": False, "times": 9}
-
-
-def stopped_in(box: Box, where: str, **more: Any) -> None:
-    """Begin a renewal that dies in this function."""
-    with patch(f"safetok.{where}", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
-        box.renew(**more)
-
-
-def put(box: Box, state: State, **changes: Any) -> None:
-    """Have the journal say that the next state is reached."""
-    with box.context() as context:
-        journal = Journal(context.database)
-        journal.advance(journal.all()[0], state, now=context.now(), **changes)
-
-
-def opened(box: Box) -> int:
-    with box.context() as context:
-        return len(Registrations(context.database).list(state=RegistrationState.OPEN))
 
 
 def certificate_of(renewal: Renewal) -> Certificate:
@@ -219,13 +199,6 @@ def test_key_made_asks_with_that_key(box: Box) -> None:
 # --- the key that a killed run made ------------------------------------------------------------------------------------
 
 
-def tool(box: Box, *words: str) -> str:
-    """p11tool on the token, logged in."""
-    token = ["--login", f"--set-pin={box.token.pin}", "--batch", "--provider", str(softhsm_module())]
-    done = subprocess.run(["p11tool", *token, *words], capture_output=True, text=True, check=True, timeout=30)
-    return done.stdout
-
-
 def url(box: Box, row: Renewal, kind: str) -> str:
     quoted = "".join(f"%{byte:02X}" for byte in row.key_id)
     return f"pkcs11:serial={box.token.serial};id={quoted};type={kind}"
@@ -260,7 +233,7 @@ def test_half_a_pair_is_made_anew(box: Box, kind: str) -> None:
 def stranger(box: Box) -> None:
     """A key pair of somebody else's, without a certificate."""
     words = ["pkcs11-tool", "--module", str(softhsm_module()), "--token-label", box.token.label, "--login"]
-    words += ["--pin", box.token.pin, "--keypairgen", "--key-type", "EC:prime256v1", "--id", "77", "--label", "other"]
+    words += ["--pin", box.token.pin, "--keypairgen", "--key-type", "EC:prime256v1", "--id", "7a", "--label", "other"]
     subprocess.run(words, capture_output=True, check=True, timeout=30)
 
 
@@ -272,7 +245,7 @@ def test_a_key_nobody_knows_stops_a_renewal_that_was_cut_short(box: Box) -> None
     came = box.resume()
     assert (came.status, came.code, came.state) == (11, "key_unclear", "CONFIRMED")
     assert came.error is not None
-    assert came.error.data["keys"] == [{"id": "77", "label": "other"}]
+    assert came.error.data["keys"] == [{"id": "7A", "label": "other"}]
     assert " 1 " in came.error.message
     assert box.journal().id in came.error.hint
     assert box.objects() == before
@@ -285,7 +258,7 @@ def test_a_key_nobody_knows_is_in_nobody_s_way_at_first(box: Box) -> None:
     """A renewal that begins here and now knows that the key is not its own, and leaves it."""
     stranger(box)
     assert box.renew(new_key=True).state == "DONE"
-    assert "77" in box.objects()["Private Key"]
+    assert "7a" in box.objects()["Private Key"]
 
 
 def test_a_known_key_is_no_stranger(box: Box) -> None:
@@ -318,6 +291,7 @@ def test_a_stop_is_heeded_until_the_ca_has_answered(box: Box, *, answered: bool)
         assert came.state == "DONE"
     else:
         assert isinstance(came.error, Interrupted)
+        assert came.error.message == _("Stopped, as asked.")
         assert "safetok renew --resume" in came.error.hint
         assert box.journal().state is State.REQUESTED
         assert asked

@@ -136,6 +136,8 @@ def test_what_waits_says_how_it_ends(tmp_path: Path, token: MadeToken) -> None:
     asked = ask(context, token, tmp_path / "request.csr")
     row = Journal(context.database).get(asked.renewal_id or "")
     assert (row.sent_count, row.first_sent_at, row.spki) == (1, NOW, OLD.spki)
+    ways = [event.state for event in Journal(context.database).events(row.id)]
+    assert State.KEY_MADE not in ways, "the key that is there is asked for, none is made"
     assert x509.load_der_x509_csr(row.request) == x509.load_pem_x509_csr((tmp_path / "request.csr").read_bytes())
     _done, (error,) = resume(context, RenewRequest())
     assert row.id in error.message

@@ -80,7 +80,7 @@ def end_error(renewal: Renewal) -> SafetokError | None:
         State.LAPSED: (PersonNeeded, "lapsed", _("The CA has taken the new certificate back: {why}")),
     }
     kind, code, text = kinds[state]
-    return explained(renewal, kind(text.format(why=renewal.reason), code=code, hint=kept, token=renewal.token_serial))
+    return explained(renewal, kind(text.format(why=renewal.reason), code=code, hint=kept))
 
 
 def explained(renewal: Renewal, error: SafetokError) -> SafetokError:

@@ -37,7 +37,6 @@ def wait(run: Run) -> None:
                 "When the CA has sent it: safetok certs install FILE. To give it up: "
                 "safetok renew --abandon {id} --force"
             ).format(id=run.renewal.id),
-            token=run.renewal.token_serial,
         ),
     )
 

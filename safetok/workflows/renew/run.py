@@ -28,7 +28,7 @@ class Held(Exception):
     """The renewal must wait. `error` is what the user is told, with the exit status of this hold."""
 
     def __init__(self, hold: Hold, error: SafetokError) -> None:
-        super().__init__(error.message)
+        super().__init__()
         self.hold = hold
         self.error = error
 
@@ -127,7 +127,6 @@ def token_step(run: Run, doing: str) -> Iterator[None]:
                 _("The USB token was pulled out while {doing}. The old certificate is intact.").format(doing=doing),
                 code="token_removed",
                 hint=_("Plug in the RIGHT token, {serial}, again, then: safetok renew --resume").format(serial=serial),
-                token=serial,
             ),
         ) from error
     except NotTrusted as error:

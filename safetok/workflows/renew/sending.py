@@ -29,7 +29,7 @@ def send_request(run: Run) -> None:
         run.update(sent_count=run.renewal.sent_count + 1)
     renewal = run.renewal
     nonces = frozenset({renewal.sender_nonce})
-    _ask(run, renewal.request, nonces, times=renewal.sent_count, label=_label(run))
+    _ask(run, renewal.request, nonces, times=renewal.sent_count)
 
 
 def poll(run: Run) -> None:
@@ -63,13 +63,13 @@ def poll(run: Run) -> None:
     _ask(run, run.renewal.poll, frozenset({run.renewal.poll_nonce, renewal.sender_nonce}), times=times)
 
 
-def _ask(run: Run, message: bytes, nonces: frozenset[bytes], *, times: int, label: str = "") -> None:
+def _ask(run: Run, message: bytes, nonces: frozenset[bytes], *, times: int) -> None:
     """Send a request or a question after it, and take what comes back to the state it means. `times`: how often it went out."""
     from safetok.ca.cmp.answers import Issued, Refused, Waiting, read_answer
     from safetok.ca.cmp.transport import send
 
     try:
-        raw = send(run.context.http, run.endpoint, message, label=label)
+        raw = send(run.context.http, run.endpoint, message)
         answer = read_answer(
             raw,
             endpoint=run.endpoint,
@@ -100,7 +100,7 @@ def verify_stored(run: Run) -> None:
         renewal.answer,
         endpoint=run.endpoint,
         transaction_id=renewal.transaction_id,
-        nonces=frozenset({renewal.sender_nonce, renewal.poll_nonce} - {b""}),
+        nonces=frozenset({renewal.sender_nonce, renewal.poll_nonce}),
         old=run.old,
         at=renewal.received_at,
     )
@@ -247,7 +247,3 @@ def _come_back(due: datetime, text: str = "") -> Held:
             f"{message} {text}".strip(), hint=_("Then: safetok renew --resume"), data={"check_after": due.isoformat()}
         ),
     )
-
-
-def _label(run: Run) -> str:
-    return {"kur": "kur", "p10cr": "p10", "cr": "cr"}[run.authority.request]

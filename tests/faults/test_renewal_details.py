@@ -1,0 +1,317 @@
+"""What a renewal writes down and tells on its way: counts, instants, names on the token, questions, and the words of its ends."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from support_faults import Box, Nobody, Template, put, stopped_in, tool
+
+from safetok.domain import certificates
+from safetok.domain.renewal import Hold, State
+from safetok.errors import UsageError
+from safetok.locale import _
+from safetok.sandbox import messages
+from safetok.sandbox.faults import WIRE
+from safetok.sandbox.softhsm import module as softhsm_module
+from safetok.store.inventory import Inventory
+from safetok.tokens.sessions import Session
+from safetok.workflows.pins import PinSource
+from safetok.workflows.renew import unfinished, writing
+
+# --- how it ends ---------------------------------------------------------------------------------------------------------
+
+
+def test_each_end_says_why_and_that_nothing_is_lost(made: Template) -> None:
+    """REJECTED, UNTRUSTED and LAPSED: the reason in the row is in the sentence, whose CA it is beside it, the old one intact."""
+    with made.box(confirm_wait=3600) as box:
+        refusal = {"name": "refuse", "on": "kur", "fail": "badPOP", "processed": False}
+        for plans, text in (
+            ([refusal], _("The CA refused: {why}")),
+            (["shorter"], _("The CA's answer is not to be trusted: {why}")),
+            (["cut"], _("The CA has taken the new certificate back: {why}")),
+        ):
+            box.plan(*plans)
+            came = box.renew()
+            if plans == ["cut"]:
+                box.clock.turn(hours=2)
+                came = box.resume()
+            row = box.journal()
+            assert came.error is not None
+            assert row.reason
+            assert came.error.message == text.format(why=row.reason)
+            assert came.error.hint == _("The old certificate is intact, nothing was written to the token.")
+            assert came.error.data["authority"] == row.authority
+            assert (row.cleaned, row.hold) == (True, None)
+
+
+@pytest.mark.parametrize("new_key", [False, True])
+def test_an_offer_ends_at_its_instant(box: Box, *, new_key: bool) -> None:
+    """A second before its end the offer is used; at its end it is not, and the row says so."""
+    stopped_in(box, "ca.cmp.requests.build_request", new_key=new_key)
+    expires = box.journal().offer_expires
+    assert expires is not None
+    box.clock.now = expires
+    came = box.resume(pin=False)
+    row = box.journal()
+    assert (came.status, came.code) == (11, "offer_expired")
+    assert came.error is not None
+    assert came.error.message == _("The CA's offer expired before the request was sent. Nothing was requested.")
+    assert came.error.hint == _("Run `safetok renew` again: the CA will make a new offer.")
+    assert (row.state, row.reason) == (State.ABANDONED, _("The offer expired before it was used."))
+    assert row.cleaned is not new_key, "a key that may be there is still to be removed"
+
+
+def test_a_second_before_its_end_an_offer_stands(box: Box) -> None:
+    """The request goes out, and the certificate comes."""
+    stopped_in(box, "ca.cmp.requests.build_request")
+    expires = box.journal().offer_expires
+    assert expires is not None
+    box.clock.now = expires - timedelta(seconds=1)
+    assert box.resume().state == "DONE"
+
+
+# --- what the row has -------------------------------------------------------------------------------------------------------
+
+
+def test_counts_and_instants_are_written_down(box: Box) -> None:
+    """How often and when first it was sent, when the answer came and the confirmation was made, and what is due to whom."""
+    began = box.clock.now
+    box.plan("cut", "cut")
+    assert box.renew().status == 8
+    assert (box.journal().sent_count, box.journal().first_sent_at) == (1, began)
+    box.clock.turn(seconds=60)
+    assert box.resume().status == 8
+    assert (box.journal().sent_count, box.journal().first_sent_at) == (2, began)
+    box.clock.turn(seconds=60)
+    assert box.resume().state == "DONE"
+    row = box.journal()
+    assert (row.sent_count, row.first_sent_at) == (3, began)
+    assert (row.received_at, row.confirmation_sent_at) == (box.clock.now, box.clock.now)
+    assert (row.receipt, row.cleaned, row.hold) == ("seen", True, None)
+    assert row.chain
+    assert row.confirm_by is not None
+    new = certificates.parse(row.certificate)
+    with box.context() as context:
+        inventory = Inventory(context.database)
+        kept = {one.certificate.sha256: one for one in inventory.certificates(box.token.serial)}
+        assert inventory.contract_end(new.sha256) == row.contract_end is not None
+    assert kept[new.sha256].present
+    assert kept[new.sha256].first_seen == box.clock.now
+    assert kept[new.sha256].cka_id == row.key_id
+
+
+def test_a_clock_that_was_set_right_counts_anew(box: Box) -> None:
+    """The request made anew after `clock_off` was sent once, first now."""
+    box.plan({"name": "refuse", "on": "kur", "fail": "badTime", "processed": False})
+    assert box.renew().code == "clock_off"
+    box.clock.turn(seconds=60)
+    assert box.resume().state == "DONE"
+    assert (box.journal().sent_count, box.journal().first_sent_at) == (1, box.clock.now)
+
+
+# --- names on the token -------------------------------------------------------------------------------------------------------
+
+
+def labels(box: Box) -> list[tuple[str, str, str]]:
+    """Kind, label and ID of every object, as pkcs11-tool sees them."""
+    words = ["pkcs11-tool", "--module", str(softhsm_module()), "--token-label", box.token.label]
+    words += ["--login", "--pin", box.token.pin, "-O"]
+    shown = subprocess.run(words, capture_output=True, text=True, check=True, timeout=30).stdout
+    found, kind, label = [], "", ""
+    for line in shown.splitlines():
+        name, _colon, value = line.strip().partition(":")
+        if " Object" in line:
+            kind, label = line.partition(" Object")[0], ""
+        elif name == "label":
+            label = value.strip()
+        elif name == "ID":
+            found.append((kind, label, value.strip()))
+    return found
+
+
+def test_a_new_pair_and_its_certificate_have_one_name(box: Box) -> None:
+    """Label and ID as the row planned them, on all three objects; what it was doing was said."""
+    before = labels(box)
+    with patch.object(Nobody, "say", autospec=True) as said:
+        assert box.renew(new_key=True).state == "DONE"
+    row = box.journal()
+    made = [one for one in labels(box) if one not in before]
+    assert sorted(made) == [
+        (kind, row.key_label, row.key_id.hex()) for kind in ("Certificate", "Private Key", "Public Key")
+    ]
+    assert _("The token is making a new key; this may take a minute.") in [call.args[1] for call in said.call_args_list]
+
+
+def test_a_name_of_the_token_s_own_is_kept(box: Box) -> None:
+    """A token that gives a new key another ID: the row and the certificate have that one, and giving up removes that one."""
+    generate = Session.generate
+
+    def own(self: Session, like: bytes, *, cka_id: bytes, label: str) -> bytes:
+        assert cka_id
+        return generate(self, like, cka_id=b"\x0d\x0e", label=label)
+
+    before = box.objects()
+    with patch("safetok.tokens.sessions.Session.generate", own):
+        stopped_in(box, "ca.cmp.requests.build_request", new_key=True)
+        assert box.journal().key_id == b"\x0d\x0e"
+        assert box.abandon().state == "ABANDONED"
+        assert box.objects() == before
+        assert box.renew(new_key=True).state == "DONE"
+    assert [ids.count("0d0e") for ids in box.objects().values()] == [1, 1, 1]
+
+
+def url(box: Box, kind: str) -> str:
+    """The old key of the box's token."""
+    (found,) = [identity for name, _label, identity in labels(box) if name == "Private Key"]
+    quoted = "".join(f"%{found[i : i + 2]}" for i in range(0, len(found), 2))
+    return f"pkcs11:serial={box.token.serial};id={quoted};type={kind}"
+
+
+def test_a_key_of_a_certificate_is_nobody_s_stranger(box: Box) -> None:
+    """Under another ID than its certificate's it is still that certificate's: the cut-short renewal makes its key."""
+    stopped_in(box, "tokens.sessions.Session.generate", new_key=True)
+    old = url(box, "private"), url(box, "public")
+    for one in old:
+        tool(box, "--set-id", "0A0B", one)
+    assert box.resume().state == "DONE"
+    assert len(box.objects()["Private Key"]) == 2
+
+
+def test_half_a_stranger_is_in_nobody_s_way(box: Box) -> None:
+    """A public key alone can be nobody's new key: a key is made, and it stays."""
+    stopped_in(box, "tokens.sessions.Session.generate", new_key=True)
+    words = ["pkcs11-tool", "--module", str(softhsm_module()), "--token-label", box.token.label, "--login"]
+    words += ["--pin", box.token.pin, "--keypairgen", "--key-type", "EC:prime256v1", "--id", "7a", "--label", "other"]
+    subprocess.run(words, capture_output=True, check=True, timeout=30)
+    tool(box, "--delete", f"pkcs11:serial={box.token.serial};id=%7a;type=private")
+    assert box.resume().state == "DONE"
+    assert "7a" in box.objects()["Public Key"]
+
+
+@pytest.mark.parametrize("old", [True, False], ids=["of the old certificate", "none"])
+def test_a_key_without_a_name_lends_none(box: Box, *, old: bool) -> None:
+    """A key that no ID is known of: the new certificate gets the old one's, so that both are paired alike; else none."""
+    stopped_in(box, "workflows.renew.writing.place")
+    (identity,) = box.objects()["Certificate"]
+    if not old:
+        tool(box, "--delete", url(box, "cert"))
+    with patch("safetok.tokens.sessions.Session.key_id", return_value=b""):
+        came = box.resume()
+    assert came.state == "DONE"
+    named = [found for kind, _label, found in labels(box) if kind == "Certificate"]
+    assert "".join(named) == (identity * 2 if old else "")
+
+
+# --- the test signature ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("story", ["ec-owed", "v2-owed"])
+@pytest.mark.parametrize("key", ["ec", "rsa", "no key"])
+def test_a_key_of_another_kind_proves_nothing(box: Box, story: str, key: str) -> None:
+    """Whatever signs, a signature that the new certificate does not verify confirms nothing: 10 `test_signature`."""
+    made: dict[str, Callable[[], Any]] = {
+        "ec": lambda: ec.generate_private_key(ec.SECP256R1()),
+        "rsa": lambda: rsa.generate_private_key(65537, 2048),
+        "no key": object,
+    }
+    box.story = story
+    stopped_in(box, "workflows.renew.writing.prove")
+    put(box, State.WRITTEN)
+    with patch("safetok.tokens.sessions.Session.private_key", return_value=made[key]()):
+        came = box.resume()
+    assert (came.status, came.code, came.state) == (10, "test_signature", "WRITTEN")
+    assert [row["state"] for row in box.issued()] == ["issued"]
+
+
+def test_what_is_signed_is_no_document(box: Box) -> None:
+    """The token signs a fixed text that says so, and 32 random bytes."""
+    with patch("safetok.workflows.renew.writing._signs", wraps=writing._signs) as signs:
+        assert box.renew().state == "DONE"
+    ((_session, new, message),) = [call.args for call in signs.call_args_list]
+    assert new.der == box.journal().certificate
+    assert message.startswith(b"safetok test signature, no legal effect\x00")
+    assert len(set(message[-32:])) > 8
+    assert len(message) == len(writing.TEST_PREFIX) + 32
+
+
+# --- what a person is asked ----------------------------------------------------------------------------------------------
+
+
+def test_the_pin_is_asked_for_by_name(box: Box) -> None:
+    """On resume, whose PIN it is: the company and the Token ID."""
+    stopped_in(box, "workflows.renew.writing.place")
+    asked: list[str] = []
+
+    def pin(_nobody: Nobody, question: str) -> str:
+        asked.append(question)
+        return box.token.pin
+
+    with patch.multiple(Nobody, create=True, interactive=True, pin=pin):
+        assert box.resume(pin=False).state == "DONE"
+    (question,) = asked
+    assert certificates.parse(box.journal().old_certificate).subject_name in question
+    assert box.token.serial in question
+
+
+def test_a_pin_that_is_not_this_ca_s_is_not_sent(box: Box) -> None:
+    """Too long for SAFE-CA: 2 `pin_profile` on resume, and no try is spent."""
+    stopped_in(box, "workflows.renew.writing.place")
+    with box.context() as context:
+        wrong = replace(box.request(), pin=PinSource(_given="123456789", keyring=False))
+        _done, (error,) = unfinished.resume(context, wrong)
+    assert isinstance(error, UsageError)
+    assert error.code == "pin_profile"
+    assert error.data["renewal_id"] == box.journal().id
+    assert box.resume().state == "DONE"
+
+
+# --- answers to another question -----------------------------------------------------------------------------------------
+
+
+def test_a_confirmation_is_no_answer_to_a_request(box: Box) -> None:
+    """Rightly signed and of this transaction, but to another question: 8, nothing follows, the same bytes again."""
+
+    def confirms(spoilt: Any) -> Any:
+        received = messages.read(spoilt.raw)
+        return spoilt.sent(messages.write(messages.confirmed(), spoilt.pki, spoilt.signer, received, box.clock.now).der)
+
+    with patch.dict(WIRE, {"confirms": confirms}):
+        box.plan({"name": "confirms", "on": "kur"})
+        came = box.renew()
+    assert (came.status, came.code, came.state) == (8, "unexpected_answer", "REQUESTED")
+    assert box.journal().hold is Hold.CA_UNREACHABLE
+    assert box.resume().state == "DONE"
+    assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
+def test_a_certificate_is_no_answer_to_a_confirmation(box: Box) -> None:
+    """The same the other way round: it waits, and the status of the certificate is not asked for."""
+    answers: list[bytes] = []
+
+    def certifies(spoilt: Any) -> Any:
+        from safetok.ca.cmp.structures import PKIMessage
+
+        received = messages.read(spoilt.raw)
+        body = PKIMessage.load(answers[0])["body"].dump()
+        return spoilt.sent(messages.write(body, spoilt.pki, spoilt.signer, received, box.clock.now).der)
+
+    def kept(spoilt: Any) -> Any:
+        answers.append(spoilt.reply.body)
+        return spoilt.reply
+
+    with (
+        patch.dict(WIRE, {"kept": kept, "certifies": certifies}),
+        patch("safetok.workflows.renew.confirming.new_status") as status,
+    ):
+        box.plan({"name": "kept", "on": "kur"}, {"name": "certifies", "on": "certConf"})
+        came = box.renew()
+    assert (came.status, came.code, came.state) == (8, "unexpected_answer", "PROVEN")
+    assert not status.called
+    assert box.resume(pin=False).state == "DONE"
