@@ -8,6 +8,7 @@ Settings of a token (for all tokens, or for one by `tokens={serial: {...}}`), as
     wrong_pin             PIN_INCORRECT | GENERAL_ERROR
     pin_pad = yes         with pad_pin (what the person types there) or pad_cancelled = yes
     write_protected       yes (flag, no read-write session) | quiet (no flag; every write is refused)
+                          | late (flag, and sessions that then refuse every write)
     empty_id = yes        CKA_ID reads empty      own_id, own_label = yes   the token names new keys itself
     value_search = no     no search by CKA_VALUE, modulus or point
     sha256_rsa = no       no CKM_SHA256_RSA_PKCS  always_authenticate = yes   private keys want a PIN each time

@@ -151,7 +151,12 @@ def _not_written(name: str, token: str) -> SafetokError:
             token=token,
         )
     if name in _READ_ONLY:
-        return NotTrusted(_("The token is write-protected. Nothing was changed."), code="write_protected", token=token)
+        return NotTrusted(
+            _("The token is write-protected. Nothing was changed."),
+            code="write_protected",
+            hint=_("A certificate cannot be written to it: ask its CA. See: safetok contacts"),
+            token=token,
+        )
     if name == "weak_protection":
         return NotTrusted(
             _("The token made a key that it does not keep from being copied out: it was destroyed again."),

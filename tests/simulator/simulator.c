@@ -280,7 +280,7 @@ static CK_RV open_session(CK_SLOT_ID id, CK_FLAGS flags, void *data, CK_NOTIFY n
   struct slot *slot = slot_of(id);
   struct traits *t = traits(slot);
   unsigned insertions = slot->serial[0] ? state(slot)->insertions : 0;
-  if (t->write_protected && !t->write_protected_quiet && flags & CKF_RW_SESSION) return CKR_TOKEN_WRITE_PROTECTED;
+  if (t->write_protected && !t->write_protected_quiet && !t->write_protected_late && flags & CKF_RW_SESSION) return CKR_TOKEN_WRITE_PROTECTED;
   if (slot->insertions != insertions) { /* it was out: nobody is logged in to it any more */
     real->C_CloseAllSessions(id);
     slot->insertions = insertions;

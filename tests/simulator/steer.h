@@ -16,7 +16,7 @@ struct traits {
   int pin_tries; /* 0: never locks */
   enum flag_mode flags;
   bool wrong_pin_general, pin_pad, pad_cancelled;
-  bool write_protected, write_protected_quiet;
+  bool write_protected, write_protected_quiet, write_protected_late;
   bool empty_id, own_id, own_label, no_value_search, no_sha256_rsa, always_authenticate;
   long free_public; /* -1: as SoftHSM says */
   int pull, plug;   /* how often it was pulled out and put in again; see `present` */

@@ -90,7 +90,7 @@ def accept(context: Context, request: RenewRequest) -> None:
 
 
 def show_details(
-    context: Context, eligible: Eligible, *, contract_end: date | None, not_after: datetime | None, asked: bool
+    context: Context, eligible: Eligible, *, contract_end: date, not_after: datetime, asked: bool
 ) -> None:
     """Everything the person is about to confirm, a line each."""
     say, old = context.prompter.say, eligible.certificate
@@ -103,16 +103,12 @@ def show_details(
             serial=old.serial, start=show_date(old.not_before), end=show_date(old.not_after)
         )
     )
-    if contract_end is not None:
-        say(_("Contract's end: {day}").format(day=show_day(contract_end)))
-    if not_after is None:
-        return
+    say(_("Contract's end: {day}").format(day=show_day(contract_end)))
     new_day = last_usable_day(not_after)
     line = _("New end (requested; the CA decides): {day}") if asked else _("New end: {day}")
     say(line.format(day=show_day(new_day)))
     say(_("Days gained: {n}").format(n=(new_day - last_usable_day(old.not_after)).days))
-    missing = shortfall(contract_end, not_after)
-    if missing and contract_end is not None:
+    if missing := shortfall(contract_end, not_after):
         context.prompter.warn(
             _(
                 "The contract runs to {contract}; the new certificate only to {new}, {n} days short, because the "
@@ -138,15 +134,15 @@ def confirm_contract_end(
     if offered is not None and request.contract_end is not None and offered != request.contract_end:
         raise _differs(eligible, request.contract_end, offered)
     expected = offered or eligible.contract_end
-    if request.confirm_contract_end is not None:
-        if expected is None:
+    if expected is None:
+        if not context.prompter.interactive:
             raise _unknown(eligible)
+        return _typed(context, eligible, None), "user"
+    if request.confirm_contract_end is not None:
         if request.confirm_contract_end != expected:
             raise _differs(eligible, request.confirm_contract_end, expected)
         return expected, "offer" if offered else "user"
     if not context.prompter.interactive:
-        if expected is None:
-            raise _unknown(eligible)
         raise PersonNeeded(
             _("The contract's end must be confirmed: {day}. Nothing was done.").format(day=show_day(expected)),
             code="confirmation_required",
@@ -174,7 +170,12 @@ def _typed(context: Context, eligible: Eligible, expected: date | None) -> date:
         if expected is not None and day != expected:
             raise _differs(eligible, day, expected)
         return day
-    raise UsageError(_("No day was given. Nothing was done."), code="bad_day", token=eligible.serial)
+    raise UsageError(
+        _("No day was given. Nothing was done."),
+        code="bad_day",
+        hint=_("Read the contract, then run it again."),
+        token=eligible.serial,
+    )
 
 
 def _differs(eligible: Eligible, stated: date, expected: date) -> PersonNeeded:

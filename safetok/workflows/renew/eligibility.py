@@ -75,9 +75,9 @@ def assess(context: Context, chosen: Chosen, request: RenewRequest) -> Eligible 
     stated = _stated_end(context, certificate, request)
     verdict = judge(context, certificate, authority, stated, others=_others(chosen))
     if authority is None or not authority.has_endpoint:
-        if verdict.answer in {CampaignAnswer.NO, CampaignAnswer.DONE}:
+        if authority is None or verdict.answer in {CampaignAnswer.NO, CampaignAnswer.DONE}:
             return NothingDue(chosen=chosen, reasons=verdict.reasons, contract_end=stated)
-        raise _no_endpoint(authority, certificate, verdict)
+        raise _no_endpoint(authority, verdict)
     if authority.offers_url:
         offered = _public_offer(context, authority, certificate)
         if not offered:
@@ -176,13 +176,7 @@ def _by_campaign(chosen: Chosen, authority: Authority, verdict: CampaignVerdict,
     )
 
 
-def _no_endpoint(authority: Authority | None, certificate: Certificate, verdict: CampaignVerdict) -> PersonNeeded:
-    if authority is None:
-        return PersonNeeded(
-            _("safetok does not know a renewal endpoint of {issuer}.").format(issuer=certificate.issuer_name),
-            code="no_endpoint",
-            hint=_("Set one in settings.toml ([authorities.NAME]), or renew by mail: safetok renew --csr FILE"),
-        )
+def _no_endpoint(authority: Authority, verdict: CampaignVerdict) -> PersonNeeded:
     return PersonNeeded(
         _("safetok has no renewal endpoint of {ca} (it is not published).").format(ca=authority.title),
         code="no_endpoint",
