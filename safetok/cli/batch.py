@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from safetok.cli import batch_run as running
 from safetok.cli.commands import Commands
-from safetok.cli.globals import flags
 from safetok.cli.render import Column, Tone, Toned, screen
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
 
 if TYPE_CHECKING:
     from safetok.domain.plan import PlanRow, RowResult
-    from safetok.errors import SafetokError
     from safetok.workflows.batch.planning import Planned
     from safetok.workflows.batch.report import Report
-    from safetok.workflows.batch.run import Options, Ran
     from safetok.workflows.context import Context
 
 app = Commands(help=later("Many tokens from one list: plan it, run it, carry it on, report it."))
@@ -132,9 +130,9 @@ def run_(
     events: Events = None,
 ) -> None:
     """Rows whose day has come and that are not done."""
-    from safetok.workflows.batch.run import Options
-
-    options = Options(
+    running.run_plan(
+        file,
+        events=events,
         jobs=jobs,
         insert=insert,
         max_failures=max_failures,
@@ -144,7 +142,6 @@ def run_(
         pins_changed=pins_changed,
         kits=kits,
     )
-    run(["batch", "run"], lambda context: _run(context, file, options, events), _show_run)
 
 
 @app.command("resume", help=later("Carry on what a stopped run left; rows that failed are left as they are."))
@@ -157,16 +154,7 @@ def resume(
     events: Events = None,
 ) -> None:
     """The plan run last, unless one is named."""
-    from safetok.workflows.batch.run import Options
-
-    options = Options(jobs=jobs, insert=insert, patience=patience, resume=True)
-
-    def work(context: Context) -> Outcome[Ran]:
-        from safetok.workflows.batch import results
-
-        return _run(context, file or results.last(context), options, events)
-
-    run(["batch", "resume"], work, _show_run)
+    running.resume(file, events=events, jobs=jobs, insert=insert, patience=patience)
 
 
 @app.command("report", help=later("How every row of a plan stands: on screen, or as CSV, XLSX or JSON."))
@@ -181,38 +169,6 @@ def report(*, file: SomePlan = None, form: As = Format.TABLE, out: Out = None) -
         return Outcome((result, written), data={**result.data(), "file": str(written) if written else None})
 
     run(["batch", "report"], work, lambda shown: _show_report(shown[0], shown[1], form))
-
-
-def _run(context: Context, file: Path, options: Options, events: Path | None) -> Outcome[Ran]:
-    from safetok.cli.batch_progress import teller
-    from safetok.workflows.batch.report import row_data
-    from safetok.workflows.batch.run import run as run_plan
-
-    with teller(events) as tell:
-        ran = run_plan(context, file, options, tell)
-    data = {
-        "plan": str(file),
-        "id": ran.plan.id,
-        "states": dict(ran.states()),
-        "rows": [row_data(row, ran.results[row.row]) for row in ran.plan.rows if row.row in ran.worked_on],
-    }
-    told = () if not (flags().json or flags().quiet) else _errors(ran)  # else each row was told as it ended
-    return Outcome(ran, data=data, errors=told, exit_status=ran.exit_status)
-
-
-def _errors(ran: Ran) -> list[SafetokError]:
-    """One for each row that is not done, with its row number."""
-    from safetok.errors import Unexpected
-
-    errors: list[SafetokError] = []
-    for row in ran.plan.rows:
-        result = ran.results[row.row]
-        if row.row in ran.worked_on and not result.state.settled and result.code:
-            text = _("Row {row}, {name}: {why}")
-            name = row.name or row.token or row.mst or "?"
-            message = text.format(row=row.row, name=name, why=result.message)
-            errors.append(Unexpected(message, code=result.code, token=result.token))
-    return errors
 
 
 def _show_plan(planned: Planned) -> None:
@@ -261,34 +217,6 @@ def _verdict(verdict: Any) -> str:
     from safetok.workflows.batch.report import VERDICTS
 
     return _(VERDICTS[verdict])
-
-
-def _show_run(ran: Ran) -> None:
-    from safetok.domain.plan import RowState
-    from safetok.workflows.batch.report import STATES
-
-    out = screen()
-    if not ran.worked_on and not ran.stopped:
-        out.notice(_("Nothing to do: no row of this plan is due."), "good")
-        return
-    counts = ran.states()
-    out.notice(
-        ", ".join(f"{_(STATES[state])} {counts[state]}" for state in RowState if counts[state]),
-        "good" if not ran.exit_status else "warn",
-    )
-    if ran.cut_short:
-        out.notice(_("Stopped after so many failures, as --max-failures says."), "warn")
-    if ran.stopped:
-        out.notice(_("Stopped, as asked."), "warn")
-    if counts[RowState.OPEN] or counts[RowState.WAITING]:
-        out.line(_("The rest is carried on with: safetok batch resume"))
-    if counts[RowState.DONE]:
-        out.notice(
-            _("STILL TO DO (mandatory): the agencies of each renewed company must be updated."),
-            "warn",
-            hint="safetok agencies list",
-        )
-    out.line(_("Every row: safetok batch report"))
 
 
 def _write(report: Report, form: Format, out: Path | None) -> Path | None:

@@ -71,13 +71,16 @@ class Tokens:
 
     # --- looking -------------------------------------------------------------------------------------------------
 
-    def read(self) -> Reading:
-        """Every token with its certificates, without a login. A driver, slot or object that fails costs its own rows only."""
+    def read(self, *, session_follows: bool = False) -> Reading:
+        """Every token with its certificates, without a login. A driver, slot or object that fails costs its own rows only.
+
+        `session_follows`: a session will be opened next, so the workers load what it takes while the caller is busy.
+        """
         seen: list[Seen] = []
         told: set[tuple[Any, ...]] = set()
         failed: list[DriverFailure] = []
         answered: list[str] = []
-        for driver, worker in self._asked("read"):
+        for driver, worker in self._asked("read", session_follows=session_follows):
             answers = worker.answers()
             try:
                 for shown in answers:
@@ -130,14 +133,17 @@ class Tokens:
             self._give_back(worker)
         return frozenset(found)
 
-    def _asked(self, request: str, resting: frozenset[str] = frozenset()) -> list[tuple[DriverFile, Worker]]:
+    def _asked(
+        self, request: str, resting: frozenset[str] = frozenset(), **given: bool
+    ) -> list[tuple[DriverFile, Worker]]:
         """Every driver's worker with the request under way, so that all drivers work at once."""
         asked = []
         for driver in self._drivers:
             if driver.path in resting:
                 continue
             worker = self._take(driver)
-            worker.ask(request, deadline=self._deadlines.look, path=driver.path, refresh=bool(worker.driver))
+            refresh = bool(worker.driver)
+            worker.ask(request, deadline=self._deadlines.look, path=driver.path, refresh=refresh, **given)
             worker.driver = driver.path
             asked.append((driver, worker))
         return asked

@@ -57,6 +57,7 @@ class Worker:
         self._lock: TokenLock | None = None
         self._serial = ""
         self._places: dict[str, list[int]] = {}  # slots by serial, as last listed
+        self.session_follows = False  # what a session needs is loaded in the time nobody waits for
 
     # --- looking -------------------------------------------------------------------------------------------------
 
@@ -84,13 +85,22 @@ class Worker:
 
         return [shown for _slot, shown in look.tokens(module)]
 
-    def read(self, path: str, *, refresh: bool) -> None:
+    def read(self, path: str, *, refresh: bool, session_follows: bool = False) -> None:
         """Every token with what it holds, a frame each."""
+        self.session_follows = session_follows
         module = self._load(path, refresh=refresh)
         from safetok.tokens import look
 
         for shown in look.read(module):
             self._send(["item", shown])
+
+    def prepare(self) -> None:
+        """Load what a session takes, once; what fails here fails again, and is told, when the session is opened."""
+        self.session_follows = False
+        try:
+            from safetok.tokens import hands  # noqa: F401  (for `open`)
+        except ImportError:
+            return
 
     # --- a session -----------------------------------------------------------------------------------------------
 
@@ -282,6 +292,8 @@ def serve(read_fd: int, write_fd: int) -> None:
             answer = ["error", *worker.name_failure(error)]
         del request, arguments
         send(answer)
+        if worker.session_follows:
+            worker.prepare()
         _limit(0)
     _limit(-GRACE + LEAVE)
     worker.leave()

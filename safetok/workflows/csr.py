@@ -39,7 +39,7 @@ def request_by_mail(context: Context, request: RenewRequest, file: Path) -> Rene
     from safetok.store.journal import Journal
 
     with context.tokens() as tokens:
-        reading = tokens.read()
+        reading = tokens.read(session_follows=True)
         if not context.dry_run:
             Inventory(context.database).record(reading, context.now())
         chosen = choose(context, reading, serial=request.serial, cert=request.cert, mst=request.mst)

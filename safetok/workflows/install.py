@@ -59,7 +59,7 @@ def install(
 
     found = load_pem(file)
     with context.tokens() as tokens:
-        reading = tokens.read()
+        reading = tokens.read(session_follows=True)
         if not context.dry_run:
             Inventory(context.database).record(reading, context.now())
         new, place = _find_place(context, found, reading, serial)

@@ -19,6 +19,9 @@ PLAIN = [
     ["status", "--check"],
     ["--non-interactive", "status", "--check", "--json", "--check"],
     ["status", "--refresh", "--json"],
+    ["batch", "run", "nowhere.plan.json"],
+    ["--json", "batch", "-q", "run", "nowhere.plan.json", "--jobs", "64"],
+    ["batch", "run", "--jobs", "1", "--non-interactive", "nowhere.plan.json", "--json"],
 ]
 TYPERS = [
     ["--check"],
@@ -33,6 +36,14 @@ TYPERS = [
     ["--json", "--check", "status"],
     ["stauts"],
     ["tokens"],
+    ["batch", "run"],
+    ["batch", "run", "--jobs", "2"],
+    ["batch", "run", "--jobs", "0", "nowhere.plan.json"],
+    ["batch", "run", "--jobs", "65", "nowhere.plan.json"],
+    ["batch", "run", "nowhere.plan.json", "--jobs"],
+    ["batch", "run", "nowhere.plan.json", "other.plan.json"],
+    ["batch", "run", "nowhere.plan.json", "--rate", "5"],
+    ["batch", "resume"],
 ]
 CODE = """
 import sys
@@ -69,7 +80,7 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("argv", PLAIN, ids=" ".join)
-def test_a_plain_status_is_understood_as_typer_would(argv: list[str], home: Path) -> None:
+def test_a_plain_line_is_understood_as_typer_would(argv: list[str], home: Path) -> None:
     """The same bytes on both outputs and the same exit status as by typer, which is not loaded."""
     out, err, loaded = said("plain", argv, home)
     assert not loaded

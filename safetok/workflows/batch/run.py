@@ -201,7 +201,7 @@ class Runner:
     # --- which tokens ---------------------------------------------------------------------------------------------
 
     def _what_is_in(self, tokens: Tokens, hands: Hands) -> None:
-        reading = tokens.read()
+        reading = tokens.read(session_follows=True)
         if reading.failed and not reading.drivers:
             raise no_token(reading, None)  # a driver that failed says nothing of what is plugged in
         self._see(reading)
