@@ -38,7 +38,7 @@ def renew(context: Context, request: RenewRequest) -> RenewResult:
     from safetok.store.inventory import Inventory
 
     with context.tokens() as tokens:
-        reading = tokens.read()
+        reading = tokens.read(session_follows=True)
         inventory = Inventory(context.database)
         if not context.dry_run:
             inventory.record(reading, context.now())
@@ -204,6 +204,7 @@ def run_of(context: Context, renewal: Renewal, request: RenewRequest, tokens: To
                 ca=renewal.authority, id=renewal.id
             ),
             code="authority_missing",
+            hint=_("Name it again in {file}, then run: safetok renew --resume").format(file=context.settings.home.settings),
             token=renewal.token_serial,
         )
     return Run(
