@@ -1,0 +1,289 @@
+"""What a plan says of each row before anything is done, and what a run does with a row that is no longer what was planned."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support_fleet import CONTRACT_END, PIN, Fleet, make_fleet
+from support_inside import Inside
+from support_simulator import Simulator
+from support_tokens import run
+
+from safetok.domain.times import system_clock
+from safetok.errors import UsageError
+from safetok.sandbox import process
+from safetok.sandbox.places import read_json, write_json
+from safetok.store.database import Database
+from safetok.store.inventory import Inventory
+from safetok.store.paths import home
+from safetok.workflows.batch import results, rows
+
+TOKENS = 5
+END = f"{CONTRACT_END:%d/%m/%Y}"
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[Fleet]:
+    """Some tokens that are owed a renewal and their CA, as they were made: beside the copy kept."""
+    made = make_fleet(Path(tempfile.mkdtemp(prefix="safetok-fleet-", dir="/dev/shm")), TOKENS)
+    kept = made.folder.with_name(f"{made.folder.name}.kept")
+    shutil.copytree(made.folder, kept)
+    yield made
+    shutil.rmtree(kept)
+
+
+@pytest.fixture
+def fleet(fresh: Fleet) -> Iterator[Fleet]:
+    """The fleet before anything was done with it, its CA running."""
+    shutil.rmtree(fresh.folder, ignore_errors=True)
+    shutil.copytree(fresh.folder.with_name(f"{fresh.folder.name}.kept"), fresh.folder)
+    fresh.start()
+    yield fresh
+    fresh.stop()
+
+
+@pytest.fixture
+def cli(fleet: Fleet) -> Inside:
+    """The program in this process."""
+    given = {name: value for name, value in fleet.environ.items() if name.startswith(("SAFETOK_", "SOFTHSM2_"))}
+    return Inside(given)
+
+
+def listed(fleet: Fleet, *lines: str, extra: str = "") -> Path:
+    """A list of these rows as Excel saves one, the PIN in a file beside it."""
+    path = fleet.write_list(fleet.folder / "list.csv", [])
+    heads = path.read_text("utf-8-sig").strip() + (f";{extra}" if extra else "")
+    path.write_text("\r\n".join([heads, *lines]), encoding="utf-8-sig")
+    return path
+
+
+def row(fleet: Fleet, number: int, **changed: str) -> str:
+    """One token's line, with some cells otherwise."""
+    cells = {
+        "token": fleet.serials[number],
+        "mst": fleet.msts[number],
+        "end": END,
+        "signed": "có",
+        "pin": "file:pin.txt",
+    }
+    return ";".join({**cells, **changed}.values())
+
+
+def planned(cli: Inside, path: Path, *words: str) -> list[dict[str, Any]]:
+    said = cli.json("batch", "plan", str(path), *words)
+    assert said.status in {0, 12}, said.out
+    found: list[dict[str, Any]] = said.data["rows"]
+    return found
+
+
+def codes(rows_: list[dict[str, Any]]) -> list[tuple[str, str | None]]:
+    return [(one["planned"], one["code"]) for one in rows_]
+
+
+def ran(cli: Inside, fleet: Fleet, *words: str) -> tuple[int, list[dict[str, Any]]]:
+    said = cli.json("batch", "run", str(fleet.folder / "list.plan.json"), *words)
+    return said.status, said.data.get("rows", []) if said.data else []
+
+
+def token_folder(fleet: Fleet, number: int) -> Path:
+    serial = fleet.serials[number]
+    (found,) = [one for one in fleet.places.tokens.iterdir() if one.name.replace("-", "").endswith(serial)]
+    return found
+
+
+# --- planning ------------------------------------------------------------------------------------------------------------
+
+
+def test_each_row_is_told_what_keeps_it_back(cli: Inside, fleet: Fleet) -> None:
+    """A certificate meant twice, an agency nobody knows, a company that is not on the token, a PIN file that is not there."""
+    path = listed(
+        fleet,
+        row(fleet, 0),
+        row(fleet, 0, token=""),
+        row(fleet, 1) + ";hải quan mới",
+        row(fleet, 2, mst=fleet.msts[3]),
+        row(fleet, 4, pin="file:none.txt"),
+        extra="Cơ quan",
+    )
+    found = planned(cli, path)
+    assert [one["code"] for one in found] == ["row_twice", "row_twice", "bad_cell", "certificate_not_in", "pin_file"]
+    assert "vnaccs" in found[2]["message"]
+    assert fleet.msts[3] in found[3]["message"]
+    assert ran(cli, fleet) == (0, []), "none of them is begun"
+
+
+def test_a_token_that_is_away_is_planned_by_what_is_known_of_it(cli: Inside, fleet: Fleet) -> None:
+    """Seen before and not in now: its company's name is in the plan; without the contract's end it is not ready either."""
+    assert cli("status").status in {0, 14}
+    for number in (0, 1):
+        token_folder(fleet, number).rename(fleet.folder / f"away-{number}")
+    found = planned(cli, listed(fleet, row(fleet, 0, token=""), row(fleet, 1, end="")))
+    assert codes(found) == [("not_plugged_in", "no_token"), ("not_ready", "token_not_in")]
+    assert found[0]["token"] == fleet.serials[0]
+    assert found[0]["name"]
+
+
+def test_a_day_later_than_the_one_stated_before_is_stopped(cli: Inside, fleet: Fleet) -> None:
+    """A list never raises a contract's end: in the plan, and in a run of a plan that was made before."""
+    path = listed(fleet, row(fleet, 0))
+    assert codes(planned(cli, path)) == [("renew", None)]
+    with Database(home(cli.env).database) as db:
+        sha256 = Inventory(db).certificates(fleet.serials[0])[0].certificate.sha256
+        Inventory(db).set_contract_end(sha256, date(2027, 6, 30), system_clock())
+    status, after = ran(cli, fleet)
+    assert (status, [one["code"] for one in after]) == (12, ["contract_end_differs"])
+    assert codes(planned(cli, path)) == [("not_ready", "contract_end_differs")]
+
+
+def test_a_ca_that_is_down_or_has_revoked_is_known_before_a_pin_is_used(cli: Inside, fleet: Fleet) -> None:
+    """Revoked: refused. Away: not ready. Nobody logs in."""
+    process.stop(fleet.places)
+    path = listed(fleet, row(fleet, 0), row(fleet, 1))
+    assert codes(planned(cli, path)) == [("not_ready", "ca_unreachable")] * 2
+    register = fleet.places.ca / "register.json"
+    entries = read_json(register)
+    entries[0] |= {"standing": "revoked", "since": entries[0]["not_after"], "reason": "keyCompromise"}
+    write_json(register, entries)
+    fleet.start()
+    assert codes(planned(cli, path))[0] == ("refused", "certificate_revoked")
+
+
+def test_what_is_renewed_or_under_way_is_said_in_the_plan(cli: Inside, fleet: Fleet) -> None:
+    """Done: nothing due. Unfinished: it is carried on, also where the list names no day; ended by hand meanwhile: left alone."""
+    write_json(fleet.places.ca / "faults.json", [{"name": "cut", "on": "kur"}])
+    path = listed(fleet, row(fleet, 0), row(fleet, 1), row(fleet, 2))
+    planned(cli, path)
+    status, after = ran(cli, fleet, "--jobs", "1", "--patience", "0.1")
+    assert status == 12
+    assert sorted(one["state"] for one in after) == ["done", "done", "waiting"]
+    (waiting,) = [one["row"] - 2 for one in after if one["state"] == "waiting"]
+    again = planned(cli, listed(fleet, *(row(fleet, n, end="") for n in range(3))))
+    assert [one["planned"] for one in again] == ["renew" if n == waiting else "nothing_due" for n in range(3)]
+    assert again[waiting]["message"]
+    assert cli("renew", "--resume", "--pin-stdin", stdin=f"{PIN}\n").status == 0
+    status, after = ran(cli, fleet)
+    assert (status, [one["code"] for one in after]) == (12, ["contract_end_unknown"])
+
+
+def test_a_pin_pad_is_for_a_person(cli: Inside, fleet: Fleet, simulator_module: Path) -> None:
+    """A token with a keypad of its own cannot be renewed with nobody there."""
+    simulator = Simulator(simulator_module, fleet.folder / "simulator.conf")
+    simulator.steer(forward=fleet.module, tokens={fleet.serials[0]: {"pin_pad": "yes"}})
+    cli.env = {**cli.env, **simulator.environment}
+    assert codes(planned(cli, listed(fleet, row(fleet, 0), row(fleet, 1)))) == [
+        ("not_ready", "pin_pad"),
+        ("renew", None),
+    ]
+
+
+def test_a_key_that_is_elsewhere_and_a_blank_number_are_not_ready(cli: Inside, fleet: Fleet) -> None:
+    """The certificate's key is not on the token; a token's number is blank: each named, nothing begun."""
+    tool = ("pkcs11-tool", "--module", str(fleet.module), "--slot-index", "0", "--login", "--pin", PIN)
+    others = [token_folder(fleet, n) for n in range(1, TOKENS)]
+    for folder in others:
+        folder.rename(fleet.folder / folder.name)
+    with_conf = ("env", f"SOFTHSM2_CONF={fleet.places.softhsm}")
+    for kind in ("privkey", "pubkey"):
+        run(*with_conf, *tool, "--delete-object", "--type", kind, "--label", "key")
+    run(*with_conf, *tool, "--keypairgen", "--key-type", "EC:prime256v1", "--id", "77", "--label", "other")
+    for folder in others:
+        (fleet.folder / folder.name).rename(folder)
+    file = token_folder(fleet, 1) / "token.object"
+    file.write_bytes(file.read_bytes().replace(fleet.serials[1].encode(), b" " * 16))
+    found = planned(cli, listed(fleet, row(fleet, 0), row(fleet, 1, token="")))
+    assert codes(found) == [("not_ready", "key_absent"), ("refused", "token_without_serial")]
+
+
+def test_so_many_a_working_day(cli: Inside, fleet: Fleet) -> None:
+    """--per-day 2 puts two rows on each working day; --per-day 0 is refused."""
+    path = listed(fleet, *(row(fleet, n) for n in range(5)))
+    days = [date.fromisoformat(one["day"]) for one in planned(cli, path, "--per-day", "2")]
+    assert [days.count(day) for day in sorted(set(days))] == [2, 2, 1]
+    assert all(day.isoweekday() < 6 for day in sorted(set(days))[1:])
+    said = cli.json("batch", "plan", str(path), "--per-day", "0")
+    assert (said.status, said.codes) == (2, ["bad_number"])
+
+
+# --- running -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_company_s_agencies_are_those_of_the_list(cli: Inside, fleet: Fleet) -> None:
+    """The column of agencies says which registrations are opened; a second list may say it again."""
+    path = listed(fleet, row(fleet, 0) + ";vnaccs, etax", row(fleet, 1), extra="Cơ quan")
+    planned(cli, path)
+    assert ran(cli, fleet)[0] == 0
+    opened = cli.json("agencies", "list", "--serial", fleet.serials[0]).data["registrations"]
+    assert {one["agency"] for one in opened if one["state"] == "open"} == {"vnaccs", "etax"}
+    everything = cli.json("agencies", "list", "--serial", fleet.serials[1]).data["registrations"]
+    assert len(everything) == 7
+
+
+def test_a_ca_that_wants_time_is_asked_again_when_it_said(cli: Inside, fleet: Fleet) -> None:
+    """The CA answers after a second: the row waits for it, told as an event, and is done in the same run."""
+    process.stop(fleet.places)
+    facts = fleet.places.ca / "ca.json"
+    facts.write_text(json.dumps({**json.loads(facts.read_bytes()), "answer_after": 1}))
+    fleet.start()
+    planned(cli, listed(fleet, row(fleet, 0)))
+    said = cli.json("batch", "run", str(fleet.folder / "list.plan.json"))
+    events = [json.loads(line) for line in said.err.splitlines() if line.startswith("{")]
+    assert said.status == 0, said.err
+    assert [one["code"] for one in events if one["event"] == "row_waits"] == ["ca_wait"]
+
+
+def test_what_nobody_foresaw_costs_one_row(cli: Inside, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception in one row is that row's failure, by its kind alone; the others are renewed."""
+    real = rows.run_row
+
+    def broken(context: Any, tokens: Any, token: Any, row_: Any, pins: Any, **more: Any) -> Any:
+        if row_.row == 2:
+            raise ZeroDivisionError(PIN)
+        return real(context, tokens, token, row_, pins, **more)
+
+    monkeypatch.setattr(rows, "run_row", broken)
+    planned(cli, listed(fleet, row(fleet, 0), row(fleet, 1)))
+    said = cli.json("batch", "run", str(fleet.folder / "list.plan.json"))
+    assert said.status == 12
+    assert [(one["state"], one["code"]) for one in said.data["rows"]] == [("failed", "unexpected"), ("done", "done")]
+    assert "ZeroDivisionError" in said.data["rows"][0]["message"]
+    assert PIN not in said.out + said.err
+
+
+def test_a_result_that_cannot_be_kept_ends_the_run(cli: Inside, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file of results is full or gone: the run ends with 2 and says which file, and begins nothing more."""
+    real = results.Results._append
+
+    def full(self: results.Results, line: str) -> None:
+        if line:
+            raise UsageError("no room", code="plan_file", hint="?")
+        real(self, line)
+
+    monkeypatch.setattr(results.Results, "_append", full)
+    planned(cli, listed(fleet, *(row(fleet, n) for n in range(4))))
+    said = cli.json("batch", "run", str(fleet.folder / "list.plan.json"), "--jobs", "1")
+    assert (said.status, said.codes) == (2, ["plan_file"])
+    monkeypatch.undo()
+    assert ran(cli, fleet)[0] == 0, "run again, all of it is done"
+
+
+def test_a_second_hand_begins_while_rows_wait(
+    cli: Inside, fleet: Fleet, monkeypatch: pytest.MonkeyPatch, simulator_module: Path
+) -> None:
+    """Slow tokens are worked on at once, as many as --jobs says."""
+    simulator = Simulator(simulator_module, fleet.folder / "simulator.conf")
+    simulator.steer(forward=fleet.module, latency={"C_Login": 300})
+    cli.env = {**cli.env, **simulator.environment}
+    names: set[str] = set()
+    real = rows.run_row
+    monkeypatch.setattr(rows, "run_row", lambda *a, **k: (names.add(threading.current_thread().name), real(*a, **k))[1])
+    planned(cli, listed(fleet, *(row(fleet, n) for n in range(4))))
+    assert ran(cli, fleet, "--jobs", "2")[0] == 0
+    assert len(names) == 2
