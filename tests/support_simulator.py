@@ -6,7 +6,7 @@ Settings of a token (for all tokens, or for one by `tokens={serial: {...}}`), as
     pin_tries = 3         wrong tries that lock it (0: never), kept across processes as a token keeps them
     flags                 honest (COUNT_LOW, FINAL_TRY, LOCKED) | process (only in the process that failed) | never
     wrong_pin             PIN_INCORRECT | GENERAL_ERROR
-    pin_pad = yes         with pad_pin (what the person types there) or pad_cancelled = yes
+    pin_pad = yes         with pad_pin (what the person types there, each time) or pad_cancelled = yes
     write_protected       yes (flag, no read-write session) | quiet (no flag; every write is refused)
                           | late (flag, and sessions that then refuse every write)
     empty_id = yes        CKA_ID reads empty      own_id, own_label = yes   the token names new keys itself

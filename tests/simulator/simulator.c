@@ -364,6 +364,11 @@ static CK_RV s_logout(CK_SESSION_HANDLE handle) { CALL(Logout, at_session(handle
 static CK_RV set_pin(struct slot *slot, CK_SESSION_HANDLE handle, unsigned char *old, CK_ULONG old_length,
                      unsigned char *new, CK_ULONG new_length) {
   if (!slot) return real->C_SetPIN(handle, old, old_length, new, new_length);
+  struct traits *t = traits(slot);
+  if (t->pin_pad && !old) {
+    if (t->pad_cancelled) return CKR_FUNCTION_CANCELED;
+    old = new = (unsigned char *)t->pad_pin, old_length = new_length = strlen(t->pad_pin);
+  }
   if (locked(slot)) return CKR_PIN_LOCKED;
   return counted(slot, real->C_SetPIN(handle, old, old_length, new, new_length), true);
 }

@@ -1,0 +1,221 @@
+"""Where a PIN may come from and where not, by hand and by script; a PIN pad; a keyring that fails in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from keyring.errors import KeyringError
+from support_cli import Cli, Said
+from support_inside import Inside
+from support_pins import Keyring, Person, at_the_keyboard, command_line, settle
+from support_simulator import Simulator
+from support_tokens import MadeToken
+
+from safetok.store import pin_store
+
+NEW, WRONG = "135790", "000000"
+PIN_INCORRECT = 0xA0
+
+
+@pytest.fixture
+def token(
+    make_token: Callable[..., MadeToken], ec_key: Any, make_certificate: Callable[..., x509.Certificate], tmp_path: Path
+) -> MadeToken:
+    """A company's token, whose CA the settings know."""
+    certificate = make_certificate(ec_key)
+    settle(tmp_path / "home", certificate)
+    return make_token("Company", certificates=[certificate], keys=[ec_key])
+
+
+@pytest.fixture
+def cli(simulator: Simulator, token: MadeToken, tmp_path: Path) -> Cli:
+    """The program in this process; the simulator as the driver, locking at three wrong tries."""
+    simulator.steer(pin_tries=3)
+    env = {**simulator.environment, "SOFTHSM2_CONF": str(simulator.config.parent / "softhsm2.conf")}
+    return Inside(command_line(tmp_path / "home", env).env)
+
+
+@pytest.fixture
+def keyring() -> Iterator[Keyring]:
+    """A keyring in memory."""
+    with Keyring.in_use() as memory:
+        yield memory
+
+
+def csr(cli: Cli, folder: Path, *more: str, **given: Any) -> Said:
+    """A command that logs in and asks no CA."""
+    return cli.json("renew", "--csr", str(folder / "request.pem"), *more, **given)
+
+
+# --- sources -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--pin-stdin", "--pin-env", "P"), "pin_sources"),
+        (("--pin-env", "NOT_SET"), "pin_env_missing"),
+        (("--pin-file", "{folder}/none.txt"), "pin_file"),
+        (("--pin-file", "{folder}/bytes.txt"), "pin_file"),
+    ],
+)
+def test_a_source_that_cannot_be_used_is_named(
+    cli: Cli, keyring: Keyring, simulator: Simulator, tmp_path: Path, words: tuple[str, ...], code: str
+) -> None:
+    """Two sources, a variable that is not set, a file that is not there or no text: 2, before any driver is opened."""
+    file = tmp_path / "bytes.txt"
+    file.write_bytes(b"\xff\xfe1\x00")
+    file.chmod(0o600)
+    said = csr(cli, tmp_path, *(word.format(folder=tmp_path) for word in words), stdin="1\n", env={"P": "1"})
+    assert (said.status, said.codes) == (2, [code])
+    assert simulator.count("C_Login") == 0
+
+
+def test_bytes_on_standard_input_are_no_pin(cli: Cli, keyring: Keyring, tmp_path: Path, simulator: Simulator) -> None:
+    """What is no UTF-8 is refused by name, not tried."""
+    said = csr(cli, tmp_path, "--pin-stdin", stdin="\udcff\n".encode("utf-8", "surrogateescape").decode("latin-1"))
+    assert said.status in {2, 5}
+    assert simulator.count("C_Login") == 0
+
+
+def test_a_pin_with_marks_is_sent_when_the_person_says_so(
+    cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator, tmp_path: Path
+) -> None:
+    """Unlike the CA's PINs: asked about once; after the yes it is tried, and counts as any other."""
+    with at_the_keyboard(Person(["mật mã", token.pin])) as person:
+        said = csr(cli, tmp_path)
+    assert said.status == 0
+    assert any("no try is spent" in line for line in person.heard)
+    assert [call.answer for call in simulator.calls() if call.function == "C_Login"] == [PIN_INCORRECT, 0]
+
+
+def test_a_keyring_that_is_locked_is_told_before_the_pin_is_asked_for(
+    cli: Cli, token: MadeToken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person at the terminal hears why the keyring's PIN is not used, and types it."""
+    monkeypatch.setattr(pin_store, "PATIENCE", 0.01)
+    monkeypatch.setattr(Keyring, "get_password", lambda *_a: __import__("time").sleep(0.2))
+    with Keyring.in_use(), at_the_keyboard(Person([token.pin])) as person:
+        assert csr(cli, tmp_path).status == 0
+    said = next(n for n, line in enumerate(person.heard) if "keyring" in line)
+    assert said < next(n for n, line in enumerate(person.heard) if token.serial in line and "PIN" in line)
+
+
+# --- a keyring that fails in the middle ----------------------------------------------------------------------------------
+
+
+def fails(*_given: Any) -> Any:
+    raise KeyringError("246813")
+
+
+def test_a_wrong_pin_that_the_keyring_does_not_let_go_is_not_tried_again(
+    cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot be dropped: said, with the command; the log of tries keeps it from being used again."""
+    keyring.set_password("safetok", token.serial, WRONG)
+    monkeypatch.setattr(Keyring, "delete_password", fails)
+    said = cli("renew", "--csr", str(tmp_path / "request.pem"))
+    assert said.status == 5
+    assert "safetok pin forget" in said.err
+    assert WRONG not in said.err
+    assert csr(cli, tmp_path).codes == ["pin_needed"]
+    assert simulator.memory(token.serial).failed == 1
+
+
+def test_a_changed_pin_that_the_keyring_does_not_take_is_told(
+    cli: Cli, keyring: Keyring, token: MadeToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The change stands and is said; so is that the keyring has no PIN of this token any more."""
+    keyring.set_password("safetok", token.serial, token.pin)
+    monkeypatch.setattr(Keyring, "set_password", fails)
+    said = cli.json("pin", "change", "--pin-stdin", stdin=f"{token.pin}\n{NEW}\n")
+    assert (said.status, said.data["verified"], said.data["in_keyring"]) == (0, True, False)
+    assert "safetok pin store" in said.err
+    assert keyring.pin(token.serial) == ""
+
+
+def test_a_wrong_pin_of_the_keyring_is_dropped_when_changing_too(
+    cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator
+) -> None:
+    """The old PIN comes from the keyring and is wrong: a try is spent, it is dropped, and that is said."""
+    keyring.set_password("safetok", token.serial, WRONG)
+    said = cli("pin", "change", "--new-pin-env", "P", env={"P": NEW})
+    assert said.status == 5
+    assert "dropped" in said.err
+    assert (keyring.pin(token.serial), simulator.memory(token.serial).failed) == ("", 1)
+
+
+def test_a_change_whose_end_is_not_known_leaves_no_pin_in_the_keyring(
+    cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator
+) -> None:
+    """The driver dies while changing: 17, and the keyring keeps none, so that no wrong one is tried by itself."""
+    keyring.set_password("safetok", token.serial, token.pin)
+    simulator.steer(faults=["C_SetPIN 1 crash"])
+    said = cli("pin", "change", "--pin-stdin", stdin=f"{token.pin}\n{NEW}\n")
+    assert said.status == 17
+    assert "safetok pin store" in said.err
+    assert keyring.pin(token.serial) == ""
+
+
+def test_a_change_that_the_token_only_says_it_made_is_no_success(
+    cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator
+) -> None:
+    """CKR_OK to the change, but the new PIN does not open it: 10, try no further, and how this CA unlocks."""
+    simulator.steer(faults=["C_Login 1 return PIN_INCORRECT"])
+    said = cli.json("pin", "change", "--pin-stdin", stdin=f"{token.pin}\n{NEW}\n")
+    assert (said.status, said.codes) == (10, ["pin_not_changed"])
+    assert "send the form U1" in said.envelope["errors"][0]["hint"]
+    assert simulator.count("C_Login") == 1
+
+
+# --- a PIN pad -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_pin_pad_logs_in_and_changes_by_itself(
+    cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator, tmp_path: Path
+) -> None:
+    """A renewal's request and a change of PIN on a token with a keypad: the person is told to type there, nobody else is asked."""
+    simulator.steer(pin_pad="yes", pad_pin=token.pin)
+    with at_the_keyboard(Person()) as person:
+        assert csr(cli, tmp_path).status == 0
+        changed = cli.json("pin", "change")
+    assert (changed.status, changed.data["verified"], changed.data["in_keyring"]) == (0, True, False)
+    assert sum("keypad" in line for line in person.heard) == 3
+    assert not any("nothing is shown" in line for line in person.heard)
+
+
+# --- which token, which new PIN ------------------------------------------------------------------------------------------
+
+
+def test_forgetting_needs_no_number_where_one_token_is_in(cli: Cli, keyring: Keyring, token: MadeToken) -> None:
+    """`pin forget` alone means the token that is in, and calls it by its company."""
+    keyring.set_password("safetok", token.serial, token.pin)
+    said = cli.json("pin", "forget")
+    assert (said.status, said.data["done"], said.data["name"]) == (0, True, "CÔNG TY TNHH THỬ NGHIỆM")
+    assert keyring.pin(token.serial) == ""
+
+
+def test_a_token_without_a_certificate_is_called_by_its_label(
+    cli: Cli, keyring: Keyring, make_token: Callable[..., MadeToken], token: MadeToken
+) -> None:
+    """Among several a person chooses: each is offered by its company, or by its label where it has none."""
+    empty = make_token("Kho B")
+    with at_the_keyboard(Person()) as person:
+        said = cli.json("pin", "forget")
+    assert said.status == 0
+    assert any("CÔNG TY TNHH THỬ NGHIỆM" in line for line in person.heard)
+    assert any(f"Kho B · Token ID {empty.serial}" in line for line in person.heard)
+
+
+def test_a_new_pin_that_nobody_gives_is_asked_of_nobody(
+    cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator
+) -> None:
+    """A script that gives the old PIN alone: 11, with the ways to give the new one; nothing is sent."""
+    said = cli.json("pin", "change", "--pin-env", "P", env={"P": token.pin})
+    assert (said.status, said.codes) == (11, ["pin_needed"])
+    assert "--new-pin-file" in said.envelope["errors"][0]["hint"]
+    assert simulator.count("C_SetPIN") == 0
