@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -23,7 +23,7 @@ from safetok.sandbox.softhsm import module as softhsm_module
 from safetok.store.inventory import Inventory
 from safetok.tokens.sessions import Session
 from safetok.workflows.pins import PinSource
-from safetok.workflows.renew import unfinished, writing
+from safetok.workflows.renew import engine, unfinished, writing
 
 # --- how it ends ---------------------------------------------------------------------------------------------------------
 
@@ -49,6 +49,51 @@ def test_each_end_says_why_and_that_nothing_is_lost(made: Template) -> None:
             assert came.error.hint == _("The old certificate is intact, nothing was written to the token.")
             assert came.error.data["authority"] == row.authority
             assert (row.cleaned, row.hold) == (True, None)
+
+
+def test_an_end_with_the_old_key_is_whole_at_once(box: Box) -> None:
+    """Nothing is to be removed from the token, so nothing is left to do after the commit that ends it."""
+    stopped_in(box, "ca.cmp.requests.build_request")
+    with patch.dict(
+        engine.STEPS, dict.fromkeys((State.REJECTED, State.ABANDONED), Mock(side_effect=KeyboardInterrupt))
+    ):
+        assert box.abandon().state == "ABANDONED"
+        box.plan({"name": "refuse", "on": "kur", "fail": "badPOP", "processed": False})
+        assert box.renew().state == "REJECTED"
+    assert box.resume().result is None
+
+
+def test_a_rejection_is_not_sent_once_its_time_is_over(made: Template) -> None:
+    """At the last instant of the CA's time it has undone its update: the rejecting certConf goes out before, not then."""
+    with made.box(confirm_wait=3600) as box:
+        box.plan("longer", {"name": "cut", "on": "certConf", "processed": False, "times": 9})
+        assert box.renew().status == 10
+        confirm_by = box.journal().confirm_by
+        assert confirm_by is not None
+        box.clock.now = confirm_by - timedelta(seconds=1)
+        assert box.resume(pin=False).status == 10
+        assert [plan["times"] for plan in box.unused_plans()] == [7]
+        box.clock.now = confirm_by
+        assert box.resume(pin=False).status == 10
+        assert [plan["times"] for plan in box.unused_plans()] == [7]
+        assert box.journal().finished
+
+
+def test_what_stands_is_not_given_up(box: Box) -> None:
+    """Confirmed already, its answer lost: giving up says that it stands, and what to do; nothing of it is removed."""
+    box.plan({"name": "cut", "on": "certConf"})
+    assert box.renew(new_key=True).status == 8
+    kept = box.objects()
+    came = box.abandon()
+    assert (came.status, came.code) == (11, "too_late_to_abandon")
+    assert came.error is not None
+    assert came.error.message == _(
+        "The CA does not take the new certificate back: it stands, and this renewal cannot be given up."
+    )
+    assert came.error.hint == _("Finish it: safetok renew --resume")
+    assert came.error.token == box.token.serial
+    assert box.objects() == kept
+    assert box.resume(pin=False).state == "DONE"
 
 
 @pytest.mark.parametrize("new_key", [False, True])
