@@ -71,16 +71,19 @@ class Tokens:
 
     # --- looking -------------------------------------------------------------------------------------------------
 
-    def read(self, *, session_follows: bool = False) -> Reading:
+    def read(self, *, session_follows: bool = False, meanwhile: Callable[[], None] = lambda: None) -> Reading:
         """Every token with its certificates, without a login. A driver, slot or object that fails costs its own rows only.
 
         `session_follows`: a session will be opened next, so the workers load what it takes while the caller is busy.
+        `meanwhile`: what the caller does while the drivers look.
         """
         seen: list[Seen] = []
         told: set[tuple[Any, ...]] = set()
         failed: list[DriverFailure] = []
         answered: list[str] = []
-        for driver, worker in self._asked("read", session_follows=session_follows):
+        asked = self._asked("read", session_follows=session_follows)
+        meanwhile()
+        for driver, worker in asked:
             answers = worker.answers()
             try:
                 for shown in answers:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _signal as signal  # type: ignore[import-not-found]  # `signal` without its enums: 6 ms
 import atexit
+import gc
 import os
 import sys
 
@@ -329,6 +330,7 @@ def _settle() -> tuple[int, int]:
 
 def main() -> None:
     """Serve, then end at once: nothing of a driver's runs when the C library leaves."""
+    gc.set_threshold(50_000)  # as in the parent: what a look makes is soon given back
     pipes = _settle()
     code = 0
     try:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.serialization import pkcs7
 
 from safetok.errors import UsageError
 from safetok.locale import _
@@ -53,7 +52,7 @@ def _der(body: bytes) -> tuple[bytes, ...]:
     else:
         return (body,)
     try:
-        return _dump(pkcs7.load_der_pkcs7_certificates(body))
+        return _pkcs7(body)
     except UNREADABLE:
         return ()
 
@@ -61,10 +60,18 @@ def _der(body: bytes) -> tuple[bytes, ...]:
 def _pem(body: bytes) -> tuple[bytes, ...]:
     try:
         if b"-----BEGIN PKCS7-----" in body:
-            return _dump(pkcs7.load_pem_pkcs7_certificates(body))
+            return _pkcs7(body, pem=True)
         return _dump(x509.load_pem_x509_certificates(body))
     except UNREADABLE:
         return ()
+
+
+def _pkcs7(body: bytes, *, pem: bool = False) -> tuple[bytes, ...]:
+    # Imported here: it brings all of `email`, and few answers are a bundle.
+    from cryptography.hazmat.primitives.serialization import pkcs7
+
+    load = pkcs7.load_pem_pkcs7_certificates if pem else pkcs7.load_der_pkcs7_certificates
+    return _dump(load(body))
 
 
 def _dump(certificates: Iterable[x509.Certificate]) -> tuple[bytes, ...]:

@@ -16,7 +16,7 @@ from safetok.domain.revocation import Revocation, RevocationAnswer
 from safetok.domain.times import show_instant
 from safetok.errors import NotChecked, SafetokError
 from safetok.locale import _
-from safetok.trust import aia, crl, ocsp
+from safetok.trust import aia, ocsp
 from safetok.trust.bundle import UNREADABLE, readable
 from safetok.trust.path import issuer_of
 
@@ -92,6 +92,8 @@ def _ask(subject: x509.Certificate, asking: ocsp.Asking, cache: Path | None) -> 
             return ocsp.ask(subject, url, asking)
         except SafetokError as error:
             doubts.append(_doubt(error))
+    from safetok.trust import crl  # where OCSP has answered, no list is needed
+
     for url in crl.urls(subject):
         try:
             answer = crl.ask(

@@ -23,6 +23,7 @@ from safetok.workflows.batch.hands import GLANCE, Hands
 from safetok.workflows.batch.pins import PinSources
 from safetok.workflows.batch.queue import Queue, Task
 from safetok.workflows.renew.choose import no_token
+from safetok.workflows.renew.start import load_ahead
 
 if TYPE_CHECKING:
     from safetok.domain.tokens import Reading, TokenReading
@@ -201,7 +202,7 @@ class Runner:
     # --- which tokens ---------------------------------------------------------------------------------------------
 
     def _what_is_in(self, tokens: Tokens, hands: Hands) -> None:
-        reading = tokens.read(session_follows=True)
+        reading = tokens.read(session_follows=True, meanwhile=load_ahead)
         if reading.failed and not reading.drivers:
             raise no_token(reading, None)  # a driver that failed says nothing of what is plugged in
         self._see(reading)
