@@ -379,3 +379,21 @@ def test_what_was_verified_before_a_crash_is_carried_on(
     assert (result.state, result.new_serial) == ("DONE", new.serial)
     assert new.serial.lstrip("0") in on_token(softhsm, token)
     context.close()
+
+
+def test_what_was_verified_is_given_up_without_asking_a_ca(
+    tmp_path: Path, softhsm: SoftHsm, token: MadeToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By mail nobody waits for a rejection: given up before it was written, freely, and nothing is asked of the network."""
+    from safetok.workflows.renew import mail
+
+    context = surroundings(tmp_path, Web())
+    with monkeypatch.context() as patch:
+        patch.setitem(mail.STEPS, State.VERIFIED, lambda _run: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            put(context, token, pem(tmp_path / "new.pem", answer()))
+    (waiting,) = Journal(context.database).unfinished()
+    assert waiting.state is State.VERIFIED
+    assert abandon(context, waiting.id, RenewRequest(), force=False).state == "ABANDONED"
+    assert on_token(softhsm, token) == {OLD.serial.lstrip("0")}
+    context.close()

@@ -1,0 +1,118 @@
+"""Renewals that a person gives up, and several that wait at once: what is asked, told and kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from support_faults import Box, Template, put, stopped_in
+from test_ca_ways import DAY
+
+from safetok.domain.renewal import State
+from safetok.errors import CaUnreachable, PersonNeeded, UsageError
+from safetok.locale import _
+from safetok.store.journal import Journal
+from safetok.workflows.renew import unfinished
+
+
+def test_what_was_never_sent_is_given_up_with_a_word(box: Box) -> None:
+    """Before the request: free, and the row says that it was given up, not that there may be a certificate."""
+    stopped_in(box, "ca.cmp.requests.build_request", new_key=True)
+    came = box.abandon()
+    assert came.result is not None
+    assert (came.state, came.result.reasons) == ("ABANDONED", (_("given up"),))
+    assert (box.journal().reason, box.journal().cleaned) == (_("given up"), True)
+
+
+@pytest.mark.parametrize("state", ["REQUESTED", "PENDING"])
+def test_what_was_sent_is_given_up_only_with_force(made: Template, state: str) -> None:
+    """Without it: 11, what may have happened and what to try first; with it the row keeps the doubt."""
+    with made.box(answer_after=DAY) as box:
+        if state == "REQUESTED":
+            box.plan("cut")
+        box.renew()
+        assert box.journal().state == state
+        came = box.abandon(pin=False)
+        assert isinstance(came.error, PersonNeeded)
+        assert (came.status, came.code) == (11, "may_have_been_issued")
+        assert came.error.message == _(
+            "The request was sent: a certificate may have been issued. It is given up only with --force."
+        )
+        assert came.error.hint == _("First try: safetok renew --resume")
+        assert came.error.token == box.token.serial
+        assert box.journal().state == state
+        assert box.abandon(pin=False, force=True).state == "ABANDONED"
+        assert box.journal().reason == _("given up; a certificate may have been issued")
+
+
+def test_what_the_ca_refused_unseen_is_given_up_freely(box: Box) -> None:
+    """REQUESTED without a request, after `clock_off`: no --force, and no doubt in the row."""
+    box.plan({"name": "refuse", "on": "kur", "fail": "badTime", "processed": False})
+    assert box.renew().code == "clock_off"
+    assert box.journal().state is State.REQUESTED
+    assert box.abandon().state == "ABANDONED"
+    assert box.journal().reason == _("given up")
+
+
+def test_what_cannot_be_given_up_says_so(box: Box) -> None:
+    """Neither a renewal of another name nor one that is ending: 2 and 11, each with the next step, and nothing moves."""
+    box.plan({"name": "cut", "on": "certConf"})
+    assert box.renew().status == 8
+    put(box, State.ACKNOWLEDGED, receipt="seen")
+    ending = box.abandon()
+    assert ending.error is not None
+    assert ending.error.message == _("This renewal is too far to be given up ({state}).").format(state="ACKNOWLEDGED")
+    assert (ending.code, ending.error.hint) == ("too_late_to_abandon", _("Finish it: safetok renew --resume"))
+    assert ending.error.token == box.token.serial
+    with box.context() as context, pytest.raises(UsageError) as unknown:
+        unfinished.abandon(context, "nobody", box.request(), force=True)
+    assert unknown.value.code == "unknown_renewal"
+    assert unknown.value.message == _("No unfinished renewal is called {id}.").format(id="nobody")
+    assert unknown.value.hint == _("See them: safetok renew --list")
+    assert box.journal().state is State.ACKNOWLEDGED
+    assert box.resume(pin=False).state == "DONE"
+
+
+def test_one_is_given_up_and_the_other_stays(box: Box) -> None:
+    """Two unfinished renewals: the one that is named is given up."""
+    names = {}
+    for token in box.tokens:
+        box.story = token.story
+        box.plan("cut")
+        assert box.renew().status == 8
+        names[token.serial] = box.journal().id
+    gone, kept = names
+    with box.context() as context:
+        result = unfinished.abandon(context, names[gone], box.request(pin=False), force=True)
+        assert (result.renewal_id, result.token, result.state) == (names[gone], gone, "ABANDONED")
+        assert [(row.id, row.token_serial) for row in Journal(context.database).unfinished()] == [(names[kept], kept)]
+
+
+def test_of_several_one_that_waits_stops_no_other(box: Box) -> None:
+    """The first is still not heard, the second is done: both are told, each with its own token; one token alone when asked."""
+    serials = []
+    for token in box.tokens:
+        box.story = token.story
+        box.plan({"name": "cut", "on": "certConf"})
+        assert box.renew().status == 8
+        serials.append(token.serial)
+    nobody = box.request(pin=False)
+    box.plan({"name": "cut", "on": "certConf", "times": 3})
+    with box.context() as context:
+        done, failed = unfinished.resume(context, replace(nobody, serial=serials[1]))
+        assert (done, [error.token for error in failed]) == ([], [serials[1]])
+        done, failed = unfinished.resume(context, replace(nobody, serial=None))
+        assert (done, [error.token for error in failed]) == ([], serials)
+        assert isinstance(failed[0], CaUnreachable)
+        box.plan({"name": "cut", "on": "certConf"})
+        done, failed = unfinished.resume(context, replace(nobody, serial=None))
+    assert [error.token for error in failed] == serials[:1]
+    assert [(result.token, result.state) for result in done] == [(serials[1], "DONE")]
+
+
+def test_a_pin_given_for_one_token_carries_its_renewal_on(box: Box) -> None:
+    """One PIN and one unfinished renewal, no token named: it is that token's."""
+    stopped_in(box, "workflows.renew.writing.place")
+    with box.context() as context:
+        done, failed = unfinished.resume(context, replace(box.request(), serial=None))
+    assert ([result.state for result in done], failed) == (["DONE"], [])
