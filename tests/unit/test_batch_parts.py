@@ -13,7 +13,7 @@ import openpyxl
 import pytest
 
 from safetok.domain.plan import Plan, PlanRow, Verdict
-from safetok.errors import PersonNeeded, UsageError
+from safetok.errors import CaUnreachable, CaWait, NoToken, PersonNeeded, SafetokError, UsageError
 from safetok.reports import batch as reports
 from safetok.store import paths
 from safetok.store.pins import PinLog
@@ -23,6 +23,7 @@ from safetok.workflows.batch.pins import PinSources, file_of
 from safetok.workflows.batch.planning import spread
 from safetok.workflows.batch.queue import Queue, Task
 from safetok.workflows.batch.quiet import Quiet
+from safetok.workflows.batch.rows import comes_back_after
 from safetok.workflows.context import Context
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -166,6 +167,47 @@ def test_a_closed_queue_gives_nothing_out() -> None:
     queue.put(Task(row=row(), token="t"))
     queue.close()
     assert queue.take() is None
+
+
+def test_rows_that_wait_for_their_ca_wait_here_in_turn() -> None:
+    """A CA that is busy is asked by nobody until it said; a rate spreads rows over a minute; what waits here is known."""
+    now = [0.0]
+    queue = Queue(patience=100, rate=6, clock=lambda: now[0])
+    first, second = Task(row=row(2), token="a"), Task(row=row(3), token="b")
+    queue.put(first)
+    queue.put(second)
+    assert queue.take() is first
+    assert (queue.idle, queue.holds(2), queue.holds(3)) == (0, False, True)
+    queue.hold(first, 30)
+    queue.done(first, answered=True)
+    now[0] = 29.0
+    assert queue.idle == 0
+    now[0] = 30.0
+    assert queue.take() is second
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (CaWait("busy", data={"retry_after": 7}), 7.0),
+        (CaWait("later", data={"check_after": "2026-11-23T09:00:05+00:00"}), 5.0),
+        (CaWait("later", data={"check_after": "2026-11-23T08:00:00+00:00"}), 0.0),
+        (CaUnreachable("away"), 0.0),
+        (NoToken("away"), None),
+    ],
+)
+def test_a_row_comes_back_when_its_ca_said(error: SafetokError, seconds: float | None) -> None:
+    """In so many seconds, at an instant, as soon as the queue thinks fit, or not by time alone."""
+    assert comes_back_after(error, NOW) == seconds
+
+
+@pytest.mark.parametrize("ask", ["confirm", "line", "pin", "choose"])
+def test_a_question_in_a_batch_is_refused_with_its_words(ask: str) -> None:
+    """Nobody is there: 11, and what would have been asked."""
+    with pytest.raises(PersonNeeded) as refused:
+        getattr(Quiet(), ask)(*["Ready, or   not: ", ()][: 2 if ask == "choose" else 1])
+    assert (refused.value.code, refused.value.exit_status) == ("nobody_to_ask", 11)
+    assert "Ready, or not" in refused.value.message
 
 
 def secret(folder: Path, name: str = "pin.txt", text: str = "12345678\n") -> Path:

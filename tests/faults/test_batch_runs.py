@@ -1,0 +1,249 @@
+"""A run of a list in its surroundings: PINs of a keyring, tokens that come and go, files that are cut, gone or another's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support_cli import Said
+from support_fleet import PIN, Fleet, make_fleet
+from support_inside import Inside
+from support_pins import Keyring
+from support_simulator import Simulator
+
+TOKENS = 3
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[Fleet]:
+    """Some tokens that are owed a renewal and their CA, as they were made: beside the copy kept."""
+    made = make_fleet(Path(tempfile.mkdtemp(prefix="safetok-fleet-", dir="/dev/shm")), TOKENS)
+    kept = made.folder.with_name(f"{made.folder.name}.kept")
+    shutil.copytree(made.folder, kept)
+    yield made
+    shutil.rmtree(kept)
+
+
+@pytest.fixture
+def fleet(fresh: Fleet) -> Iterator[Fleet]:
+    """The fleet before anything was done with it, its CA running."""
+    shutil.rmtree(fresh.folder, ignore_errors=True)
+    shutil.copytree(fresh.folder.with_name(f"{fresh.folder.name}.kept"), fresh.folder)
+    fresh.start()
+    yield fresh
+    fresh.stop()
+
+
+@pytest.fixture
+def cli(fleet: Fleet) -> Inside:
+    """The program in this process."""
+    return Inside({k: v for k, v in fleet.environ.items() if k.startswith(("SAFETOK_", "SOFTHSM2_"))})
+
+
+def planned(cli: Inside, fleet: Fleet, rows: list[int], **more: Any) -> Path:
+    said = cli.json("batch", "plan", str(fleet.write_list(fleet.folder / "list.csv", rows, **more)))
+    assert said.status == 0, said.out
+    return Path(said.data["plan"])
+
+
+def codes(said: Said) -> list[str]:
+    return [row["code"] for row in said.data["rows"]]
+
+
+def refused(said: Said, code: str, status: int = 2) -> None:
+    assert (said.status, said.codes) == (status, [code]), said.out
+
+
+# --- PINs ----------------------------------------------------------------------------------------------------------------
+
+
+def test_each_token_has_its_own_pin_in_the_keyring(cli: Inside, fleet: Fleet) -> None:
+    """Right: done. Wrong: one try, dropped, not tried again. None: what is missing. Put right, the rest is done."""
+    path = planned(cli, fleet, [0, 1, 2], pin="keyring")
+    with Keyring.in_use() as keyring:
+        keyring.set_password("safetok", fleet.serials[0], PIN)
+        keyring.set_password("safetok", fleet.serials[1], "87654321")
+        assert codes(cli.json("batch", "run", str(path))) == ["done", "pin_wrong", "pin_needed"]
+        assert keyring.pin(fleet.serials[1]) == ""
+        keyring.set_password("safetok", fleet.serials[1], "87654321")  # put back by hand, and still wrong
+        again = cli.json("batch", "run", str(path))
+        assert codes(again) == ["pin_source_failed", "pin_needed"]
+        assert "safetok pin store" in again.data["rows"][0]["message"]
+        for serial in fleet.serials[1:]:
+            keyring.set_password("safetok", serial, PIN)
+        assert codes(cli.json("batch", "run", str(path), "--pins-changed")) == ["done", "done"]
+
+
+def test_a_variable_that_is_not_set_stops_its_row(cli: Inside, fleet: Fleet) -> None:
+    """One row's variable is missing: that row is told, nothing is tried; with it, it is done."""
+    path = planned(cli, fleet, [0], pin="env:SAFETOK_PIN_A")
+    assert codes(cli.json("batch", "run", str(path))) == ["pin_env_missing"]
+    assert codes(cli.json("batch", "run", str(path), env={"SAFETOK_PIN_A": PIN})) == ["done"]
+
+
+# --- files ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_that_cannot_be_written_read_or_meant(cli: Inside, fleet: Fleet) -> None:
+    """A folder that is not there, a file that is not there, another format, no run yet: 2 each, in words."""
+    refused(cli.json("batch", "report"), "no_plan")
+    listed = fleet.write_list(fleet.folder / "list.csv", [0])
+    refused(cli.json("batch", "plan", str(listed), "--out", str(fleet.folder / "none" / "p.json")), "plan_file")
+    refused(cli.json("batch", "run", str(fleet.folder / "none.json")), "plan_file")
+    path = planned(cli, fleet, [0])
+    path.write_text(path.read_text("utf-8").replace('"safetok_plan": 1', '"safetok_plan": 99'), encoding="utf-8")
+    refused(cli.json("batch", "run", str(path)), "plan_file")
+
+
+def test_a_ca_whose_files_changed_since_the_plan_is_not_asked(cli: Inside, fleet: Fleet) -> None:
+    """A certificate that the settings name was replaced: the plan is to be made again; nothing was begun."""
+    path = planned(cli, fleet, [0])
+    issuer = next(iter(sorted(fleet.places.ca.glob("safe-ca-2024.pem"))))
+    before = issuer.read_bytes()
+    issuer.write_bytes(before + b"\n")
+    refused(cli.json("batch", "run", str(path)), "plan_settings")
+    issuer.write_bytes(before)
+    assert codes(cli.json("batch", "run", str(path))) == ["done"]
+
+
+def test_a_seal_that_cannot_be_made_makes_no_plan(cli: Inside, fleet: Fleet) -> None:
+    """The state's own folder is taken by something else: 2 with its name."""
+    assert cli.json("batch", "plan", str(fleet.write_list(fleet.folder / "list.csv", [0]))).status == 0
+    seal = next(fleet.places.home.rglob("seal"))
+    seal.unlink()
+    seal.mkdir()
+    said = cli.json("batch", "plan", str(fleet.folder / "list.csv"))
+    refused(said, "plan_file")
+    assert str(seal) in said.envelope["errors"][0]["message"]
+
+
+def test_results_cut_short_are_known_from_the_journal(cli: Inside, fleet: Fleet) -> None:
+    """The file of results ends within a line, or is gone: what is done is not done again, and the report says it."""
+    path = planned(cli, fleet, [0, 1])
+    assert codes(cli.json("batch", "run", str(path))) == ["done", "done"]
+    (kept,) = fleet.places.home.rglob("*.jsonl")
+    lines = kept.read_text("utf-8").splitlines()
+    kept.write_text("\n".join([*lines[:-1], lines[-1][:40], "{}"]) + "\n", encoding="utf-8")
+    report = cli.json("batch", "report", str(path))
+    assert [row["state"] for row in report.data["rows"]] == ["done", "done"]
+    said = cli.json("batch", "run", str(path), env={"SAFETOK_MODULE": "/no/such/driver.so"})
+    assert (said.status, said.data["rows"]) == (0, [])
+
+
+def test_results_that_cannot_be_kept_begin_nothing(cli: Inside, fleet: Fleet) -> None:
+    """The file of results cannot be opened: 2, and no token was asked for anything."""
+    path = planned(cli, fleet, [0])
+    identity = json.loads(path.read_text("utf-8"))["id"]
+    (next(fleet.places.home.rglob("seal")).parent / f"{identity}.jsonl").mkdir()
+    refused(cli.json("batch", "run", str(path)), "plan_file")
+    assert cli.json("renew", "--list").data["renewals"] == []
+
+
+def test_a_plan_that_was_not_run_yet_is_reported_as_planned(cli: Inside, fleet: Fleet) -> None:
+    """The report of a plan before its run, and of a day to come: what was planned, when, and nothing done."""
+    path = fleet.write_list(fleet.folder / "list.csv", [0, 1])
+    said = cli.json("batch", "plan", str(path), "--per-day", "1")
+    table = cli("batch", "report", said.data["plan"])
+    assert table.status == 0, table.err
+    rows = cli.json("batch", "report", said.data["plan"]).data["rows"]
+    assert [row["state"] for row in rows] == [None, None]
+    assert len({row["day"] for row in rows}) == 2
+
+
+# --- tokens that come and go ---------------------------------------------------------------------------------------------
+
+
+def token_folder(fleet: Fleet, number: int) -> Path:
+    serial = fleet.serials[number]
+    (found,) = [one for one in fleet.places.tokens.iterdir() if one.name.replace("-", "").endswith(serial)]
+    return found
+
+
+def until(running: subprocess.Popen[bytes], event: str, count: int = 1) -> dict[str, Any]:
+    """The `count`-th event of this name from here on."""
+    assert running.stderr is not None
+    while line := running.stderr.readline():
+        found: dict[str, Any] = json.loads(line)
+        count -= found["event"] == event
+        if not count:
+            return found
+    raise AssertionError(event)
+
+
+def start(fleet: Fleet, simulator: Simulator, *words: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "safetok", "batch", "run", str(fleet.folder / "list.plan.json"), *words],
+        env={**fleet.environ, **simulator.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+@pytest.fixture
+def simulator(fleet: Fleet, simulator_module: Path) -> Simulator:
+    """The simulator between safetok and the fleet's tokens."""
+    made = Simulator(simulator_module, fleet.folder / "simulator.conf")
+    made.steer(forward=fleet.module)
+    return made
+
+
+def test_a_token_pulled_out_before_its_turn_is_waited_for(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:
+    """--insert with rows that name companies: one is pulled out while another is at work; put in again, it is done."""
+    listed = fleet.write_list(fleet.folder / "list.csv", [0, 1])
+    text = listed.read_text("utf-8-sig")
+    for serial in fleet.serials:
+        text = text.replace(serial, "")
+    listed.write_text(text, encoding="utf-8-sig")
+    assert cli.json("batch", "plan", str(listed)).status == 0
+    simulator.steer(latency={"C_Login": 2500})
+    running = start(fleet, simulator, "--insert", "--jobs", "1")
+    begun = until(running, "row_begin")["token"]
+    other = next(n for n in (0, 1) if fleet.serials[n] != begun)
+    folder = token_folder(fleet, other)
+    folder.rename(fleet.folder / folder.name)
+    ended = until(running, "row_end", 2)
+    assert (ended["state"], ended["code"]) == ("waiting", "token_not_in")
+    simulator.steer(latency={})
+    (fleet.folder / folder.name).rename(folder)
+    assert until(running, "row_end")["state"] == "done"
+    running.communicate(timeout=60)
+    assert running.returncode == 0
+
+
+def test_a_company_on_no_token_or_on_two_waits(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:
+    """Rows by company alone: a token that has gone since the plan is told, the others are done."""
+    listed = fleet.write_list(fleet.folder / "list.csv", [0, 1])
+    text = listed.read_text("utf-8-sig")
+    listed.write_text(text.replace(fleet.serials[0], ""), encoding="utf-8-sig")
+    assert cli.json("batch", "plan", str(listed)).status == 0
+    token_folder(fleet, 0).rename(fleet.folder / "away")
+    said = cli.json("batch", "run", str(fleet.folder / "list.plan.json"), "--jitter", "0.01")
+    assert [(row["state"], row["code"]) for row in said.data["rows"]] == [("waiting", "token_not_in"), ("done", "done")]
+
+
+def test_drivers_that_all_fail_say_nothing_of_the_tokens(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:
+    """The only driver does not begin: 17, and no row is called missing."""
+    planned(cli, fleet, [0])
+    simulator.steer(faults=["C_Initialize 0 return GENERAL_ERROR"])
+    said = cli.json("batch", "run", str(fleet.folder / "list.plan.json"), env=simulator.environment)
+    assert said.status == 17
+    assert cli.json("batch", "report").data["rows"][0]["state"] is None
+
+
+def test_a_stop_while_it_waits_for_its_turn_begins_nothing(fleet: Fleet, cli: Inside, simulator: Simulator) -> None:
+    """Ctrl-C in the pause of --jitter: 130 at once."""
+    planned(cli, fleet, [0])
+    running = start(fleet, simulator, "--jitter", "100000")
+    until(running, "begin")
+    running.send_signal(2)
+    out, _err = running.communicate(timeout=30)
+    assert running.returncode == 130, out
+    assert simulator.calls() == []
