@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from safetok.workflows.batch.run import Runner
     from safetok.workflows.context import Context
 
-RAMP = 0.03  # seconds a new hand waits to see whether the others suffice: fast rows need no second worker
+RAMP = 0.03  # seconds between two looks whether more hands would help
+PAIR = 3  # rows that wait behind the first: so many are worth a second worker, which loads while the first row does
+SLOW = 0.25  # seconds; a row that takes longer waits for its token or its CA, and others may as well do so beside it
 GLANCE = 0.2
 
 
 class Hands:
-    """The threads of a run; a second one begins only while rows wait, so that fast work is not spread over idle workers."""
+    """The threads of a run: one, or two where there is something to share. While rows are slow their number doubles; fast rows
+    are not spread over more workers than this process, which has its own part of every row, can keep busy.
+    """
 
     def __init__(self, runner: Runner, tokens: Tokens, sources: PinSources) -> None:
         self._runner, self._tokens, self._sources = runner, tokens, sources
@@ -34,23 +38,36 @@ class Hands:
         self._pulled: list[PlanRow] = []
         self._answering: set[str] = set()  # CAs that answered the row before: they are there
         self._broken: BaseException | None = None
+        self._begun: dict[str, float] = {}  # rows in hand, by their token: when each began
+        self._ended, self._took = 0, 0.0  # rows that have ended, and the seconds they took together
         _ = runner.context.database  # opened once, before several hands use it
 
     def start(self) -> None:
         self._add()
+        if self._runner.options.jobs > 1 and self._runner.queue.idle > PAIR:
+            self._add()
 
     def join(self) -> None:
         """Wait for the last row, adding hands while rows wait for one."""
         while any(thread.is_alive() for thread in self._threads):
             if len(self._threads) < self._runner.options.jobs and self._runner.queue.idle:
                 time.sleep(RAMP)
-                if self._runner.queue.idle:
+                for _hand in range(self._more()):
                     self._add()
             else:
                 self._wait(GLANCE)
             self._runner.heed()
         if self._broken is not None:
             raise self._broken
+
+    def _more(self) -> int:
+        """How many more hands would shorten the run."""
+        now, hands = time.monotonic(), len(self._threads)
+        oldest = max([now - begun for begun in list(self._begun.values())], default=0.0)
+        mean = self._took / self._ended if self._ended else 0.0
+        if max(oldest, mean) < SLOW:
+            return 0
+        return min(hands, self._runner.queue.idle, self._runner.options.jobs - hands)
 
     def pulled_out(self) -> list[PlanRow]:
         """Rows whose token went before they were done, since the last question; also the moment to add a hand."""
@@ -88,6 +105,7 @@ class Hands:
     def _one(self, context: Context, task: Task) -> None:
         runner, row = self._runner, task.row
         runner.tell("row_begin", row=row, token=task.token)
+        self._begun[task.token] = time.monotonic()
         try:
             result = rows.run_row(
                 context,
@@ -113,6 +131,9 @@ class Hands:
             self._answering.add(row.authority)
             runner.end(row, rows.ended(row, result, now=context.now()))
             runner.queue.done(task, answered=True)
+        finally:
+            self._took += time.monotonic() - self._begun.pop(task.token)
+            self._ended += 1
 
     def _unfinished(self, context: Context, task: Task, error: SafetokError) -> None:
         runner, row = self._runner, task.row
