@@ -54,9 +54,7 @@ def test_each_end_says_why_and_that_nothing_is_lost(made: Template) -> None:
 def test_an_end_with_the_old_key_is_whole_at_once(box: Box) -> None:
     """Nothing is to be removed from the token, so nothing is left to do after the commit that ends it."""
     stopped_in(box, "ca.cmp.requests.build_request")
-    with patch.dict(
-        engine.STEPS, dict.fromkeys((State.REJECTED, State.ABANDONED), Mock(side_effect=KeyboardInterrupt))
-    ):
+    with patch.dict(engine.STEPS, dict.fromkeys((State.REJECTED, State.ABANDONED), Mock(side_effect=AssertionError))):
         assert box.abandon().state == "ABANDONED"
         box.plan({"name": "refuse", "on": "kur", "fail": "badPOP", "processed": False})
         assert box.renew().state == "REJECTED"
@@ -210,6 +208,13 @@ def test_a_name_of_the_token_s_own_is_kept(box: Box) -> None:
         assert box.objects() == before
         assert box.renew(new_key=True).state == "DONE"
     assert [ids.count("0d0e") for ids in box.objects().values()] == [1, 1, 1]
+
+
+def test_a_key_that_is_not_shown_keeps_its_planned_name(box: Box) -> None:
+    """A token that does not list what it has just made: the ID that was planned is the key's."""
+    with patch("safetok.tokens.sessions.Session.keys", return_value=()):
+        assert box.renew(new_key=True).state == "DONE"
+    assert [ids.count(box.journal().key_id.hex()) for ids in box.objects().values()] == [1, 1, 1]
 
 
 def url(box: Box, kind: str) -> str:
