@@ -204,6 +204,7 @@ def test_implicit_confirmation_sends_no_confirmation(box: Box) -> None:
     assert box.renew().status == 0
     (transaction,) = box.transactions()
     assert transaction.confirmation == ""
+    assert (box.journal().receipt, box.journal().confirmation) == ("implicit", b"")
     assert [row["state"] for row in box.issued()] == ["confirmed"]
 
 

@@ -38,6 +38,7 @@ from safetok.sandbox.softhsm import module as softhsm_module
 from safetok.store.journal import Journal
 from safetok.workflows.renew import unfinished
 
+ASKS_AGAIN = _("`safetok renew --resume` asks for the result again; it does not ask for a second certificate.")
 REFUSE_CONFIRMATION = {"name": "refuse", "on": "certConf", "fail": "badRequest", "processed": False, "times": 9}
 
 
@@ -363,8 +364,10 @@ def test_one_pin_is_not_tried_on_two_tokens(box: Box) -> None:
         error = raised.value
         assert error.code == "one_pin_several_tokens"
         assert error.data == {"choices": [{"token": serial} for serial in sorted(serials)]}
-        assert " 2 " in f" {error.message} "
-        assert "--serial" in error.hint
+        assert error.message == _(
+            "{n} tokens have unfinished renewals, and one PIN was given: it is tried on none of them."
+        ).format(n=2)
+        assert error.hint == _("Name its token with --serial.")
     box.plan()
     with box.context() as context:
         nobody = box.request(pin=False)
@@ -666,6 +669,14 @@ def test_a_lost_connection_says_that_nothing_is_lost(box: Box) -> None:
     assert "--resume" in came.error.hint
     assert came.error.code
     assert (box.journal().hold, box.journal().reason) == (Hold.CA_UNREACHABLE, came.error.message)
+    with patch("safetok.ca.cmp.transport.send", side_effect=CaUnreachable("no way there", code="no_way")):
+        came = box.resume()
+    assert came.error is not None
+    assert (came.status, came.code, box.journal().hold) == (8, "no_way", Hold.CA_UNREACHABLE)
+    assert came.error.message == _(
+        "The connection was lost after the request was sent ({why}). Your progress is kept, the old certificate is intact."
+    ).format(why="no way there")
+    assert came.error.hint == ASKS_AGAIN
 
 
 def test_a_ca_that_asks_to_wait_is_waited_for(box: Box) -> None:
@@ -675,7 +686,8 @@ def test_a_ca_that_asks_to_wait_is_waited_for(box: Box) -> None:
         came = box.renew()
     assert (came.status, box.journal().hold) == (9, Hold.PENDING)
     assert came.error is not None
-    assert "--resume" in came.error.hint
+    assert (came.error.message, came.error.hint) == ("busy", ASKS_AGAIN)
+    assert came.error.data["seconds"] == 5
     assert box.resume().status in {0, 8}
 
 
