@@ -50,10 +50,13 @@ class PinLog:
         return row is not None
 
     def failed(self, purpose: str, token_serial: str | None = None) -> bool:
-        """Whether the last try for this purpose (on this token, else on any) did not open its token, or may not have."""
+        """Whether the last try for this purpose (on this token, else on any) that was answered did not open its token.
+
+        One that a kill or a power cut left without an answer says nothing of the PIN; it stays counted against its token.
+        """
         row = self._db.row(
             "SELECT outcome FROM pin_attempts WHERE purpose = :purpose AND (:token IS NULL OR token_serial = :token) "
-            "ORDER BY number DESC LIMIT 1",
+            "AND outcome IS NOT NULL ORDER BY number DESC LIMIT 1",
             {"purpose": purpose, "token": token_serial},
         )
         return row is not None and row["outcome"] != "ok"

@@ -256,6 +256,26 @@ def test_a_pin_file_for_several_tokens_stops_at_its_first_wrong_answer(context: 
     changed.release()
 
 
+def test_a_login_cut_short_stops_no_pin_file(context: Context, tmp_path: Path) -> None:
+    """A run killed between the PIN and the token's answer: the next may use the file, on that token and on the others; the try
+    stays counted. A wrong answer before it still stops the file.
+    """
+    secret(tmp_path)
+    rows = [row(2, pin_source="file:pin.txt"), row(3, pin_source="file:pin.txt")]
+    log, source = PinLog(context.database), PinSources(context, rows, tmp_path, environ={}).of("file:pin.txt")
+    log.begin("t2", source.purpose("given"), NOW)
+    for token in ("t2", "t3"):
+        next_run = PinSources(context, rows, tmp_path, environ={}).of("file:pin.txt")
+        assert next_run.take(context, token, "")[0] == "12345678"
+        next_run.release()
+    assert log.count("t2") == 1
+    fail(context, source, "t3")
+    log.begin("t2", source.purpose("given"), NOW)
+    with pytest.raises(PersonNeeded) as refused:
+        PinSources(context, rows, tmp_path, environ={}).of("file:pin.txt").take(context, "t4", "")
+    assert refused.value.code == "pin_source_stopped"
+
+
 def test_a_variable_that_failed_on_a_token_is_not_tried_on_it_again(context: Context, tmp_path: Path) -> None:
     """The next run leaves it alone, unless somebody says that it was put right; a variable leaves the environment at once."""
     rows = [row(2, pin_source="env:SAFETOK_PIN_A")]
