@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -179,7 +180,15 @@ def _pem(request: bytes) -> bytes:
 
 def _check_file(file: Path, request: bytes | None) -> None:
     """Before a PIN is asked for: nothing of the user's is written over, and the folder is there."""
-    if file.exists() and not (request and file.is_file() and file.read_bytes() == _pem(request)):
+    try:
+        taken = file.exists() and not (request and file.is_file() and file.read_bytes() == _pem(request))
+    except OSError as error:
+        raise UsageError(
+            _("{file} could not be written: {why}.").format(file=file, why=why(error)),
+            code="file_not_written",
+            hint=_("Name another file."),
+        ) from error
+    if taken:
         raise UsageError(
             _("{file} exists already, and is not written over.").format(file=file),
             code="file_exists",
@@ -199,7 +208,8 @@ def _write(file: Path, request: bytes) -> None:
         part.write_bytes(_pem(request))
         part.replace(file)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # a name too long for the disk is too long here, too
+            part.unlink()
         raise UsageError(
             _("{file} could not be written ({why}). The request is kept: run it again with another name.").format(
                 file=file, why=why(error)

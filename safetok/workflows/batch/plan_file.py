@@ -8,6 +8,7 @@ import hmac
 import json
 import os
 import stat
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,8 @@ def write(context: Context, plan: Plan, path: Path) -> None:
             os.fsync(file.fileno())
         half.replace(path)
     except OSError as error:
-        half.unlink(missing_ok=True)
+        with suppress(OSError):  # a name too long for the disk is too long here, too
+            half.unlink()
         raise UsageError(
             _("The plan {path} cannot be written: {why}.").format(path=path, why=why(error)), code="plan_file"
         ) from error
