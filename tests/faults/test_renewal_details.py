@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, patch
 
@@ -20,6 +21,7 @@ from safetok.locale import _
 from safetok.sandbox import messages
 from safetok.sandbox.faults import WIRE
 from safetok.sandbox.softhsm import module as softhsm_module
+from safetok.store.database import Database
 from safetok.store.inventory import Inventory
 from safetok.tokens.sessions import Session
 from safetok.workflows.pins import PinSource
@@ -145,9 +147,28 @@ def test_counts_and_instants_are_written_down(box: Box) -> None:
         inventory = Inventory(context.database)
         kept = {one.certificate.sha256: one for one in inventory.certificates(box.token.serial)}
         assert inventory.contract_end(new.sha256) == row.contract_end is not None
+        stated = context.database.row("SELECT stated_at FROM contract_ends WHERE sha256 = ?", (new.sha256,))
+        assert stated is not None
+        assert stated["stated_at"] == box.clock.now.isoformat()
     assert kept[new.sha256].present
     assert kept[new.sha256].first_seen == box.clock.now
     assert kept[new.sha256].cka_id == row.key_id
+
+
+def test_files_that_can_be_made_again_wait_for_no_disk(box: Box) -> None:
+    """The renewal is safe before its files are written; where they lie is committed without waiting for the disk."""
+    commit, waits = Database._commit, []
+
+    def counted(self: Database) -> None:
+        waits.append((self.row("PRAGMA synchronous") or [0])[0] == 2)
+        commit(self)
+
+    with patch("safetok.store.database.Database._commit", counted):
+        assert box.renew().state == "DONE"
+    assert waits[-2:] == [True, False]
+    kit = Path(box.journal().kit)
+    assert kit.is_dir()
+    assert list(kit.iterdir())
 
 
 def test_a_clock_that_was_set_right_counts_anew(box: Box) -> None:

@@ -508,6 +508,9 @@ def test_what_does_not_read_back_is_no_success(box: Box) -> None:
     with patch("safetok.tokens.sessions.Session.write_certificate"):
         came = box.renew()
     assert (came.status, came.code, came.state) == (10, "write_failed", "VERIFIED")
+    assert came.error is not None
+    assert came.error.message == _("The certificate just written does not read back. The old one is intact.")
+    assert came.error.hint == _("Carry on with: safetok renew --resume")
     assert box.journal().hold is Hold.NEED_WRITE
     assert [row["state"] for row in box.issued()] == ["issued"]
     assert box.resume().state == "DONE"
@@ -521,6 +524,13 @@ def test_a_key_that_signs_otherwise_is_no_success(box: Box, story: str) -> None:
     with patch("safetok.workflows.renew.writing._signs", return_value=False):
         came = box.resume()
     assert (came.status, came.code, came.state) == (10, "test_signature", "VERIFIED")
+    assert came.error is not None
+    assert came.error.message == _(
+        "The token's key and the new certificate do not belong together. The old certificate is intact."
+    )
+    assert came.error.hint == _(
+        "Try once more: safetok renew --resume. If it stays so, call the CA: the new certificate is not confirmed."
+    )
     assert [row["state"] for row in box.issued()] == ["issued"]
     assert box.resume().state == "DONE"
 

@@ -28,7 +28,7 @@ def complete(run: Run) -> None:
     inventory = Inventory(context.database)
     inventory.put_certificate(new, context.now())
     inventory.set_contract_end(new.sha256, run.renewal.contract_end, context.now())
-    run.renewal = run.journal.finish(run.renewal, rows, now=context.now(), hold=None, cleaned=True)
+    run.renewal = run.journal.finish(run.renewal, rows, now=context.now(), cleaned=True)
 
 
 def hand_over(run: Run) -> None:
