@@ -140,7 +140,9 @@ def test_counts_and_instants_are_written_down(box: Box) -> None:
     assert (row.sent_count, row.first_sent_at) == (3, began)
     assert (row.received_at, row.confirmation_sent_at) == (box.clock.now, box.clock.now)
     assert (row.receipt, row.cleaned, row.hold) == ("seen", True, None)
-    assert row.chain
+    issuer, root = (certificates.parse(der) for der in row.chain)
+    assert issuer.subject_der == certificates.parse(row.certificate).issuer_der
+    assert root.subject_der == root.issuer_der == issuer.issuer_der
     assert row.confirm_by is not None
     new = certificates.parse(row.certificate)
     with box.context() as context:

@@ -104,7 +104,7 @@ def test_a_question_names_what_the_ca_named(made: Template) -> None:
 def test_the_confirmation_names_what_the_answer_named(box: Box) -> None:
     """certReqId of the answer, kept in the row from when it came."""
     stopped_in(box, "workflows.renew.writing.place")
-    assert box.journal().cert_req_id == 0
+    assert (box.journal().cert_req_id, box.journal().receipt) == (0, "")
     change(box, cert_req_id=-1)
     box.plan({"name": "cut", "on": "certConf", "processed": False})
     assert box.resume().status == 8
@@ -176,6 +176,17 @@ def test_a_floor_holds(box: Box) -> None:
     came = box.resume()
     assert (came.status, came.state) == (10, "UNTRUSTED")
     assert [row["state"] for row in box.issued()] == ["undone"]
+
+
+def test_confirmation_is_left_out_only_where_the_ca_agreed(box: Box) -> None:
+    """`implicit_confirm` in the settings is no word of the CA's: where its answer does not grant it, certConf is sent."""
+    box.plan("cut")
+    assert box.renew().status == 8
+    configure(box, "implicit_confirm = true")
+    assert box.resume().state == "DONE"
+    assert box.journal().receipt == "seen"
+    (transaction,) = box.transactions()
+    assert transaction.confirmation
 
 
 # --- halves ---------------------------------------------------------------------------------------------------------------------
