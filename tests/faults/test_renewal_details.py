@@ -9,17 +9,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, patch
+from urllib.parse import quote
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from support_faults import Box, Nobody, Template, put, stopped_in, tool
 
+from safetok.ca.cmp.structures import PKIMessage
 from safetok.domain import certificates
-from safetok.domain.renewal import Hold, State
+from safetok.domain.renewal import State
 from safetok.errors import UsageError
 from safetok.locale import _
-from safetok.sandbox import messages
-from safetok.sandbox.faults import WIRE
 from safetok.sandbox.softhsm import module as softhsm_module
 from safetok.store.database import Database
 from safetok.store.inventory import Inventory
@@ -34,10 +34,10 @@ def test_each_end_says_why_and_that_nothing_is_lost(made: Template) -> None:
     """REJECTED, UNTRUSTED and LAPSED: the reason in the row is in the sentence, whose CA it is beside it, the old one intact."""
     with made.box(confirm_wait=3600) as box:
         refusal = {"name": "refuse", "on": "kur", "fail": "badPOP", "processed": False}
-        for plans, text in (
-            ([refusal], _("The CA refused: {why}")),
-            (["shorter"], _("The CA's answer is not to be trusted: {why}")),
-            (["cut"], _("The CA has taken the new certificate back: {why}")),
+        for plans, code, text in (
+            ([refusal], "ca_refused", _("The CA refused: {why}")),
+            (["shorter"], "not_trusted", _("The CA's answer is not to be trusted: {why}")),
+            (["cut"], "lapsed", _("The CA has taken the new certificate back: {why}")),
         ):
             box.plan(*plans)
             came = box.renew()
@@ -47,6 +47,7 @@ def test_each_end_says_why_and_that_nothing_is_lost(made: Template) -> None:
             row = box.journal()
             assert came.error is not None
             assert row.reason
+            assert came.code == code
             assert came.error.message == text.format(why=row.reason)
             assert came.error.hint == _("The old certificate is intact, nothing was written to the token.")
             assert came.error.data["authority"] == row.authority
@@ -110,7 +111,7 @@ def test_an_offer_ends_at_its_instant(box: Box, *, new_key: bool) -> None:
     assert came.error.message == _("The CA's offer expired before the request was sent. Nothing was requested.")
     assert came.error.hint == _("Run `safetok renew` again: the CA will make a new offer.")
     assert (row.state, row.reason) == (State.ABANDONED, _("The offer expired before it was used."))
-    assert row.cleaned is not new_key, "a key that may be there is still to be removed"
+    assert row.cleaned == (not new_key), "a key that may be there is still to be removed"
 
 
 def test_a_second_before_its_end_an_offer_stands(box: Box) -> None:
@@ -140,6 +141,9 @@ def test_counts_and_instants_are_written_down(box: Box) -> None:
     assert (row.sent_count, row.first_sent_at) == (3, began)
     assert (row.received_at, row.confirmation_sent_at) == (box.clock.now, box.clock.now)
     assert (row.receipt, row.cleaned, row.hold) == ("seen", True, None)
+    assert State.KEY_MADE not in box.states(), "the key that is there is asked for, none is made"
+    (asks,) = PKIMessage.load(row.request)["body"].chosen
+    assert asks["certReq"]["certTemplate"]["validity"]["notAfter"].chosen.native == row.requested_not_after
     issuer, root = (certificates.parse(der) for der in row.chain)
     assert issuer.subject_der == certificates.parse(row.certificate).issuer_der
     assert root.subject_der == root.issuer_der == issuer.issuer_der
@@ -168,6 +172,7 @@ def test_files_that_can_be_made_again_wait_for_no_disk(box: Box) -> None:
     with patch("safetok.store.database.Database._commit", counted):
         assert box.renew().state == "DONE"
     assert waits[-2:] == [True, False]
+    assert sum(waits) <= 7
     kit = Path(box.journal().kit)
     assert kit.is_dir()
     assert list(kit.iterdir())
@@ -268,6 +273,24 @@ def test_half_a_stranger_is_in_nobody_s_way(box: Box) -> None:
     assert "7a" in box.objects()["Public Key"]
 
 
+def test_a_certificate_that_is_there_is_not_written_twice(box: Box) -> None:
+    """Written before a crash and renamed by somebody since: it stays as it is, and there is one of it."""
+    stopped_in(box, "workflows.renew.writing.prove")
+    row = box.journal()
+    tool(box, "--set-label", "renamed", f"pkcs11:serial={box.token.serial};object={quote(row.key_label)};type=cert")
+    assert box.resume().state == "DONE"
+    named = [label for kind, label, _identity in labels(box) if kind == "Certificate"]
+    assert len(named) == 2
+    assert "renamed" in named
+
+
+def test_a_new_key_s_certificate_has_its_planned_name(box: Box) -> None:
+    """A new key that no ID is known of by now: its certificate gets the one that was planned, not the old one's."""
+    with patch("safetok.tokens.sessions.Session.key_id", return_value=b""):
+        assert box.renew(new_key=True).state == "DONE"
+    assert [ids.count(box.journal().key_id.hex()) for ids in box.objects().values()] == [1, 1, 1]
+
+
 @pytest.mark.parametrize("old", [True, False], ids=["of the old certificate", "none"])
 def test_a_key_without_a_name_lends_none(box: Box, *, old: bool) -> None:
     """A key that no ID is known of: the new certificate gets the old one's, so that both are paired alike; else none."""
@@ -343,48 +366,3 @@ def test_a_pin_that_is_not_this_ca_s_is_not_sent(box: Box) -> None:
     assert error.code == "pin_profile"
     assert error.data["renewal_id"] == box.journal().id
     assert box.resume().state == "DONE"
-
-
-# --- answers to another question -----------------------------------------------------------------------------------------
-
-
-def test_a_confirmation_is_no_answer_to_a_request(box: Box) -> None:
-    """Rightly signed and of this transaction, but to another question: 8, nothing follows, the same bytes again."""
-
-    def confirms(spoilt: Any) -> Any:
-        received = messages.read(spoilt.raw)
-        return spoilt.sent(messages.write(messages.confirmed(), spoilt.pki, spoilt.signer, received, box.clock.now).der)
-
-    with patch.dict(WIRE, {"confirms": confirms}):
-        box.plan({"name": "confirms", "on": "kur"})
-        came = box.renew()
-    assert (came.status, came.code, came.state) == (8, "unexpected_answer", "REQUESTED")
-    assert box.journal().hold is Hold.CA_UNREACHABLE
-    assert box.resume().state == "DONE"
-    assert [row["state"] for row in box.issued()] == ["confirmed"]
-
-
-def test_a_certificate_is_no_answer_to_a_confirmation(box: Box) -> None:
-    """The same the other way round: it waits, and the status of the certificate is not asked for."""
-    answers: list[bytes] = []
-
-    def certifies(spoilt: Any) -> Any:
-        from safetok.ca.cmp.structures import PKIMessage
-
-        received = messages.read(spoilt.raw)
-        body = PKIMessage.load(answers[0])["body"].dump()
-        return spoilt.sent(messages.write(body, spoilt.pki, spoilt.signer, received, box.clock.now).der)
-
-    def kept(spoilt: Any) -> Any:
-        answers.append(spoilt.reply.body)
-        return spoilt.reply
-
-    with (
-        patch.dict(WIRE, {"kept": kept, "certifies": certifies}),
-        patch("safetok.workflows.renew.confirming.new_status") as status,
-    ):
-        box.plan({"name": "kept", "on": "kur"}, {"name": "certifies", "on": "certConf"})
-        came = box.renew()
-    assert (came.status, came.code, came.state) == (8, "unexpected_answer", "PROVEN")
-    assert not status.called
-    assert box.resume(pin=False).state == "DONE"

@@ -17,6 +17,8 @@ from safetok.domain.renewal import Hold, State
 from safetok.domain.revocation import RevocationAnswer
 from safetok.domain.times import show_instant
 from safetok.locale import _
+from safetok.sandbox import messages
+from safetok.sandbox.faults import WIRE
 from safetok.store.journal import Journal
 
 
@@ -140,6 +142,49 @@ def test_how_often_it_was_asked_is_told(made: Template) -> None:
         assert came.error.hint == _("Give the CA this transaction number: {id}. Only --new-request asks again.").format(
             id=box.journal().transaction_id.hex().upper()
         )
+
+
+# --- answers to another question -----------------------------------------------------------------------------------------
+
+
+def test_a_confirmation_is_no_answer_to_a_request(box: Box) -> None:
+    """Rightly signed and of this transaction, but to another question: 8, nothing follows, the same bytes again."""
+
+    def confirms(spoilt: Any) -> Any:
+        received = messages.read(spoilt.raw)
+        return spoilt.sent(messages.write(messages.confirmed(), spoilt.pki, spoilt.signer, received, box.clock.now).der)
+
+    with patch.dict(WIRE, {"confirms": confirms}):
+        box.plan({"name": "confirms", "on": "kur"})
+        came = box.renew()
+    assert (came.status, came.code, came.state) == (8, "unexpected_answer", "REQUESTED")
+    assert box.journal().hold is Hold.CA_UNREACHABLE
+    assert box.resume().state == "DONE"
+    assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
+def test_a_certificate_is_no_answer_to_a_confirmation(box: Box) -> None:
+    """The same the other way round: it waits, and the status of the certificate is not asked for."""
+    answers: list[bytes] = []
+
+    def certifies(spoilt: Any) -> Any:
+        received = messages.read(spoilt.raw)
+        body = PKIMessage.load(answers[0])["body"].dump()
+        return spoilt.sent(messages.write(body, spoilt.pki, spoilt.signer, received, box.clock.now).der)
+
+    def kept(spoilt: Any) -> Any:
+        answers.append(spoilt.reply.body)
+        return spoilt.reply
+
+    with (
+        patch.dict(WIRE, {"kept": kept, "certifies": certifies}),
+        patch("safetok.workflows.renew.confirming.new_status") as status,
+    ):
+        box.plan({"name": "kept", "on": "kur"}, {"name": "certifies", "on": "certConf"})
+        came = box.renew()
+    assert (came.status, came.code, came.state) == (8, "unexpected_answer", "PROVEN")
+    assert not status.called
+    assert box.resume(pin=False).state == "DONE"
 
 
 # --- what is as confirmed -----------------------------------------------------------------------------------------------------

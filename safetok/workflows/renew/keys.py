@@ -32,7 +32,7 @@ def prepare(run: Run) -> None:
     spki = planned_key(run)
     opening = _signed_request(run, spki)  # before the transaction: a token pulled out here leaves the row as it is
     with run.context.database.transaction():
-        run.advance(State.KEY_MADE, spki=spki)
+        run.advance(State.KEY_MADE)
         _requested(run, opening, spki=spki)
 
 
@@ -102,14 +102,12 @@ def _signed_request(run: Run, spki: bytes) -> Opening:
 
     session, renewal, context = run.session(), run.renewal, run.context
     with token_step(run, _("signing the request")):
-        old_key = session.private_key(run.old.spki)
-        new_key = old_key if spki == run.old.spki else session.private_key(spki)
         return build(
             run.authority.request,
             old=run.old,
-            old_key=old_key,
+            old_key=session.private_key(run.old.spki),
             new_spki=spki,
-            new_key=new_key,
+            new_key=session.private_key(spki),
             not_after=renewal.requested_not_after,
             endpoint=run.endpoint,
             now=context.now(),
