@@ -1,0 +1,162 @@
+"""Tokens and stores that are a little odd: empty tokens, blank numbers, lists that are damaged, answers that say nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from support_clock import Clocked
+from support_inside import Inside
+from support_issued import NOW as REAL_NOW
+from support_issued import issued
+from support_store import NOW, certificate, reading
+from support_tokens import MadeToken, SoftHsm
+
+from safetok.domain.revocation import Revocation, RevocationAnswer
+from safetok.knowledge import load
+from safetok.store.answers import Answers
+from safetok.store.database import Database
+from safetok.store.inventory import Inventory
+from safetok.store.paths import home
+from safetok.store.registrations import Registrations
+
+Make = Callable[..., MadeToken]
+
+
+@pytest.fixture
+def cli(softhsm: SoftHsm, tmp_path: Path) -> Inside:
+    """The command line in this process, with SoftHSM as its only driver, a home of its own and no keyring."""
+    return Inside(
+        {
+            "SAFETOK_HOME": str(tmp_path / "home"),
+            "SAFETOK_MODULE": softhsm.module,
+            "SOFTHSM2_CONF": str(softhsm.configuration),
+            "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+            "SHELL": "/bin/bash",
+            "HOME": str(tmp_path),
+            "SAFETOK_LANG": "en",
+        }
+    )
+
+
+def blank(token: MadeToken) -> None:
+    """Take the token's number away."""
+    file = token.folder / "token.object"
+    file.write_bytes(file.read_bytes().replace(token.serial.encode(), b" " * 16))
+
+
+# --- what is on a token --------------------------------------------------------------------------------------------------
+
+
+def test_one_empty_token_has_a_next_step_and_two_have_none(cli: Inside, make_token: Make) -> None:
+    """Alone it may have come from LCS: no PIN, and where to record it. Beside another nothing is due."""
+    make_token("Mới")
+    said = cli.json()
+    assert (said.status, said.data["state"]) == (0, "no_certificate")
+    assert "do not type a PIN" in cli().out
+    make_token("Mới 2")
+    assert cli.json().data["state"] == "nothing_due"
+
+
+def test_nothing_is_due_for_a_token_that_no_command_can_name(cli: Inside, make_token: Make, ec_key: Any) -> None:
+    """Its number is blank: shown, its certificate too, but nothing to do is told of it."""
+    made = make_token("Kho A", certificates=[issued(ec_key)], keys=[ec_key])
+    assert cli.json("status", "--check").status == 14
+    blank(made)
+    said = cli.json("status", "--check")
+    assert (said.status, len(said.data["tokens"])) == (0, 1)
+
+
+def test_a_token_s_number_means_its_certificates(cli: Inside, make_token: Make, ec_key: Any) -> None:
+    """`certs show` and `certs check` take a Token ID; without a token, or with an empty one, they say so."""
+    assert cli.json("certs", "check").status == 3
+    empty = make_token("Mới")
+    assert cli.json("certs", "check").status in {3, 11}
+    made = make_token("Kho A", certificates=[issued(ec_key)], keys=[ec_key])
+    shown = cli.json("certs", "show", made.serial)
+    assert shown.status == 0, shown.out
+    checked = cli.json("certs", "check", made.serial)
+    assert [one["token"] for one in checked.data["certificates"]] == [made.serial]
+    assert cli.json("certs", "check", empty.serial).status != 0
+
+
+def test_an_answer_that_says_nothing_is_no_good_news(cli: Inside, make_token: Make, ec_key: Any) -> None:
+    """The last question about revocation had no answer: `status --check` ends 18 and says do not take it as good."""
+    new = issued(ec_key, start=datetime(2026, 1, 1, tzinfo=UTC), days_left=700)
+    make_token("Kho A", certificates=[new], keys=[ec_key])
+    cli("status")
+    with Database(home(cli.env).database) as db:
+        sha256 = new.fingerprint(hashes.SHA256()).hex()
+        unknown = Revocation(answer=RevocationAnswer.UNKNOWN, reason="no answer", checked_at=REAL_NOW)
+        Answers(db).put_revocation(sha256, unknown)
+    said = cli.json("status", "--check")
+    assert said.status == 18
+    assert "do not take it as good" in said.envelope["errors"][0]["message"]
+
+
+def test_settings_that_name_a_broken_file_are_told_by_a_refresh(
+    cli: Inside, make_token: Make, ec_key: Any, tmp_path: Path
+) -> None:
+    """`status --refresh` shows the token, and says which file of the settings is no certificate."""
+    make_token("Kho A", certificates=[issued(ec_key)], keys=[ec_key])
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    (folder / "ca.pem").write_text("no certificate")
+    (folder / "settings.toml").write_text('[authorities.safe-ca]\nissuers = ["ca.pem"]\nanchors = ["ca.pem"]\n')
+    said = cli.json("status", "--refresh")
+    assert said.status != 0
+    assert "ca.pem" in said.out
+
+
+# --- doctor --------------------------------------------------------------------------------------------------------------
+
+
+def revocation_list(key: Any, ends: datetime) -> bytes:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "CA")])
+    builder = x509.CertificateRevocationListBuilder().issuer_name(name).last_update(ends - timedelta(days=7))
+    return builder.next_update(ends).sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def test_damaged_and_fresh_lists_are_told_apart(cli: Inside, tmp_path: Path, ec_key: Any) -> None:
+    """One kept list is fresh, one is no list: the second alone counts as out of date."""
+    cache = home(cli.env).cache / "crl"
+    cache.mkdir(parents=True, mode=0o700)
+    (cache / "a.crl").write_bytes(revocation_list(ec_key, REAL_NOW + timedelta(days=3)))
+    findings = {one["code"] for one in cli.json("doctor", "--offline").data["findings"]}
+    assert "crl_stale" not in findings
+    (cache / "b.crl").write_bytes(b"nothing")
+    (stale,) = [one for one in cli.json("doctor", "--offline").data["findings"] if one["code"] == "crl_stale"]
+    assert stale["message"].startswith("1 ")
+
+
+def test_a_shell_that_completes_already_is_no_finding(cli: Inside, tmp_path: Path) -> None:
+    """The file is where bash looks for it."""
+    place = tmp_path / ".local" / "share" / "bash-completion" / "completions" / "safetok"
+    place.parent.mkdir(parents=True)
+    place.write_text("")
+    assert "completions_missing" not in {one["code"] for one in cli.json("doctor", "--offline").data["findings"]}
+
+
+# --- agencies ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_agency_that_is_not_used_has_no_last_moment(tmp_path: Path) -> None:
+    """`agencies when` leaves out what the company does not use, and answers for the rest."""
+    env = {"SAFETOK_HOME": str(tmp_path / "home"), "SAFETOK_MODULE": str(tmp_path / "none.so")}
+    cli = Clocked(env, NOW)
+    new = certificate(2, not_before=NOW - timedelta(hours=1), not_after=NOW + timedelta(days=400))
+    with Database(home(cli.env).database) as db:
+        Inventory(db).record(reading("T1", new), NOW)
+        Registrations(db).open_for(new, load.agencies(), NOW)
+    assert cli("agencies", "skip", "vnaccs").status == 0
+    said = cli.json("agencies", "when", "--need", "26/11 10:00")
+    assert said.status == 0, said.out
+    assert "vnaccs" not in said.out
+    assert '"v5"' in said.out
