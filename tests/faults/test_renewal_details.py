@@ -23,6 +23,7 @@ from safetok.locale import _
 from safetok.sandbox.softhsm import module as softhsm_module
 from safetok.store.database import Database
 from safetok.store.inventory import Inventory
+from safetok.store.journal import Journal
 from safetok.tokens.sessions import Session
 from safetok.workflows.pins import PinSource
 from safetok.workflows.renew import engine, unfinished, writing
@@ -69,6 +70,9 @@ def test_a_rejection_is_not_sent_once_its_time_is_over(made: Template) -> None:
     with made.box(confirm_wait=3600) as box:
         box.plan("longer", {"name": "cut", "on": "certConf", "processed": False, "times": 9})
         assert box.renew().status == 10
+        with box.context() as context:
+            told = [event.reason for event in Journal(context.database).events(box.journal().id)]
+        assert set(told[-2:]) == {box.journal().reason}, "what was wrong is not forgotten over what could not be sent"
         confirm_by = box.journal().confirm_by
         assert confirm_by is not None
         box.clock.now = confirm_by - timedelta(seconds=1)
