@@ -288,6 +288,15 @@ def test_a_certificate_that_is_there_is_not_written_twice(box: Box) -> None:
     assert "renamed" in named
 
 
+def test_the_key_s_name_counts_and_not_the_old_certificate_s(box: Box) -> None:
+    """An old certificate under another ID than its key's: the new one gets the key's, so that programs find the pair."""
+    stopped_in(box, "workflows.renew.writing.place")
+    (identity,) = box.objects()["Private Key"]
+    tool(box, "--set-id", "0A0B", url(box, "cert"))
+    assert box.resume().state == "DONE"
+    assert sorted(box.objects()["Certificate"]) == sorted(["0a0b", identity])
+
+
 def test_a_new_key_s_certificate_has_its_planned_name(box: Box) -> None:
     """A new key that no ID is known of by now: its certificate gets the one that was planned, not the old one's."""
     with patch("safetok.tokens.sessions.Session.key_id", return_value=b""):
