@@ -18,6 +18,7 @@ from support_faults import Box, Nobody, Template, put, stopped_in, tool
 from safetok.ca.cmp.structures import PKIMessage
 from safetok.domain import certificates
 from safetok.domain.renewal import State
+from safetok.domain.revocation import RevocationAnswer
 from safetok.errors import UsageError
 from safetok.locale import _
 from safetok.sandbox.softhsm import module as softhsm_module
@@ -82,6 +83,18 @@ def test_a_rejection_is_not_sent_once_its_time_is_over(made: Template) -> None:
         assert box.resume(pin=False).status == 10
         assert [plan["times"] for plan in box.unused_plans()] == [7]
         assert box.journal().finished
+
+
+def test_from_its_last_instant_a_certificate_may_be_taken_back(made: Template) -> None:
+    """At the very end of the CA's time the status is asked for before anything is written: revoked is LAPSED."""
+    with made.box(confirm_wait=3600) as box:
+        stopped_in(box, "workflows.renew.writing.place")
+        confirm_by = box.journal().confirm_by
+        assert confirm_by is not None
+        box.clock.now = confirm_by
+        with patch("safetok.workflows.renew.confirming.new_status", return_value=RevocationAnswer.REVOKED):
+            came = box.resume(pin=False)
+        assert (came.status, came.code, came.state) == (11, "lapsed", "LAPSED")
 
 
 def test_what_stands_is_not_given_up(box: Box) -> None:
