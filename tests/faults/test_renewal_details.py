@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from support_faults import Box, Nobody, Template, put, stopped_in, tool
 
+from safetok.ca.cmp.requests import build_request
 from safetok.ca.cmp.structures import PKIMessage
 from safetok.domain import certificates
 from safetok.domain.renewal import State
@@ -186,8 +187,12 @@ def test_files_that_can_be_made_again_wait_for_no_disk(box: Box) -> None:
         waits.append((self.row("PRAGMA synchronous") or [0])[0] == 2)
         commit(self)
 
-    with patch("safetok.store.database.Database._commit", counted):
+    with (
+        patch("safetok.store.database.Database._commit", counted),
+        patch("safetok.ca.cmp.requests.build_request", wraps=build_request) as signed,
+    ):
         assert box.renew().state == "DONE"
+    assert signed.call_count == 1, "the token signs one request"
     assert waits[-2:] == [True, False]
     assert sum(waits) <= 7
     kit = Path(box.journal().kit)
