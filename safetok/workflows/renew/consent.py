@@ -89,9 +89,7 @@ def accept(context: Context, request: RenewRequest) -> None:
         raise Declined
 
 
-def show_details(
-    context: Context, eligible: Eligible, *, contract_end: date, not_after: datetime, asked: bool
-) -> None:
+def show_details(context: Context, eligible: Eligible, *, contract_end: date, not_after: datetime, asked: bool) -> None:
     """Everything the person is about to confirm, a line each."""
     say, old = context.prompter.say, eligible.certificate
     say("")
