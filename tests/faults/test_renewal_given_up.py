@@ -110,6 +110,17 @@ def test_of_several_one_that_waits_stops_no_other(box: Box) -> None:
     assert [(result.token, result.state) for result in done] == [(serials[1], "DONE")]
 
 
+def test_a_new_request_is_made_for_the_token_whose_answer_was_lost(box: Box) -> None:
+    """Two tokens in, none named: --new-request on resume is for the one that has the lost renewal."""
+    box.plan("cut", {"name": "refuse", "on": "kur", "fail": "transactionIdInUse"})
+    assert [came.status for came in (box.renew(), box.resume())] == [8, 11]
+    box.clock.turn(hours=30)  # the CA takes back what nobody confirmed
+    with box.context() as context:
+        done, failed = unfinished.resume(context, replace(box.request(new_request=True), serial=None))
+    assert failed == []
+    assert [(result.token, result.state) for result in done] == [(box.token.serial, "DONE")]
+
+
 def test_a_pin_given_for_one_token_carries_its_renewal_on(box: Box) -> None:
     """One PIN and one unfinished renewal, no token named: it is that token's."""
     stopped_in(box, "workflows.renew.writing.place")

@@ -23,9 +23,7 @@ def send_request(run: Run) -> None:
     """REQUESTED: the stored message, the same bytes however often; `sent_count` is committed before each send."""
     if not run.renewal.request:
         request_anew(run)
-    if run.sent_with_commit:
-        run.sent_with_commit = False
-    else:
+    if not run.sent_with_commit:
         run.update(sent_count=run.renewal.sent_count + 1)
     renewal = run.renewal
     nonces = frozenset({renewal.sender_nonce})
@@ -152,9 +150,7 @@ def _verify(run: Run, answer: Issued) -> SafetokError | None:
         )
     except (NotTrusted, UsageError) as error:
         return error
-    run.advance(
-        State.VERIFIED, certificate=new.der, chain=tuple(c.der for c in chain[1:]), receipt=_implicit(run, answer)
-    )
+    run.advance(State.VERIFIED, chain=tuple(c.der for c in chain[1:]), receipt=_implicit(run, answer))
     return None
 
 
