@@ -36,8 +36,14 @@ def _leave(code: int) -> None:
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except (OSError, ValueError):
-        sys.exit(code)  # the usual way, which says that the output could not be written
+    except BrokenPipeError:  # the reader has gone, and with it whoever would read that
+        pass
+    except (OSError, ValueError) as error:
+        if not code:  # else it has been told
+            code = 1
+            with suppress(OSError, ValueError):
+                sys.stderr.write(f"safetok: {getattr(error, 'strerror', None) or error}\n")
+                sys.stderr.flush()
     os._exit(code)
 
 

@@ -18,6 +18,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from support_tokens import MODULES, PIN, SO_PIN, MadeToken, PrivateKey, SoftHsm, add_certificate, add_key, remove, run
 
+from safetok.locale import set_language
+
+
+@pytest.fixture(autouse=True)
+def spoken() -> Iterator[None]:
+    """No test speaks the language that another left."""
+    set_language(None)
+    yield
+    set_language(None)
+
 
 @pytest.fixture(scope="session")
 def softhsm_module() -> str:

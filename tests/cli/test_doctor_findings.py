@@ -84,8 +84,9 @@ def test_a_keyring_that_waits_for_a_person_is_called_locked(cli: Cli, monkeypatc
         unlocked.set()
 
 
-def test_a_keyring_that_is_missing_is_no_hindrance(cli: Cli) -> None:
+def test_a_keyring_that_is_missing_is_no_hindrance(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without one PINs are typed: a remark, and nothing bad."""
+    monkeypatch.setattr("keyring.core._keyring_backend", None)  # one that a test before used is not asked
     assert found(cli)["keyring_unusable"]["grade"] == "info"
 
 
