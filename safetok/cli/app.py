@@ -44,9 +44,7 @@ def _guarded(argv: Sequence[str]) -> int:
         elif not _helped(argv):
             _understood(argv)
     except Ended as end:
-        with quiet_pipe():
-            sys.stdout.flush()
-        return end.status
+        return _sent(end.status)
     except SafetokError as error:
         return failed(error)
     except KeyboardInterrupt:
@@ -59,7 +57,19 @@ def _guarded(argv: Sequence[str]) -> int:
         return int(ExitStatus.DONE)
     except Exception as error:  # noqa: BLE001  (the one place where nothing may escape to a traceback)
         return failed(unforeseen(error))
-    return int(ExitStatus.DONE)
+    return _sent(int(ExitStatus.DONE))
+
+
+def _sent(status: int) -> int:
+    """`status`, once all that was printed has truly gone out; a full disk behind a redirection shows itself only here."""
+    from safetok.cli.run import failed, quiet_pipe, unforeseen
+
+    try:
+        with quiet_pipe():
+            sys.stdout.flush()
+    except OSError as error:
+        return failed(unforeseen(error))
+    return status
 
 
 def _understood(argv: Sequence[str]) -> None:
