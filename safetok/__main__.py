@@ -36,14 +36,8 @@ def _leave(code: int) -> None:
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except BrokenPipeError:  # the reader has gone, and with it whoever would read that
-        pass
-    except (OSError, ValueError) as error:
-        if not code:  # else it has been told
-            code = 1
-            with suppress(OSError, ValueError):
-                sys.stderr.write(f"safetok: {getattr(error, 'strerror', None) or error}\n")
-                sys.stderr.flush()
+    except (OSError, ValueError):
+        code = code or 1  # it has been told: whoever prints sends it off
     os._exit(code)
 
 

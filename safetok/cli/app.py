@@ -19,7 +19,12 @@ def main(argv: Sequence[str]) -> int:
     prepare(sys.stdout)
     prepare(sys.stderr)
     begin(argv)
-    return _guarded(argv)
+    try:
+        return _guarded(argv)
+    except OSError as error:  # what was to be said could not be written
+        from safetok.cli.run import failed, unforeseen
+
+        return failed(unforeseen(error))
 
 
 def _helped(argv: Sequence[str]) -> bool:
@@ -61,14 +66,11 @@ def _guarded(argv: Sequence[str]) -> int:
 
 
 def _sent(status: int) -> int:
-    """`status`, once all that was printed has truly gone out; a full disk behind a redirection shows itself only here."""
-    from safetok.cli.run import failed, quiet_pipe, unforeseen
+    """`status`, once all that was printed has truly gone out; a full disk behind a redirection may show itself only here."""
+    from safetok.cli.run import quiet_pipe
 
-    try:
-        with quiet_pipe():
-            sys.stdout.flush()
-    except OSError as error:
-        return failed(unforeseen(error))
+    with quiet_pipe():
+        sys.stdout.flush()
     return status
 
 

@@ -6,6 +6,7 @@ Whatever is not exactly one of these goes the usual way, where everything is und
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from safetok.cli.globals import flags
@@ -20,6 +21,8 @@ _JOBS = {str(number) for number in range(1, 65)}
 
 def plain(argv: Sequence[str]) -> Callable[[], None] | None:
     """What runs this command line, with its flags noted; None when it is for typer."""
+    if any(word == "--jobs" and after in _GLOBAL for word, after in pairwise(argv)):
+        return None  # a switch where a number should be
     noted = {_GLOBAL[word] for word in argv if word in _GLOBAL}
     rest = [word for word in argv if word not in _GLOBAL]
     command = _batch_run(rest[2:]) if rest[:2] == ["batch", "run"] else _status(rest)

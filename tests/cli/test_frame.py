@@ -403,7 +403,9 @@ def test_a_dry_run_writes_no_log(program: Program, tmp_path: Path) -> None:
     assert not log.exists()
 
 
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["contacts"], ["contacts", "--json"]])
+@pytest.mark.parametrize(
+    "words", [["--version"], ["--help"], ["contacts"], ["contacts", "--json"], ["nosuch", "--json"]], ids=" ".join
+)
 def test_output_that_cannot_be_written_is_told(words: list[str]) -> None:
     """A full disk behind a redirection: 1 and a sentence, never a traceback."""
     with Path("/dev/full").open("w") as full:

@@ -41,6 +41,7 @@ TYPERS = [
     ["batch", "run", "--jobs", "0", "nowhere.plan.json"],
     ["batch", "run", "--jobs", "65", "nowhere.plan.json"],
     ["batch", "run", "nowhere.plan.json", "--jobs"],
+    ["batch", "run", "--jobs", "--json", "2", "nowhere.plan.json"],
     ["batch", "run", "nowhere.plan.json", "other.plan.json"],
     ["batch", "run", "nowhere.plan.json", "--rate", "5"],
     ["batch", "resume"],

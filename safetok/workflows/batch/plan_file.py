@@ -64,7 +64,9 @@ def read(context: Context, path: Path) -> Plan:
             text = file.read(LARGEST)
     except OSError as error:
         raise UsageError(
-            _("The plan {path} cannot be read: {why}.").format(path=path, why=why(error)), code="plan_file"
+            _("The plan {path} cannot be read: {why}.").format(path=path, why=why(error)),
+            code="plan_file",
+            hint=_("Make the plan again: safetok batch plan FILE"),
         ) from error
     try:
         document = json.loads(text)
@@ -79,7 +81,11 @@ def read(context: Context, path: Path) -> Plan:
             )
         return _plan(document)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UsageError(_("{path} is no plan.").format(path=path), code="plan_file") from error
+        raise UsageError(
+            _("{path} is no plan.").format(path=path),
+            code="plan_file",
+            hint=_("Make the plan again: safetok batch plan FILE"),
+        ) from error
 
 
 def settings_hash(settings: Settings, names: Iterable[str]) -> str:
