@@ -133,8 +133,8 @@ def confirm_contract_end(
         raise _differs(eligible, request.contract_end, offered)
     expected = offered or eligible.contract_end
     if expected is None:
-        if not context.prompter.interactive:
-            raise _unknown(eligible)
+        if request.confirm_contract_end is not None or not context.prompter.interactive:
+            raise _unknown(eligible)  # a confirmation never supplies what is to be confirmed
         return _typed(context, eligible, None), "user"
     if request.confirm_contract_end is not None:
         if request.confirm_contract_end != expected:

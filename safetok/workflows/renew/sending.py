@@ -23,7 +23,9 @@ def send_request(run: Run) -> None:
     """REQUESTED: the stored message, the same bytes however often; `sent_count` is committed before each send."""
     if not run.renewal.request:
         request_anew(run)
-    if not run.sent_with_commit:
+    if run.sent_with_commit:
+        run.sent_with_commit = False  # counts for this one send
+    else:
         run.update(sent_count=run.renewal.sent_count + 1)
     renewal = run.renewal
     nonces = frozenset({renewal.sender_nonce})
