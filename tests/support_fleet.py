@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -75,6 +77,29 @@ class Fleet:
         if not secret.exists():
             write_private(secret, f"{PIN}\n".encode())
         return path
+
+
+@contextmanager
+def kept_fleet(count: int) -> Iterator[Fleet]:
+    """So many tokens that are owed a renewal and their CA, in a folder of their own beside a copy of it; see `as_made`."""
+    made = make_fleet(Path(tempfile.mkdtemp(prefix="safetok-fleet-", dir="/dev/shm")), count)
+    shutil.copytree(made.folder, _kept(made))
+    yield made
+    shutil.rmtree(_kept(made))
+
+
+@contextmanager
+def as_made(fleet: Fleet) -> Iterator[Fleet]:
+    """A kept fleet before anything was done with it, its CA running."""
+    shutil.rmtree(fleet.folder, ignore_errors=True)
+    shutil.copytree(_kept(fleet), fleet.folder)
+    fleet.start()
+    yield fleet
+    fleet.stop()
+
+
+def _kept(fleet: Fleet) -> Path:
+    return fleet.folder.with_name(f"{fleet.folder.name}.kept")
 
 
 def tax_codes(count: int) -> list[str]:

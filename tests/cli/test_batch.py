@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +12,7 @@ from typing import Any
 
 import pytest
 from support_cli import Cli, Said
-from support_fleet import PIN, Fleet, make_fleet
+from support_fleet import PIN, Fleet, as_made, kept_fleet
 
 from safetok.sandbox import process
 from safetok.sandbox.places import write_private
@@ -24,22 +22,16 @@ GOOD = 5  # tokens of a fleet that nothing is wrong with
 
 @pytest.fixture(scope="module")
 def fresh() -> Iterator[Fleet]:
-    """Eight tokens that are owed a renewal and their CA, as they were made: in a folder of their own beside the copy kept."""
-    made = make_fleet(Path(tempfile.mkdtemp(prefix="safetok-fleet-", dir="/dev/shm")), 8)
-    kept = made.folder.with_name(f"{made.folder.name}.kept")
-    shutil.copytree(made.folder, kept)
-    yield made
-    shutil.rmtree(kept)
+    """Tokens that are owed a renewal and their CA, made once."""
+    with kept_fleet(8) as made:
+        yield made
 
 
 @pytest.fixture
 def fleet(fresh: Fleet) -> Iterator[Fleet]:
     """The fleet before anything was done with it, its CA running."""
-    shutil.rmtree(fresh.folder, ignore_errors=True)
-    shutil.copytree(fresh.folder.with_name(f"{fresh.folder.name}.kept"), fresh.folder)
-    fresh.start()
-    yield fresh
-    fresh.stop()
+    with as_made(fresh) as fleet:
+        yield fleet
 
 
 def cli(fleet: Fleet) -> Cli:

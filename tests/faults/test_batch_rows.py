@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import threading
 from collections.abc import Iterator
 from datetime import date
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support_fleet import CONTRACT_END, PIN, Fleet, make_fleet
+from support_fleet import CONTRACT_END, PIN, Fleet, as_made, kept_fleet
 from support_inside import Inside
 from support_simulator import Simulator
 from support_tokens import run
@@ -32,22 +30,16 @@ END = f"{CONTRACT_END:%d/%m/%Y}"
 
 @pytest.fixture(scope="module")
 def fresh() -> Iterator[Fleet]:
-    """Some tokens that are owed a renewal and their CA, as they were made: beside the copy kept."""
-    made = make_fleet(Path(tempfile.mkdtemp(prefix="safetok-fleet-", dir="/dev/shm")), TOKENS)
-    kept = made.folder.with_name(f"{made.folder.name}.kept")
-    shutil.copytree(made.folder, kept)
-    yield made
-    shutil.rmtree(kept)
+    """Tokens that are owed a renewal and their CA, made once."""
+    with kept_fleet(TOKENS) as made:
+        yield made
 
 
 @pytest.fixture
 def fleet(fresh: Fleet) -> Iterator[Fleet]:
     """The fleet before anything was done with it, its CA running."""
-    shutil.rmtree(fresh.folder, ignore_errors=True)
-    shutil.copytree(fresh.folder.with_name(f"{fresh.folder.name}.kept"), fresh.folder)
-    fresh.start()
-    yield fresh
-    fresh.stop()
+    with as_made(fresh) as fleet:
+        yield fleet
 
 
 @pytest.fixture

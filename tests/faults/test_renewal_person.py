@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,7 +19,6 @@ from support_tokens import run
 
 from safetok.domain.times import show_day
 from safetok.errors import PersonNeeded, SafetokError
-from safetok.locale import set_language
 from safetok.sandbox.softhsm import module as softhsm_module
 from safetok.store.journal import Journal
 from safetok.workflows.pins import PinSource
@@ -27,14 +26,6 @@ from safetok.workflows.renew.start import renew, resume_one
 
 READY, PIN, ACCEPT, END = "Đã sẵn sàng?", "Mã PIN của", "Chấp nhận cấp bù", "để Xác nhận"
 LIST = "Mở danh sách"
-
-
-@pytest.fixture(autouse=True)
-def vietnamese() -> Iterator[None]:
-    """The questions are known here by their Vietnamese words, whatever a test before this one spoke."""
-    set_language("vi")
-    yield
-    set_language(None)
 
 
 @dataclass
