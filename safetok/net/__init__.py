@@ -28,6 +28,11 @@ _MOVED = {301, 302, 303, 307, 308}
 _SAME_METHOD = {307, 308}
 
 
+def load_ahead() -> None:
+    """Import what the first request takes, in time that would else be waited through."""
+    import urllib3  # noqa: F401
+
+
 class Http:
     """Connections to CAs and to the places that certificates name, kept open between calls.
 

@@ -1,7 +1,7 @@
 """One HTTP exchange, bounded in time and size, and what came of it.
 
-It runs in a thread of its own, so that whoever waits can end it: a server that drips one byte a second is cut off when
-the time is over, and so is a resolver that never answers.
+It runs in another thread, so that whoever waits can end it: a server that drips one byte a second is cut off when the time is
+over, and so is a resolver that never answers.
 """
 
 from __future__ import annotations
@@ -100,22 +100,44 @@ class _Sockets:
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
+class _Errand(NamedTuple):
+    work: Callable[[], Response]
+    sockets: _Sockets
+    outcome: queue.SimpleQueue[Response | BaseException]
+
+
+_resting: list[
+    queue.SimpleQueue[_Errand]
+] = []  # threads that wait for an errand: starting one for each costs more than it
+
+
+def _run_errands(errands: queue.SimpleQueue[_Errand]) -> None:
+    while True:
+        work, _watching.sockets, outcome = errands.get()
+        came: Response | BaseException
+        try:
+            came = work()
+        except BaseException as error:  # noqa: BLE001  (raised again where the result is waited for)
+            came = error
+        del work
+        _resting.append(errands)
+        outcome.put(came)
+        del came
+
+
 def within(seconds: float, work: Callable[[], Response]) -> Response:
     """The result of `work`, or TimeoutError after `seconds`, whatever it is busy with."""
-    sockets, outcome = _Sockets(), queue.SimpleQueue[Response | BaseException]()
-
-    def run() -> None:
-        _watching.sockets = sockets
-        try:
-            outcome.put(work())
-        except BaseException as error:  # noqa: BLE001  (raised again where the result is waited for)
-            outcome.put(error)
-
-    threading.Thread(target=run, name="http", daemon=True).start()
+    errand = _Errand(work, _Sockets(), queue.SimpleQueue())
     try:
-        result = outcome.get(timeout=max(seconds, 0))
+        errands = _resting.pop()
+    except IndexError:
+        errands = queue.SimpleQueue()
+        threading.Thread(target=_run_errands, args=(errands,), name="http", daemon=True).start()
+    errands.put(errand)
+    try:
+        result = errand.outcome.get(timeout=max(seconds, 0))
     except BaseException as error:
-        sockets.end()
+        errand.sockets.end()
         if isinstance(error, queue.Empty):
             raise TimeoutError from None
         raise

@@ -6,7 +6,6 @@ Imported only when a session is opened, so that a look costs nothing of it.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 from typing import Any, Protocol, cast
 
 import pkcs11
@@ -69,6 +68,12 @@ def _its_module(library: Any, module: ck.Module) -> ck.Module:
         return module
     address = ctypes.c_void_p.from_address(id(library) + head).value
     return module.at(address) if address else module
+
+
+def _digest(name: str, data: bytes) -> bytes:
+    import hashlib
+
+    return hashlib.new(name, data).digest()
 
 
 class Hands:
@@ -143,7 +148,7 @@ class Hands:
             digest = data if how["digested"] else None
             if digest is None and name in _HASHED_RSA:
                 ways.append((_HASHED_RSA[name], None, data))
-            ways.append((Mechanism.RSA_PKCS, None, DIGEST_INFO[name] + (digest or hashlib.new(name, data).digest())))
+            ways.append((Mechanism.RSA_PKCS, None, DIGEST_INFO[name] + (digest or _digest(name, data))))
             if len(ways) > 1 and self._mechanisms and int(ways[0][0]) not in self._mechanisms:
                 ways.pop(0)
         for way in ways[:-1]:

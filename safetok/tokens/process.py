@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 WINDOWS = sys.platform == "win32"
 _ARGUMENTS = ("-I", "-c", "from safetok.tokens.worker import main; main()")  # `-m` is the same, 8 ms of runpy later
+_FOR_A_SESSION = "session"  # `worker.FOR_A_SESSION`, without importing it
 _CHUNK = 1 << 18
 
 
@@ -34,8 +35,9 @@ class WorkerFailure(Exception):
 class Worker:
     """One worker process. Not for two threads at once. After `crashed` or `timed_out` it is of no more use (`alive` False)."""
 
-    def __init__(self) -> None:
-        self._pipe = _WindowsPipe() if WINDOWS else _PosixPipe()
+    def __init__(self, *, for_a_session: bool = False) -> None:
+        arguments = (*_ARGUMENTS, _FOR_A_SESSION) if for_a_session else _ARGUMENTS
+        self._pipe = _WindowsPipe(arguments) if WINDOWS else _PosixPipe(arguments)
         self.alive = True
         self.busy = False  # an answer is owed: after an interrupt it would be taken for the next request's
         self.driver = ""
@@ -139,7 +141,7 @@ class Worker:
 class _PosixPipe:
     """The process and its two pipes, by posix_spawn: a third of the cost of importing `subprocess`."""
 
-    def __init__(self) -> None:
+    def __init__(self, arguments: tuple[str, ...]) -> None:
         import select
 
         child_in, self._out = os.pipe()
@@ -148,7 +150,7 @@ class _PosixPipe:
         try:
             self.pid = os.posix_spawn(
                 sys.executable,
-                [sys.executable, *_ARGUMENTS],
+                [sys.executable, *arguments],
                 os.environ,
                 file_actions=actions,
                 setpgroup=0,  # a Ctrl-C on the terminal is the parent's to handle
@@ -216,14 +218,14 @@ class _PosixPipe:
 class _WindowsPipe:
     """The same by subprocess, with a thread that reads: Windows cannot wait for a pipe with a deadline."""
 
-    def __init__(self) -> None:
+    def __init__(self, arguments: tuple[str, ...]) -> None:
         import queue
         import subprocess
         import threading
 
         self._empty: type[Exception] = queue.Empty
         self._process = subprocess.Popen(
-            [sys.executable, *_ARGUMENTS],
+            [sys.executable, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
@@ -280,10 +282,10 @@ class _WindowsPipe:
 _waiting: list[Worker] = []
 
 
-def prestart() -> None:
+def prestart(*, for_a_session: bool = False) -> None:
     """Start a worker before the caller's own imports, so that both load at once; `take` adopts it."""
     if not _waiting:
-        _waiting.append(Worker())
+        _waiting.append(Worker(for_a_session=for_a_session))
 
 
 def take() -> Worker:

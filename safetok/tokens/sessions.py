@@ -107,9 +107,16 @@ class Session:
         self._info = token_info(self._call("look", "info", self._deadlines.look), self._drivers)
         return self._info
 
+    @property
+    def last_info(self) -> TokenInfo:
+        """The same as it was when last asked for: as the session was opened, at the least."""
+        return self._info
+
     def certificates(self) -> tuple[StoredCertificate, ...]:
         """The certificates on the token; those that cannot be read or parsed are left out."""
-        shown = self._objects()
+        return self._stored(self._objects())
+
+    def _stored(self, shown: dict[str, Any]) -> tuple[StoredCertificate, ...]:
         stored = []
         for der, cka_id, label, _handle in shown["certificates"]:
             if (certificate := _parsed(der)) is not None:
@@ -227,8 +234,18 @@ class Session:
         )
         return bytes(made["spki"])
 
-    def write_certificate(self, der: bytes, *, cka_id: bytes, label: str) -> None:
-        """Write a certificate beside what is there, then read it back byte for byte.
+    def place_certificate(self, der: bytes, *, cka_id: bytes, label: str) -> tuple[StoredCertificate, ...]:
+        """Look first: a certificate that is there is not written again, and a half-written one with this label goes before.
+        What the token holds then, the certificate among it. Raises as `write_certificate`.
+        """
+        shown = self._objects()
+        if any(value == der for value, _id, _label, _handle in shown["certificates"]):
+            return self._stored(shown)
+        self._destroy(_begun(shown, der, label), _CERTIFICATE)
+        return self.write_certificate(der, cka_id=cka_id, label=label)
+
+    def write_certificate(self, der: bytes, *, cka_id: bytes, label: str) -> tuple[StoredCertificate, ...]:
+        """Write a certificate beside what is there, then read it back byte for byte; what the token holds now.
 
         Raises NotTrusted (`no_space`, `write_protected`, `write_failed`); a write that timed out is DriverFailed `timed_out`.
         """
@@ -242,12 +259,14 @@ class Session:
         self._call(
             "write", "write_certificate", self._deadlines.write, careful=True, fields=fields, cka_id=cka_id, label=label
         )
-        if self.find_certificate(der) is None:
+        stored = self.certificates()
+        if all(one.certificate.der != der for one in stored):
             raise NotTrusted(
                 _("The certificate that was written does not read back as it is."),
                 code="write_failed",
                 token=self.serial,
             )
+        return stored
 
     def destroy_keys(self, cka_id: bytes, *, label: str | None = None) -> int:
         """Destroy the key pair with this CKA_ID (and this label, where one is given): private, then public; how many objects."""
@@ -269,12 +288,7 @@ class Session:
         """Destroy the object with this label that holds these bytes, or only a part of them, or nothing readable (a write cut
         short). Whether there was one. Nothing else is touched.
         """
-        handles = [
-            handle
-            for value, _id, shown, handle in self._objects()["certificates"]
-            if shown == label and (value == der or (label and (value is None or der.startswith(value))))
-        ]
-        return self._destroy(handles, _CERTIFICATE) > 0
+        return self._destroy(_begun(self._objects(), der, label), _CERTIFICATE) > 0
 
     def remove_certificate(self, der: bytes) -> int:
         """Destroy every object that holds exactly these bytes; how many. Keys and all other objects stay."""
@@ -288,6 +302,15 @@ class Session:
         self._seen = None
         given = {"handles": handles, "object_class": object_class}
         return int(self._call("write", "destroy", self._deadlines.write, careful=True, **given))
+
+
+def _begun(shown: dict[str, Any], der: bytes, label: str) -> list[int]:
+    """Handles of the certificate objects with this label that hold these bytes, or a part of them, or nothing readable."""
+    return [
+        handle
+        for value, _id, shown_label, handle in shown["certificates"]
+        if shown_label == label and (value == der or (label and (value is None or der.startswith(value))))
+    ]
 
 
 def _parsed(der: bytes | None) -> Certificate | None:

@@ -102,6 +102,10 @@ class Tokens:
         self._last = Reading(tokens=tokens, failed=tuple(failed), drivers=tuple(answered))
         return self._last
 
+    def one_more(self) -> None:
+        """Start a worker for a session that will be opened soon beside others."""
+        process.prestart(for_a_session=True)
+
     def insertions(
         self, *, poll: float = 1.0, sleep: Callable[[float], None] = time.sleep, until: datetime | None = None
     ) -> Iterator[Reading]:

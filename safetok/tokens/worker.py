@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from safetok.tokens.hands import Hands
     from safetok.tokens.locks import TokenLock
 
+FOR_A_SESSION = (
+    "session"  # an argument of the process: no look will come first, so what a session takes is loaded at once
+)
 LEAVE = 20  # seconds a driver is given for its own end
 _FEW = 16  # tokens; so many are listed anew for each session, which sees a doubled serial that has come since
 GRACE = 300  # seconds beyond its deadline after which an operation that nobody waits for any more ends with its process
@@ -99,7 +102,7 @@ class Worker:
         """Load what a session takes, once; what fails here fails again, and is told, when the session is opened."""
         self.session_follows = False
         try:
-            from safetok.tokens import hands  # noqa: F401  (for `open`)
+            _load_hands()
         except ImportError:
             return
 
@@ -127,9 +130,7 @@ class Worker:
             except OSError as error:
                 raise Refusal("locks", error.strerror or "") from error
         try:
-            from safetok.tokens.hands import Hands
-
-            self._hands = Hands(module, self._path, slots[0], read_write=read_write)
+            self._hands = _load_hands()(module, self._path, slots[0], read_write=read_write)
             self._serial = serial
             return self._hands.info()
         except BaseException:
@@ -240,6 +241,15 @@ class Worker:
             return True
 
 
+def _load_hands() -> type[Hands]:
+    from safetok.tokens import lazily
+
+    lazily.spare_helpers()
+    from safetok.tokens.hands import Hands
+
+    return Hands
+
+
 REQUESTS = frozenset(
     [
         "infos",
@@ -282,6 +292,8 @@ def serve(read_fd: int, write_fd: int) -> None:
             return
 
     worker = Worker(send)
+    if FOR_A_SESSION in sys.argv[1:]:
+        worker.prepare()
     for request in _requests(read_fd):
         name, arguments, deadline = request
         _limit(deadline)

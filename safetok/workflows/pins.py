@@ -125,7 +125,7 @@ def log_in(context: Context, session: Session, source: PinSource, *, name: str, 
     refuse_not_activated(context, session.serial)
     policy = authority.pin_policy if authority else PinPolicy()
     guard = guard_for(context, authority, force_last_try=source.force_last_try)
-    info = session.info
+    info = session.last_info
     serial = info.serial
     guard.check(info)
     if info.pin_pad:

@@ -311,7 +311,7 @@ def test_giving_up(box: Box, case: str) -> None:
     [
         ("ca.cmp.requests.build_request", State.CONFIRMED, []),
         ("trust.answer.verify_answer", State.REQUESTED, ["issued"]),
-        ("workflows.renew.writing.place", State.VERIFIED, ["undone"]),
+        ("tokens.sessions.Session.place_certificate", State.VERIFIED, ["undone"]),
         ("workflows.renew.writing.prove", State.VERIFIED, ["undone"]),
     ],
 )

@@ -89,7 +89,7 @@ def test_a_rejection_is_not_sent_once_its_time_is_over(made: Template) -> None:
 def test_from_its_last_instant_a_certificate_may_be_taken_back(made: Template) -> None:
     """At the very end of the CA's time the status is asked for before anything is written: revoked is LAPSED."""
     with made.box(confirm_wait=3600) as box:
-        stopped_in(box, "workflows.renew.writing.place")
+        stopped_in(box, "tokens.sessions.Session.place_certificate")
         confirm_by = box.journal().confirm_by
         assert confirm_by is not None
         box.clock.now = confirm_by
@@ -308,7 +308,7 @@ def test_a_certificate_that_is_there_is_not_written_twice(box: Box) -> None:
 
 def test_the_key_s_name_counts_and_not_the_old_certificate_s(box: Box) -> None:
     """An old certificate under another ID than its key's: the new one gets the key's, so that programs find the pair."""
-    stopped_in(box, "workflows.renew.writing.place")
+    stopped_in(box, "tokens.sessions.Session.place_certificate")
     (identity,) = box.objects()["Private Key"]
     tool(box, "--set-id", "0A0B", url(box, "cert"))
     assert box.resume().state == "DONE"
@@ -325,7 +325,7 @@ def test_a_new_key_s_certificate_has_its_planned_name(box: Box) -> None:
 @pytest.mark.parametrize("old", [True, False], ids=["of the old certificate", "none"])
 def test_a_key_without_a_name_lends_none(box: Box, *, old: bool) -> None:
     """A key that no ID is known of: the new certificate gets the old one's, so that both are paired alike; else none."""
-    stopped_in(box, "workflows.renew.writing.place")
+    stopped_in(box, "tokens.sessions.Session.place_certificate")
     (identity,) = box.objects()["Certificate"]
     if not old:
         tool(box, "--delete", url(box, "cert"))
@@ -373,7 +373,7 @@ def test_what_is_signed_is_no_document(box: Box) -> None:
 
 def test_the_pin_is_asked_for_by_name(box: Box) -> None:
     """On resume, whose PIN it is: the company and the Token ID."""
-    stopped_in(box, "workflows.renew.writing.place")
+    stopped_in(box, "tokens.sessions.Session.place_certificate")
     asked: list[str] = []
 
     def pin(_nobody: Nobody, question: str) -> str:
@@ -389,7 +389,7 @@ def test_the_pin_is_asked_for_by_name(box: Box) -> None:
 
 def test_a_pin_that_is_not_this_ca_s_is_not_sent(box: Box) -> None:
     """Too long for SAFE-CA: 2 `pin_profile` on resume, and no try is spent."""
-    stopped_in(box, "workflows.renew.writing.place")
+    stopped_in(box, "tokens.sessions.Session.place_certificate")
     with box.context() as context:
         wrong = replace(box.request(), pin=PinSource(_given="123456789", keyring=False))
         _done, (error,) = unfinished.resume(context, wrong)

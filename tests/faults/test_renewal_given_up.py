@@ -123,7 +123,7 @@ def test_a_new_request_is_made_for_the_token_whose_answer_was_lost(box: Box) -> 
 
 def test_a_pin_given_for_one_token_carries_its_renewal_on(box: Box) -> None:
     """One PIN and one unfinished renewal, no token named: it is that token's."""
-    stopped_in(box, "workflows.renew.writing.place")
+    stopped_in(box, "tokens.sessions.Session.place_certificate")
     with box.context() as context:
         done, failed = unfinished.resume(context, replace(box.request(), serial=None))
     assert ([result.state for result in done], failed) == (["DONE"], [])

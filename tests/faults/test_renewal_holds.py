@@ -88,7 +88,7 @@ def test_without_a_kit_nothing_is_written(box: Box) -> None:
 
 def test_a_token_that_is_away_is_asked_for_by_its_number(box: Box) -> None:
     """NEED_TOKEN, 3: the number of the right token and the command are in the next step; then it goes on."""
-    stopped_in(box, "workflows.renew.writing.place")
+    stopped_in(box, "tokens.sessions.Session.place_certificate")
     away = box.places.tokens.with_name("away")
     box.places.tokens.rename(away)
     box.places.tokens.mkdir()
@@ -106,7 +106,7 @@ def test_a_token_that_is_away_is_asked_for_by_its_number(box: Box) -> None:
 
 def test_nobody_with_the_pin_is_a_hold(box: Box) -> None:
     """NEED_PIN, 11."""
-    stopped_in(box, "workflows.renew.writing.place")
+    stopped_in(box, "tokens.sessions.Session.place_certificate")
     came = box.resume(pin=False)
     assert isinstance(came.error, PersonNeeded)
     assert (came.status, box.journal().hold) == (11, Hold.NEED_PIN)
@@ -150,7 +150,7 @@ def test_what_does_not_read_back_is_no_success(box: Box) -> None:
 def test_a_key_that_signs_otherwise_is_no_success(box: Box, story: str) -> None:
     """A test signature that the new certificate does not verify: 10, nothing is confirmed."""
     box.story = story
-    stopped_in(box, "workflows.renew.writing.place")
+    stopped_in(box, "tokens.sessions.Session.place_certificate")
     with patch("safetok.workflows.renew.writing._signs", return_value=False):
         came = box.resume()
     assert (came.status, came.code, came.state) == (10, "test_signature", "VERIFIED")
@@ -169,8 +169,8 @@ PULLED = {
     # what the token is doing: where it is pulled out, where the run before died, what is asked of safetok
     "signing the request": ("ca.cmp.requests.build_request", "", {}),
     "making the key": ("tokens.sessions.Session.generate", "", {"new_key": True}),
-    "looking for the key": ("tokens.sessions.Session.key_id", "workflows.renew.writing.place", {}),
-    "writing the certificate": ("workflows.renew.writing.place", "", {}),
+    "looking for the key": ("tokens.sessions.Session.key_id", "tokens.sessions.Session.place_certificate", {}),
+    "writing the certificate": ("tokens.sessions.Session.place_certificate", "", {}),
     "reading the certificate back": ("workflows.renew.writing.prove", "", {}),
     "signing the confirmation": ("ca.cmp.requests.build_confirmation", "", {}),
 }
@@ -223,7 +223,7 @@ def test_a_token_pulled_out_before_a_poll(made: Template) -> None:
 def test_a_token_pulled_out_while_a_renewal_is_given_up(box: Box, method: str, doing: str, state: str) -> None:
     """What is still to be removed waits for the token; then the token is as it was."""
     before = box.objects()
-    stopped_in(box, "workflows.renew.writing.place", new_key=True)
+    stopped_in(box, "tokens.sessions.Session.place_certificate", new_key=True)
     with patch(f"safetok.tokens.sessions.Session.{method}", side_effect=NoToken("gone")):
         came = box.abandon()
     assert came.error is not None
@@ -242,7 +242,7 @@ def test_another_failure_of_the_driver_is_its_own(box: Box) -> None:
     """A driver that hangs is no pulled token: its own error, with what is safe and how to go on, unless it says so itself."""
     for hint in ("", "its own"):
         failure = DriverFailed("hangs", code="timed_out", hint=hint)
-        with patch("safetok.workflows.renew.writing.place", side_effect=failure):
+        with patch("safetok.tokens.sessions.Session.place_certificate", side_effect=failure):
             came = box.resume() if hint else box.renew()
         assert (came.status, came.code, came.state) == (17, "timed_out", "VERIFIED")
         assert came.error is not None
@@ -333,7 +333,7 @@ def test_a_ca_that_asks_to_wait_is_waited_for(box: Box) -> None:
 
 def test_giving_up_tells_the_ca_why(box: Box) -> None:
     """The rejecting certConf says so, and names a reason."""
-    stopped_in(box, "workflows.renew.writing.place")
+    stopped_in(box, "tokens.sessions.Session.place_certificate")
     with patch("safetok.ca.cmp.requests.build_confirmation", wraps=build_confirmation) as signed:
         assert box.abandon().state == "ABANDONED"
     assert (signed.call_args.kwargs["accept"], signed.call_args.kwargs["fail_info"]) == (False, "badRequest")

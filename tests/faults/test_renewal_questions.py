@@ -105,7 +105,7 @@ def test_a_question_names_what_the_ca_named(made: Template) -> None:
 
 def test_the_confirmation_names_what_the_answer_named(box: Box) -> None:
     """certReqId of the answer, kept in the row from when it came."""
-    stopped_in(box, "workflows.renew.writing.place")
+    stopped_in(box, "tokens.sessions.Session.place_certificate")
     assert (box.journal().cert_req_id, box.journal().receipt) == (0, "")
     change(box, cert_req_id=-1)
     box.plan({"name": "cut", "on": "certConf", "processed": False})

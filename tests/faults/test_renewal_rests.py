@@ -107,7 +107,7 @@ def test_one_named_status_is_waited_for(box: Box, urls: str) -> None:
 def test_a_confirmation_after_its_time_is_not_the_last_word(made: Template) -> None:
     """Without a status, one that could only be signed after the CA's time waits for a person's look."""
     with made.box(confirm_wait=3600) as box:
-        stopped_in(box, "workflows.renew.writing.place")
+        stopped_in(box, "tokens.sessions.Session.place_certificate")
         box.clock.turn(seconds=3600)
         box.plan(REFUSE_CONFIRMATION)
         with no_status_named():
@@ -155,7 +155,7 @@ def test_written_too_long_ago_is_lapsed(made: Template) -> None:
 def test_past_the_time_but_still_good_is_carried_on(made: Template) -> None:
     """The CA's time is over, but it has not taken the certificate back: it is written and confirmed."""
     with made.box(confirm_wait=3600) as box:
-        stopped_in(box, "workflows.renew.writing.place")
+        stopped_in(box, "tokens.sessions.Session.place_certificate")
         box.clock.turn(seconds=3600)
         with patch("safetok.workflows.renew.confirming.new_status", return_value=RevocationAnswer.GOOD):
             assert box.resume().state == "DONE"

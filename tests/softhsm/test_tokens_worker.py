@@ -60,6 +60,25 @@ def test_a_worker_that_only_looks_loads_nothing_heavy(softhsm: SoftHsm, make_tok
     assert heavy & (set(loaded) - bare) == set()
 
 
+def test_a_worker_with_a_session_loads_no_key_formats() -> None:
+    """python-pkcs11's helpers stay unloaded until one is used: a batch starts a worker for each token, and they are half of it."""
+    code = (
+        "import sys; from safetok.tokens import worker; worker._load_hands(); print('asn1crypto' in sys.modules);"
+        "import pkcs11; print(pkcs11.util.rsa.encode_rsa_public_key.__name__, 'asn1crypto' in sys.modules)"
+    )
+    assert run(sys.executable, "-I", "-c", code).split() == ["False", "encode_rsa_public_key", "True"]
+
+
+def test_a_worker_started_for_a_session_has_loaded_it(softhsm: SoftHsm, worker: Worker) -> None:
+    """The worker of a batch's second hand has python-pkcs11 before it is asked anything; one that is to look first does not."""
+    second = Worker(for_a_session=True)
+    assert second.call("infos", deadline=10, path=softhsm.module, refresh=False) == []
+    loaded = ["_pkcs11" in Path(f"/proc/{one.pid}/maps").read_text() for one in (second, worker)]
+    assert loaded == [True, False]
+    second.close()
+    worker.close()
+
+
 def test_the_driver_is_initialised_with_the_systems_locks(softhsm: SoftHsm) -> None:
     """CKF_OS_LOCKING_OK, and python-pkcs11 then works on the same library without its own C_Initialize."""
     code = (

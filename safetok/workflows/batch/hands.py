@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
 
 RAMP = 0.03  # seconds between two looks whether more hands would help
 PAIR = 3  # rows that wait behind the first: so many are worth a second worker, which loads while the first row does
-SLOW = 0.25  # seconds; a row that takes longer waits for its token or its CA, and others may as well do so beside it
+SLOW = 0.1  # seconds; a row that takes longer waits for its token or its CA, unless this process is what it waits for
+BUSY = 0.6  # of the time: a process so busy would only make more rows wait for it
+GLANCES = 4  # looks over which that is judged
 GLANCE = 0.2
 
 
 class Hands:
-    """The threads of a run: one, or two where there is something to share. While rows are slow their number doubles; fast rows
-    are not spread over more workers than this process, which has its own part of every row, can keep busy.
+    """The threads of a run: one, or two where there is something to share. While rows are slow and this process, which has its
+    own part of every row, has time to spare, their number doubles.
     """
 
     def __init__(self, runner: Runner, tokens: Tokens, sources: PinSources) -> None:
@@ -40,6 +43,7 @@ class Hands:
         self._broken: BaseException | None = None
         self._begun: dict[str, float] = {}  # rows in hand, by their token: when each began
         self._ended, self._took = 0, 0.0  # rows that have ended, and the seconds they took together
+        self._looks: deque[tuple[float, float]] = deque(maxlen=GLANCES)  # when, and this process's own time by then
         _ = runner.context.database  # opened once, before several hands use it
 
     def start(self) -> None:
@@ -63,6 +67,10 @@ class Hands:
     def _more(self) -> int:
         """How many more hands would shorten the run."""
         now, hands = time.monotonic(), len(self._threads)
+        self._looks.append((now, time.process_time()))
+        (since, before), (_now, worked) = self._looks[0], self._looks[-1]
+        if len(self._looks) < GLANCES or worked - before > BUSY * (now - since):
+            return 0
         oldest = max([now - begun for begun in list(self._begun.values())], default=0.0)
         mean = self._took / self._ended if self._ended else 0.0
         if max(oldest, mean) < SLOW:

@@ -19,11 +19,10 @@ from safetok.errors import ExitStatus, NoToken, TokenHeld
 from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows.batch import plan_file, results, rows
-from safetok.workflows.batch.hands import GLANCE, Hands
+from safetok.workflows.batch.hands import GLANCE, PAIR, Hands
 from safetok.workflows.batch.pins import PinSources
 from safetok.workflows.batch.queue import Queue, Task
 from safetok.workflows.renew.choose import no_token
-from safetok.workflows.renew.start import load_ahead
 
 if TYPE_CHECKING:
     from safetok.domain.tokens import Reading, TokenReading
@@ -202,7 +201,12 @@ class Runner:
     # --- which tokens ---------------------------------------------------------------------------------------------
 
     def _what_is_in(self, tokens: Tokens, hands: Hands) -> None:
-        reading = tokens.read(session_follows=True, meanwhile=load_ahead)
+        def meanwhile() -> None:
+            if self.options.jobs > 1 and len(self.due) > PAIR + 1:
+                tokens.one_more()  # for the second hand
+            rows.load_ahead()
+
+        reading = tokens.read(session_follows=True, meanwhile=meanwhile)
         if reading.failed and not reading.drivers:
             raise no_token(reading, None)  # a driver that failed says nothing of what is plugged in
         self._see(reading)

@@ -357,7 +357,7 @@ def _reachable(context: Context, eligible: Eligible) -> None:
 
 def fit_to_write(session: Session, authority: Authority) -> None:
     """Raise NotTrusted (`write_protected`, `no_space`) for a token that could not take a certificate, before any PIN."""
-    info = session.info
+    info = session.last_info
     if info.write_protected:
         raise NotTrusted(
             _("The USB token {serial} is write-protected: a new certificate cannot be written.").format(

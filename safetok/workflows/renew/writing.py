@@ -30,23 +30,27 @@ def write_and_prove(run: Run) -> None:
     session = run.session()
     key_id = _key_id(run, session)
     with token_step(run, _("writing the certificate")):
-        place(session, renewal.certificate, cka_id=key_id, label=renewal.key_label)
-    _prove(run, session, through=(State.WRITTEN, State.PROVEN))
+        stored = session.place_certificate(renewal.certificate, cka_id=key_id, label=renewal.key_label)
+    _prove(run, session, stored, through=(State.WRITTEN, State.PROVEN))
 
 
 def prove_again(run: Run) -> None:
     """WRITTEN on resume: read back and test-sign again."""
     if not _lapsed(run):
-        _prove(run, run.session(), through=(State.PROVEN,))
+        session = run.session()
+        with token_step(run, _("reading the certificate back")):
+            stored = session.certificates()
+        _prove(run, session, stored, through=(State.PROVEN,))
 
 
-def _prove(run: Run, session: Session, *, through: tuple[State, ...]) -> None:
+def _prove(run: Run, session: Session, stored: tuple[StoredCertificate, ...], *, through: tuple[State, ...]) -> None:
+    """`stored`: what the token holds, read just now."""
     from safetok.store.inventory import Inventory
 
     renewal = run.renewal
     new = certificates.parse(renewal.certificate)
     with token_step(run, _("reading the certificate back")):
-        stored = prove(session, new, random=run.context.random)
+        prove(session, new, stored, random=run.context.random)
         now = run.context.now()
         reading = TokenReading(info=session.info, certificates=stored, read_at=now)
     confirmation = b""
@@ -59,23 +63,13 @@ def _prove(run: Run, session: Session, *, through: tuple[State, ...]) -> None:
         Inventory(run.context.database).record(reading, now)
 
 
-def place(session: Session, der: bytes, *, cka_id: bytes, label: str) -> None:
-    """Write `der` unless it is there already; an unreadable object with our own label is a half-written one and goes first.
-
-    Raises NotTrusted (`no_space`, `write_protected`, `write_failed`), NoToken, DriverFailed.
-    """
-    if session.find_certificate(der) is not None:
-        return
-    session.destroy_certificate(der, label)
-    session.write_certificate(der, cka_id=cka_id, label=label)
-
-
-def prove(session: Session, new: Certificate, *, random: Callable[[int], bytes]) -> tuple[StoredCertificate, ...]:
-    """The token gives back the same bytes, and its key signs what the new certificate verifies; what it holds now.
+def prove(
+    session: Session, new: Certificate, stored: tuple[StoredCertificate, ...], *, random: Callable[[int], bytes]
+) -> None:
+    """The token gave back the same bytes, and its key signs what the new certificate verifies.
 
     Raises NotTrusted (`write_failed`, `test_signature`).
     """
-    stored = session.certificates()
     if all(one.certificate.der != new.der for one in stored):
         raise NotTrusted(
             _("The certificate just written does not read back. The old one is intact."),
@@ -90,7 +84,6 @@ def prove(session: Session, new: Certificate, *, random: Callable[[int], bytes])
                 "Try once more: safetok renew --resume. If it stays so, call the CA: the new certificate is not confirmed."
             ),
         )
-    return stored
 
 
 def _signs(session: Session, new: Certificate, message: bytes) -> bool:
