@@ -82,12 +82,12 @@ def token_info(serial: str, **changes: Any) -> TokenInfo:
     return TokenInfo(**values | changes)
 
 
-def reading(serial: str, *certificates: Certificate, now: datetime = NOW, **changes: Any) -> Reading:
+def reading(serial: str, *certificates: Certificate, **changes: Any) -> Reading:
     stored = tuple(
         StoredCertificate(certificate=one, cka_id=b"\x01", label="cert", key=KeyPresence.UNKNOWN)
         for one in certificates
     )
-    return Reading(tokens=(TokenReading(info=token_info(serial), certificates=stored, read_at=now, **changes),))
+    return Reading(tokens=(TokenReading(info=token_info(serial), certificates=stored, **changes),))
 
 
 def renewal(number: int = 1, **changes: Any) -> Renewal:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import field
-from datetime import datetime
 from enum import StrEnum
 
 from safetok.domain.certificates import Certificate
@@ -75,7 +74,6 @@ class TokenReading:
 
     info: TokenInfo
     certificates: tuple[StoredCertificate, ...]
-    read_at: datetime
     unreadable: int = 0  # certificate objects that could not be read or parsed
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 from safetok.domain.certificates import Certificate, current, parse
@@ -56,7 +55,7 @@ def token_info(shown: dict[str, Any], drivers: tuple[str, ...], *, readable_only
     )
 
 
-def merge(seen: Sequence[Seen], *, read_at: datetime, known: Known) -> tuple[TokenReading, ...]:
+def merge(seen: Sequence[Seen], *, known: Known) -> tuple[TokenReading, ...]:
     """One entry a token. The same serial in two drivers is one token when manufacturer and certificates agree too; a serial
     that is blank, or that two different tokens carry, makes each of them readable only.
     """
@@ -66,9 +65,9 @@ def merge(seen: Sequence[Seen], *, read_at: datetime, known: Known) -> tuple[Tok
     readings: list[TokenReading] = []
     for serial, views in groups.items():
         if serial and _one_token(views):
-            readings.append(_reading(views, read_at=read_at, known=known, readable_only=False))
+            readings.append(_reading(views, known=known, readable_only=False))
         else:
-            readings += [_reading([view], read_at=read_at, known=known, readable_only=True) for view in views]
+            readings += [_reading([view], known=known, readable_only=True) for view in views]
     return tuple(sorted(readings, key=_order))
 
 
@@ -80,7 +79,7 @@ def _one_token(views: Sequence[Seen]) -> bool:
     return len({(s["manufacturer"], frozenset(c[0] for c in s["certificates"])) for s in whole}) <= 1
 
 
-def _reading(views: Sequence[Seen], *, read_at: datetime, known: Known, readable_only: bool) -> TokenReading:
+def _reading(views: Sequence[Seen], *, known: Known, readable_only: bool) -> TokenReading:
     best = next((view for view in views if "error" not in view.shown), views[0])
     drivers = (best.driver, *(view.driver for view in views if view is not best))
     stored, unreadable = [], 0
@@ -99,7 +98,6 @@ def _reading(views: Sequence[Seen], *, read_at: datetime, known: Known, readable
     return TokenReading(
         info=token_info(best.shown, drivers, readable_only=readable_only),
         certificates=tuple(stored),
-        read_at=read_at,
         unreadable=unreadable,
     )
 

@@ -98,7 +98,7 @@ class Tokens:
                 answered.append(driver.path)
             self._give_back(worker)
         self._set = frozenset(told)
-        tokens = merge(seen, read_at=self._clock(), known=self._known)
+        tokens = merge(seen, known=self._known)
         self._last = Reading(tokens=tokens, failed=tuple(failed), drivers=tuple(answered))
         return self._last
 

@@ -28,7 +28,7 @@ def seen(context: Any, **tokens: list[Certificate]) -> None:
         stored = [
             StoredCertificate(certificate=c, cka_id=b"\x01", label="c", key=KeyPresence.PRESENT) for c in certificates
         ]
-        reading = TokenReading(info=token_info(serial), certificates=tuple(stored), read_at=NOW)
+        reading = TokenReading(info=token_info(serial), certificates=tuple(stored))
         Inventory(context.database).record(reading, NOW)
 
 

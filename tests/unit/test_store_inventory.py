@@ -95,7 +95,7 @@ def test_an_unreadable_object_removes_nothing(inventory: Inventory) -> None:
 def test_tokens_without_an_identity_are_left_out(inventory: Inventory) -> None:
     """A blank or doubled serial is never kept as a token."""
     blank, doubled = reading("", OLD).tokens[0], reading("T2", OLD).tokens[0]
-    doubled = type(doubled)(info=token_info("T2", readable_only=True), certificates=(), read_at=NOW)
+    doubled = type(doubled)(info=token_info("T2", readable_only=True), certificates=())
     inventory.record(Reading(tokens=(blank, doubled)), NOW)
     assert inventory.tokens() == ()
 

@@ -34,7 +34,7 @@ def shown(
 
 def merged(*seen: tuple[str, dict[str, Any]]) -> list[tuple[str, tuple[str, ...], bool]]:
     """Serial, drivers and readable_only of what a merge makes."""
-    tokens = merge([Seen(driver, values) for driver, values in seen], read_at=NOW, known=lambda _sha256: None)
+    tokens = merge([Seen(driver, values) for driver, values in seen], known=lambda _sha256: None)
     return [(token.info.serial, token.info.drivers, token.info.readable_only) for token in tokens]
 
 

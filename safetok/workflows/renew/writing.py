@@ -52,7 +52,7 @@ def _prove(run: Run, session: Session, stored: tuple[StoredCertificate, ...], *,
     with token_step(run, _("reading the certificate back")):
         prove(session, new, stored, random=run.context.random)
         now = run.context.now()
-        reading = TokenReading(info=session.info, certificates=stored, read_at=now)
+        reading = TokenReading(info=session.info, certificates=stored)
     confirmation = b""
     if renewal.receipt != "implicit" and renewal.route == "cmp":
         confirmation = confirming.signed_confirmation(run, renewal.certificate, accept=True)
