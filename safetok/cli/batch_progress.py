@@ -17,7 +17,7 @@ from safetok.errors import UsageError
 from safetok.locale import _, why
 
 if TYPE_CHECKING:
-    from safetok.workflows.batch.run import Event, Tell
+    from safetok.workflows.batch.course import Event, Tell
 
 
 @contextmanager

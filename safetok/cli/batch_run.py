@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from safetok.errors import SafetokError
-    from safetok.workflows.batch.run import Options, Ran
+    from safetok.workflows.batch.course import Options
+    from safetok.workflows.batch.run import Ran
     from safetok.workflows.context import Context
 
 
 def run_plan(file: Path, *, events: Path | None = None, **options: Any) -> None:
-    """Rows whose day has come and that are not done; `options` as `workflows.batch.run.Options` names them."""
-    from safetok.workflows.batch.run import Options
+    """Rows whose day has come and that are not done; `options` as `workflows.batch.course.Options` names them."""
+    from safetok.workflows.batch.course import Options
 
     chosen = Options(**options)
     run(["batch", "run"], lambda context: _run(context, file, chosen, events), _show_run)
@@ -27,7 +28,7 @@ def run_plan(file: Path, *, events: Path | None = None, **options: Any) -> None:
 
 def resume(file: Path | None, *, events: Path | None = None, **options: Any) -> None:
     """What a stopped run left of a plan: of the one run last, unless one is named."""
-    from safetok.workflows.batch.run import Options
+    from safetok.workflows.batch.course import Options
 
     chosen = Options(**options, resume=True)
 

@@ -17,9 +17,9 @@ from safetok.workflows.batch.quiet import Quiet
 if TYPE_CHECKING:
     from safetok.domain.plan import PlanRow
     from safetok.tokens.tokens import Tokens
+    from safetok.workflows.batch.course import Course
     from safetok.workflows.batch.pins import PinSources
     from safetok.workflows.batch.queue import Task
-    from safetok.workflows.batch.run import Runner
     from safetok.workflows.context import Context
 
 RAMP = 0.03  # seconds between two looks whether more hands would help
@@ -35,8 +35,8 @@ class Hands:
     own part of every row, has time to spare, their number doubles.
     """
 
-    def __init__(self, runner: Runner, tokens: Tokens, sources: PinSources) -> None:
-        self._runner, self._tokens, self._sources = runner, tokens, sources
+    def __init__(self, course: Course, tokens: Tokens, sources: PinSources) -> None:
+        self._course, self._tokens, self._sources = course, tokens, sources
         self._threads: list[threading.Thread] = []
         self._pulled: list[PlanRow] = []
         self._answering: set[str] = set()  # CAs that answered the row before: they are there
@@ -44,23 +44,23 @@ class Hands:
         self._begun: dict[str, float] = {}  # rows in hand, by their token: when each began
         self._ended, self._took = 0, 0.0  # rows that have ended, and the seconds they took together
         self._looks: deque[tuple[float, float]] = deque(maxlen=GLANCES)  # when, and this process's own time by then
-        _ = runner.context.database  # opened once, before several hands use it
+        _ = course.context.database  # opened once, before several hands use it
 
     def start(self) -> None:
         self._add()
-        if self._runner.options.jobs > 1 and self._runner.queue.idle > PAIR:
+        if self._course.options.jobs > 1 and self._course.queue.idle > PAIR:
             self._add()
 
     def join(self) -> None:
         """Wait for the last row, adding hands while rows wait for one."""
         while any(thread.is_alive() for thread in self._threads):
-            if len(self._threads) < self._runner.options.jobs and self._runner.queue.idle:
+            if len(self._threads) < self._course.options.jobs and self._course.queue.idle:
                 time.sleep(RAMP)
                 for _hand in range(self._more()):
                     self._add()
             else:
                 self._wait(GLANCE)
-            self._runner.heed()
+            self._course.heed()
         if self._broken is not None:
             raise self._broken
 
@@ -75,12 +75,12 @@ class Hands:
         mean = self._took / self._ended if self._ended else 0.0
         if max(oldest, mean) < SLOW:
             return 0
-        return min(hands, self._runner.queue.idle, self._runner.options.jobs - hands)
+        return min(hands, self._course.queue.idle, self._course.options.jobs - hands)
 
     def pulled_out(self) -> list[PlanRow]:
         """Rows whose token went before they were done, since the last question; also the moment to add a hand."""
-        self._runner.heed()
-        if len(self._threads) < self._runner.options.jobs and self._runner.queue.idle:
+        self._course.heed()
+        if len(self._threads) < self._course.options.jobs and self._course.queue.idle:
             self._add()
         pulled, self._pulled = self._pulled, []
         return pulled
@@ -98,30 +98,30 @@ class Hands:
     def _work(self) -> None:
         from safetok.net import Http
 
-        context = self._runner.context
+        context = self._course.context
         http = Http(timeout=context.timeout or context.settings.timeout)
-        own = replace(context, prompter=Quiet(), stopping=lambda: self._runner.stopping, _http=http)
+        own = replace(context, prompter=Quiet(), stopping=lambda: self._course.stopping, _http=http)
         try:
-            while (task := self._runner.queue.take()) is not None:
+            while (task := self._course.queue.take()) is not None:
                 self._one(own, task)
         except BaseException as error:  # noqa: BLE001  (what a row ends with could not be kept: the run ends with it)
             self._broken = error
-            self._runner.queue.close()
+            self._course.queue.close()
         finally:
             http.close()
 
     def _one(self, context: Context, task: Task) -> None:
-        runner, row = self._runner, task.row
-        runner.tell("row_begin", row=row, token=task.token)
+        course, row = self._course, task.row
+        course.tell("row_begin", row=row, token=task.token)
         self._begun[task.token] = time.monotonic()
         try:
             result = rows.run_row(
                 context,
                 self._tokens,
-                runner.token(task.token),
+                course.token(task.token),
                 row,
                 self._sources,
-                kit=runner.options.kits,
+                kit=course.options.kits,
                 ca_answered=row.authority in self._answering,
             )
         except SafetokError as error:
@@ -133,30 +133,30 @@ class Hands:
                     kind=type(error).__name__
                 )
             )
-            runner.end(row, rows.failed(row, unforeseen, token=task.token, now=context.now()))
-            runner.queue.done(task, answered=False)
+            course.end(row, rows.failed(row, unforeseen, token=task.token, now=context.now()))
+            course.queue.done(task, answered=False)
         else:
             self._answering.add(row.authority)
-            runner.end(row, rows.ended(row, result, now=context.now()))
-            runner.queue.done(task, answered=True)
+            course.end(row, rows.ended(row, result, now=context.now()))
+            course.queue.done(task, answered=True)
         finally:
             self._took += time.monotonic() - self._begun.pop(task.token)
             self._ended += 1
 
     def _unfinished(self, context: Context, task: Task, error: SafetokError) -> None:
-        runner, row = self._runner, task.row
+        course, row = self._course, task.row
         after = rows.comes_back_after(error, context.now())
         if after is not None:
             self._answering.discard(row.authority)
-        if after is not None and not runner.stopping:
+        if after is not None and not course.stopping:
             if isinstance(error, CaWait) and error.data.get("retry_after"):
-                runner.queue.hold(task, after)
-            waits = runner.queue.again(task, after)
+                course.queue.hold(task, after)
+            waits = course.queue.again(task, after)
             if waits is not None:
-                runner.tell("row_waits", row=row, code=error.code, message=error.message, seconds=round(waits, 1))
+                course.tell("row_waits", row=row, code=error.code, message=error.message, seconds=round(waits, 1))
                 return
         result = rows.failed(row, error, token=task.token, now=context.now())
-        if runner.options.insert and error.exit_status is ExitStatus.NO_TOKEN:
+        if course.options.insert and error.exit_status is ExitStatus.NO_TOKEN:
             self._pulled.append(row)
-        runner.end(row, result)
-        runner.queue.done(task, answered=after is None)
+        course.end(row, result)
+        course.queue.done(task, answered=after is None)

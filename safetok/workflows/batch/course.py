@@ -1,0 +1,134 @@
+"""The course of a run: what its hands share. Rows waiting, tokens seen, how each row ended, what is told, whether to stop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from safetok.domain.companies import plain_mst
+from safetok.domain.plan import PlanRow, RowResult, RowState
+from safetok.domain.times import rfc3339
+from safetok.errors import NoToken
+from safetok.locale import _
+from safetok.records import dataclass
+from safetok.workflows.batch.queue import Queue
+
+if TYPE_CHECKING:
+    from safetok.domain.tokens import Reading, TokenReading
+    from safetok.workflows.batch.results import Results
+    from safetok.workflows.context import Context
+
+JOBS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a plan is to be run. `patience`: seconds a row goes on asking a CA that cannot be reached or asks to wait."""
+
+    jobs: int = JOBS
+    max_failures: int | None = None
+    rate: float | None = None
+    patience: float = 300.0
+    jitter: float = 0.0
+    insert: bool = False
+    resume: bool = False  # only what a stopped run left: rows that failed are not tried again
+    pins_changed: bool = False
+    kits: bool = False
+    poll: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened; `data` is JSON-ready and holds no secret."""
+
+    name: str
+    data: dict[str, Any]
+    row: PlanRow | None = None
+    result: RowResult | None = None
+
+
+Tell = Callable[[Event], None]
+
+
+class Course:
+    """One run of a plan, as far as it has come. Its hands call it from their threads."""
+
+    def __init__(self, context: Context, kept: Results, options: Options, tell: Tell) -> None:
+        self.context, self.kept, self.options, self._tell = context, kept, options, tell
+        self.queue = Queue(patience=options.patience, rate=options.rate)
+        self.stop = threading.Event()
+        self.cut_short = False  # by --max-failures
+        self._failures = 0
+        self._telling = threading.Lock()
+        self._tokens: dict[str, TokenReading] = {}
+
+    def tell(self, name: str, *, row: PlanRow | None = None, result: RowResult | None = None, **data: Any) -> None:
+        """Tell an event: whose row it is, how it stands, and when."""
+        shown: dict[str, Any] = {"event": name, "at": rfc3339(self.context.now())}
+        if row is not None:
+            shown |= {"row": row.row, "token": row.token, "name": row.name}
+        if result is not None:
+            shown |= {
+                "state": str(result.state),
+                "token": result.token,
+                "code": result.code,
+                "exit_status": result.exit_status,
+                "message": result.message,
+                "new_serial": result.new_serial or None,
+            }
+        with self._telling:
+            self._tell(Event(name=name, data=shown | data, row=row, result=result))
+
+    def see(self, reading: Reading) -> None:
+        """From now on these tokens are in."""
+        from safetok.store.inventory import Inventory
+
+        Inventory(self.context.database).record(reading, self.context.now())
+        self._tokens = {token.info.serial: token for token in reading.tokens if not token.info.readable_only}
+
+    def token_of(self, row: PlanRow) -> str | None:
+        """The token that is in for this row: the one it names, or the only one that carries its company."""
+        if row.token is not None:
+            return row.token if row.token in self._tokens else None
+        fitting = [
+            serial
+            for serial, token in self._tokens.items()
+            if any(plain_mst(s.certificate.mst or "") == row.mst for s in token.certificates if not s.certificate.is_ca)
+        ]
+        return fitting[0] if len(fitting) == 1 else None
+
+    def token(self, serial: str) -> TokenReading:
+        """What was last seen of it. Raises NoToken when it has been pulled out since."""
+        try:
+            return self._tokens[serial]
+        except KeyError:
+            raise not_plugged_in(serial) from None
+
+    def end(self, row: PlanRow, result: RowResult) -> None:
+        """Keep and tell how a row ended; too many failures end the run."""
+        self.kept.add(result)
+        self.tell("row_end", row=row, result=result)
+        if self.options.insert and result.state is not RowState.WAITING:
+            self.tell("pull_out", row=row, token=result.token)
+        if result.state is RowState.FAILED:
+            self._failures += 1
+            if self.options.max_failures is not None and self._failures >= self.options.max_failures:
+                self.cut_short = True
+                self.queue.close()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody asked for an end."""
+        return self.stop.is_set()
+
+    def heed(self) -> None:
+        """Called while waiting: a stop closes the queue and is told once."""
+        if self.stop.is_set() and not self.queue.closed:
+            self.queue.close()
+            self.tell("stopping")
+
+
+def not_plugged_in(serial: str) -> NoToken:
+    """The failure of a row whose token is not in."""
+    return NoToken(_("Token {serial} is not plugged in.").format(serial=serial), code="token_not_in", token=serial)
