@@ -20,6 +20,7 @@ from safetok.cli.agencies_show import (
 )
 from safetok.cli.agencies_when_show import show_when
 from safetok.cli.commands import Commands
+from safetok.cli.options import Cert, KnownSerial, Mst
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
 
@@ -34,12 +35,6 @@ if TYPE_CHECKING:
 
 app = Commands(help=later("The agencies that must learn the new serial, and their 24 hours."), alone="list")
 
-Mst = Annotated[str | None, typer.Option("--mst", metavar="MST", help=later("The company, by its tax code."))]
-Serial = Annotated[
-    str | None,
-    typer.Option("--serial", metavar="TOKEN", help=later("The token, by its Token ID; it need not be plugged in.")),
-]
-Cert = Annotated[str | None, typer.Option("--cert", metavar="SERIAL", help=later("The certificate, by its serial."))]
 Check = Annotated[
     bool,
     typer.Option("--check", help=later("Say by the exit status whether something is due (14) or still open (15).")),
@@ -105,7 +100,7 @@ Waits = Annotated[
 def list_(
     *,
     mst: Mst = None,
-    serial: Serial = None,
+    serial: KnownSerial = None,
     cert: Cert = None,
     check: Check = False,
     overdue: Overdue = None,
@@ -128,7 +123,9 @@ def list_(
 
 
 @app.command("when", help=later("Until when to update for a filing that is due, or to file with the old one first."))
-def when(*, names: SomeNames = None, need: Need, mst: Mst = None, serial: Serial = None, cert: Cert = None) -> None:
+def when(
+    *, names: SomeNames = None, need: Need, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None
+) -> None:
     """Count back from a filing."""
 
     def work(context: Context) -> Outcome[Answers]:
@@ -172,7 +169,7 @@ def hooks(*, retry: Retry = False) -> None:
 def remind(
     *,
     mst: Mst = None,
-    serial: Serial = None,
+    serial: KnownSerial = None,
     cert: Cert = None,
     check: Check = False,
     overdue: Overdue = None,
@@ -222,31 +219,33 @@ def _unit() -> None:
 
 
 @app.command("done", help=later("Record that the new certificate was put on these systems; the 24 hours start there."))
-def done(*, names: Names, at: At = None, mst: Mst = None, serial: Serial = None, cert: Cert = None) -> None:
+def done(*, names: Names, at: At = None, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None) -> None:
     """Record an update."""
     _record("done", names, _selection(mst, serial, cert), at=at)
 
 
 @app.command("accepted", help=later("Record that these agencies take the new certificate."))
-def accepted(*, names: Names, mst: Mst = None, serial: Serial = None, cert: Cert = None) -> None:
+def accepted(*, names: Names, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None) -> None:
     """Record an acceptance."""
     _record("accepted", names, _selection(mst, serial, cert))
 
 
 @app.command("reject", help=later("Record that these agencies refused it; update there again, then `done`."))
-def reject(*, names: Names, reason: Reason = "", mst: Mst = None, serial: Serial = None, cert: Cert = None) -> None:
+def reject(
+    *, names: Names, reason: Reason = "", mst: Mst = None, serial: KnownSerial = None, cert: Cert = None
+) -> None:
     """Record a rejection."""
     _record("reject", names, _selection(mst, serial, cert), reason=reason)
 
 
 @app.command("skip", help=later("The company does not use these agencies; remembered for its next certificates."))
-def skip(*, names: Names, mst: Mst = None, serial: Serial = None, cert: Cert = None) -> None:
+def skip(*, names: Names, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None) -> None:
     """Record that an agency is not used."""
     _record("skip", names, _selection(mst, serial, cert))
 
 
 @app.command("undo", help=later("Take back what was last recorded for these agencies."))
-def undo(*, names: Names, mst: Mst = None, serial: Serial = None, cert: Cert = None) -> None:
+def undo(*, names: Names, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None) -> None:
     """Take the last record back."""
     _record("undo", names, _selection(mst, serial, cert))
 
@@ -259,7 +258,7 @@ def add(
     waits: Waits = False,
     url: Url = "",
     mst: Mst = None,
-    serial: Serial = None,
+    serial: KnownSerial = None,
     cert: Cert = None,
 ) -> None:
     """Add an agency."""

@@ -9,6 +9,7 @@ import typer
 
 from safetok.cli import certs_check, install, prune
 from safetok.cli.commands import Commands
+from safetok.cli.options import Cert, KnownSerial, Mst
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
 
@@ -31,12 +32,6 @@ Which = Annotated[
         ),
     ),
 ]
-Cert = Annotated[str | None, typer.Option("--cert", metavar="SERIAL", help=later("The certificate, by its serial."))]
-TokenSerial = Annotated[
-    str | None,
-    typer.Option("--serial", metavar="TOKEN", help=later("The token, by its Token ID; it need not be plugged in.")),
-]
-Mst = Annotated[str | None, typer.Option("--mst", metavar="MST", help=later("The company, by its tax code."))]
 Yes = Annotated[bool, typer.Option("--yes", help=later("Take over without asking what needs no judgement."))]
 Decimal = Annotated[bool, typer.Option("--decimal", help=later("Print serials in decimal."))]
 
@@ -88,7 +83,7 @@ def show_(*, which: Which = None, decimal: Decimal = False) -> None:
     "adopt",
     help=later("Take over a certificate that came by other means (the vendor's program): opens its list of agencies."),
 )
-def adopt(*, cert: Cert = None, serial: TokenSerial = None, mst: Mst = None, yes: Yes = False) -> None:
+def adopt(*, cert: Cert = None, serial: KnownSerial = None, mst: Mst = None, yes: Yes = False) -> None:
     """Ask about each new certificate, and open its registrations."""
 
     def work(context: Context) -> Outcome[tuple[Adopted, ...]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from safetok.cli.commands import Commands
-from safetok.cli.renew import ForceLastTry, PinAsIs, PinEnv, PinFile, PinStdin
+from safetok.cli.options import ForceLastTry, PinAsIs, PinEnv, PinFile, PinStdin
 from safetok.cli.run import Outcome, run
 from safetok.errors import UsageError
 from safetok.locale import _, later

@@ -11,6 +11,7 @@ import typer
 from safetok.cli.commands import Commands
 from safetok.cli.dossier_show import show_dossier
 from safetok.cli.dossier_table import show_clients
+from safetok.cli.options import Cert, KnownSerial, Mst, PinAsIs, PinEnv, PinFile, PinStdin
 from safetok.cli.run import Outcome, run
 from safetok.locale import later
 
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
 
 app = Commands(help=later("The papers LCS-CA must hold: what comes next, and until when."), alone="show")
 
-Mst = Annotated[str | None, typer.Option("--mst", metavar="MST", help=later("The company, by its tax code."))]
-Serial = Annotated[
-    str | None,
-    typer.Option("--serial", metavar="TOKEN", help=later("The token, by its Token ID; it need not be plugged in.")),
-]
-Cert = Annotated[str | None, typer.Option("--cert", metavar="SERIAL", help=later("The certificate, by its serial."))]
 Day = Annotated[
     str | None,
     typer.Option(
@@ -78,16 +73,6 @@ File = Annotated[
         "--from", metavar="FILE", help=later("A CSV or XLSX list of clients with a column mst; no token is needed.")
     ),
 ]
-PinStdin = Annotated[bool, typer.Option("--pin-stdin", help=later("Read the PIN from standard input, one line."))]
-PinEnv = Annotated[
-    str | None, typer.Option("--pin-env", metavar="NAME", help=later("Read the PIN from this environment variable."))
-]
-PinFile = Annotated[
-    Path | None, typer.Option("--pin-file", metavar="FILE", help=later("Read the PIN from a file only you can read."))
-]
-PinAsIs = Annotated[
-    bool, typer.Option("--pin-as-is", help=later("Send a PIN that does not look like this CA's without asking."))
-]
 NoAsk = Annotated[bool, typer.Option("--no-ask", help=later("Do not ask the CA: no PIN, no network."))]
 
 
@@ -100,7 +85,7 @@ def start(
     name: Name = "",
     again: Again = False,
     mst: Mst = None,
-    serial: Serial = None,
+    serial: KnownSerial = None,
     cert: Cert = None,
 ) -> None:
     """Begin a dossier."""
@@ -127,7 +112,7 @@ def start(
 def show(
     *,
     mst: Mst = None,
-    serial: Serial = None,
+    serial: KnownSerial = None,
     cert: Cert = None,
     no_ask: NoAsk = False,
     pin_stdin: PinStdin = False,
@@ -163,7 +148,13 @@ def list_(*, file: File = None) -> None:
 
 @app.command("record", help=later("Record what the CA's look-up page says."))
 def record(
-    *, state: State, missing: Missing = "", day: Day = None, mst: Mst = None, serial: Serial = None, cert: Cert = None
+    *,
+    state: State,
+    missing: Missing = "",
+    day: Day = None,
+    mst: Mst = None,
+    serial: KnownSerial = None,
+    cert: Cert = None,
 ) -> None:
     """Record what was looked up."""
     from safetok.workflows.dossier_words import said_state
@@ -172,7 +163,7 @@ def record(
 
 
 @app.command("undo", help=later("Take back what was last recorded."))
-def undo(*, mst: Mst = None, serial: Serial = None, cert: Cert = None) -> None:
+def undo(*, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None) -> None:
     """Take the last record back."""
 
     def work(context: Context) -> Outcome[View]:
@@ -185,7 +176,7 @@ def undo(*, mst: Mst = None, serial: Serial = None, cert: Cert = None) -> None:
 
 @app.command("uploaded", help=later("Step: the licence, the identity card, e-mail and phone were uploaded."))
 def uploaded(
-    *, items: Items = None, day: Day = None, mst: Mst = None, serial: Serial = None, cert: Cert = None
+    *, items: Items = None, day: Day = None, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None
 ) -> None:
     """Record the upload."""
     from safetok.workflows.dossier_words import upload_items
@@ -195,7 +186,7 @@ def uploaded(
 
 @app.command("payment-requested", help=later("Step: LCS's payment request has come."))
 def payment_requested(
-    *, by: By = "", day: Day = None, mst: Mst = None, serial: Serial = None, cert: Cert = None
+    *, by: By = "", day: Day = None, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None
 ) -> None:
     """Record the payment request."""
     _record("payment-requested", _selection(mst, serial, cert), day=day, said={"by": by})
@@ -207,7 +198,7 @@ def token_received(
     received: Received = None,
     token: Token = "",
     mst: Mst = None,
-    serial: Serial = None,
+    serial: KnownSerial = None,
     cert: Cert = None,
 ) -> None:
     """Record the token's arrival."""
@@ -221,7 +212,7 @@ def sent(
     number: Number = "",
     day: Day = None,
     mst: Mst = None,
-    serial: Serial = None,
+    serial: KnownSerial = None,
     cert: Cert = None,
 ) -> None:
     """Record that the papers were sent."""
@@ -242,7 +233,7 @@ _PLAIN = {
 
 
 def _plain(step: str) -> Callable[..., None]:
-    def command(*, day: Day = None, mst: Mst = None, serial: Serial = None, cert: Cert = None) -> None:
+    def command(*, day: Day = None, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None) -> None:
         _record(step, _selection(mst, serial, cert), day=day)
 
     return command

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from safetok.cli.commands import Commands
+from safetok.cli.options import Cert, KnownSerial, Mst
 from safetok.cli.render import Screen, screen
 from safetok.cli.run import Outcome, run
 from safetok.errors import UsageError
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
 
 app = Commands()
 
-Mst = Annotated[str | None, typer.Option("--mst", metavar="MST", help=later("The company, by its tax code."))]
-Serial = Annotated[
-    str | None,
-    typer.Option("--serial", metavar="TOKEN", help=later("The token, by its Token ID; it need not be plugged in.")),
-]
-Cert = Annotated[str | None, typer.Option("--cert", metavar="SERIAL", help=later("The certificate, by its serial."))]
 Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help=later("The folder to write to; ./safetok-export without it.")),
@@ -66,7 +61,7 @@ def export(
     hthuc: HThucOption = None,
     confirmed_by: ConfirmedBy = "",
     mst: Mst = None,
-    serial: Serial = None,
+    serial: KnownSerial = None,
     cert: Cert = None,
     force: Force = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from safetok.cli.commands import Commands
-from safetok.cli.renew import Mst, Serial
+from safetok.cli.options import Mst, Serial
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
 

@@ -7,19 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from safetok.cli.renew import (
-    DryRun,
-    Floor,
-    ForceLastTry,
-    PinAsIs,
-    PinEnv,
-    PinFile,
-    PinStdin,
-    Serial,
-    day_of,
-    show,
-    start_of,
-)
+from safetok.cli.options import DryRun, ForceLastTry, PinAsIs, PinEnv, PinFile, PinStdin, Serial
+from safetok.cli.renew import Floor, day_of, show, start_of
 from safetok.cli.run import Outcome, run
 from safetok.locale import later
 

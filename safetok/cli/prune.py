@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from safetok.cli.renew import DryRun, ForceLastTry, PinAsIs, PinEnv, PinFile, PinStdin
+from safetok.cli.options import DryRun, ForceLastTry, PinAsIs, PinEnv, PinFile, PinStdin, Serial
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
 
@@ -23,7 +23,6 @@ Which = Annotated[
         metavar="SERIAL", help=later("The serial of the old certificate to remove; without it, only a list is shown.")
     ),
 ]
-OfToken = Annotated[str | None, typer.Option("--serial", metavar="TOKEN", help=later("The token, by its Token ID."))]
 Out = Annotated[
     Path | None,
     typer.Option(
@@ -43,7 +42,7 @@ def register(app: Commands) -> None:
 def prune(
     *,
     which: Which = None,
-    serial: OfToken = None,
+    serial: Serial = None,
     out: Out = None,
     pin_stdin: PinStdin = False,
     pin_env: PinEnv = None,

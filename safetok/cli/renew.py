@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from safetok.cli.commands import Commands
+from safetok.cli.options import Cert, DryRun, ForceLastTry, Mst, PinAsIs, PinEnv, PinFile, PinStdin, Serial
 from safetok.cli.render import Column, screen
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 app = Commands()
 
-Serial = Annotated[str | None, typer.Option("--serial", metavar="TOKEN", help=later("The token, by its Token ID."))]
-Cert = Annotated[str | None, typer.Option("--cert", metavar="SERIAL", help=later("The certificate, by its serial."))]
-Mst = Annotated[str | None, typer.Option("--mst", metavar="MST", help=later("The company, by its tax code."))]
 NewKey = Annotated[bool, typer.Option("--new-key", help=later("Make a new key on the token; the same key otherwise."))]
 Yes = Annotated[
     bool, typer.Option("--yes", help=later("Accept the offer; the contract end must still be confirmed by its value."))
@@ -37,22 +35,6 @@ Confirm = Annotated[
 Floor = Annotated[
     str | None,
     typer.Option("--min-not-after", metavar="DATE", help=later("Refuse a new certificate that ends before this day.")),
-]
-PinStdin = Annotated[bool, typer.Option("--pin-stdin", help=later("Read the PIN from standard input, one line."))]
-PinEnv = Annotated[
-    str | None, typer.Option("--pin-env", metavar="NAME", help=later("Read the PIN from this environment variable."))
-]
-PinFile = Annotated[
-    Path | None, typer.Option("--pin-file", metavar="FILE", help=later("Read the PIN from a file only you can read."))
-]
-PinAsIs = Annotated[
-    bool, typer.Option("--pin-as-is", help=later("Send a PIN that does not look like this CA's without asking."))
-]
-ForceLastTry = Annotated[
-    bool, typer.Option("--force-last-try", help=later("Use the last PIN try. A wrong one locks the token."))
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help=later("Say what would be done. No PIN, nothing sent, nothing written."))
 ]
 Resume = Annotated[bool, typer.Option("--resume", help=later("Carry on every renewal that is unfinished."))]
 List = Annotated[bool, typer.Option("--list", help=later("Show the renewals that are unfinished."))]
