@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -20,6 +20,7 @@ from safetok.ca.cmp.requests import Opening, build_request
 from safetok.ca.cmp.structures import PKIBody, opaque
 from safetok.domain.authorities import RequestKind
 from safetok.domain.certificates import Certificate
+from safetok.net import Response
 
 URL = "https://cmp.example.vn/cmp"
 SPAN = {"begins": NOW - 900 * DAY, "ends": NOW + 900 * DAY}
@@ -169,3 +170,36 @@ def granted(to: Opening, server: Server | None = None, **bent: Any) -> bytes:
 
 def nothing() -> core.Null:
     return core.Null()
+
+
+def within(**bent: Any) -> dict[str, Any]:
+    """What each message takes that follows the first of a transaction."""
+    given: dict[str, Any] = {
+        "old": subscriber(),
+        "old_key": secret(),
+        "endpoint": ENDPOINT,
+        "now": NOW,
+        "random": counting(),
+        "transaction_id": b"T" * 16,
+        "recip_nonce": b"S" * 16,
+    }
+    return {**given, **bent}
+
+
+@dataclass
+class Wire:
+    """Stands where `safetok.net.Http` does; gives one answer to everything and keeps what was sent."""
+
+    answer: Response
+    sent: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+
+    def ca(self, method: str, url: str, **how: Any) -> Response:
+        self.sent.append((method, url, how))
+        return self.answer
+
+    public = ca
+
+
+def answered(status: int = 200, body: bytes = b"", **headers: str) -> Wire:
+    """A Wire that answers so."""
+    return Wire(Response(status=status, body=body, headers={n.replace("_", "-"): v for n, v in headers.items()}))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from support_ca import (
     ENDPOINT,
     Server,
-    counting,
     delegate,
     granted,
     issuer,
@@ -21,14 +20,15 @@ from support_ca import (
     secret,
     status_info,
     subscriber,
+    within,
 )
 from support_trust import DAY, NOW, key, rsa_key
 
-from safetok.ca.cmp.answers import Issued, Waiting
+from safetok.ca.cmp.answers import Issued, Waiting, read_answer
+from safetok.ca.cmp.endpoint import Endpoint
 from safetok.ca.cmp.protection import protected_part
 from safetok.ca.cmp.requests import build_confirmation, build_poll
 from safetok.domain.authorities import Authority
-from safetok.net import Response
 
 TO = opening()
 AUTHORITY = Authority(name="x", title="X", offers_url="https://x")
@@ -118,29 +118,20 @@ def mutate(raw: bytes, chance: random.Random) -> bytes:
     return bytes(changed)
 
 
-@dataclass
-class Wire:
-    """Stands where the HTTP caller does: one answer to everything."""
-
-    answer: Response
-
-    def ca(self, *_args: Any, **_how: Any) -> Response:
-        return self.answer
-
-    public = ca
+def read(raw: bytes, endpoint: Endpoint = ENDPOINT, **bent: Any) -> Any:
+    """`raw` as the answer to TO."""
+    given = {
+        "transaction_id": TO.transaction_id,
+        "nonces": frozenset({TO.sender_nonce}),
+        "old": subscriber(),
+        "at": NOW,
+    }
+    return read_answer(raw, endpoint=endpoint, **{**given, **bent})
 
 
 def next_message(answer: Any) -> bytes:
     """What a renewal would send next: a rejecting confirmation of a certificate, a poll while the CA waits, else nothing."""
-    common: dict[str, Any] = {
-        "old": subscriber(),
-        "old_key": secret(),
-        "endpoint": ENDPOINT,
-        "transaction_id": TO.transaction_id,
-        "recip_nonce": answer.server_nonce,
-        "now": NOW,
-        "random": counting(),
-    }
+    common = within(transaction_id=TO.transaction_id, recip_nonce=answer.server_nonce)
     if isinstance(answer, Issued):
         given = {"certificate": answer.certificate, "cert_req_id": answer.cert_req_id, "accept": False}
         return build_confirmation(fail_info="badDataFormat", **given, **common)

@@ -53,7 +53,7 @@ from cryptography.hazmat.primitives import hashes  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7  # noqa: E402
 from cryptography.x509 import ocsp  # noqa: E402
-from support_ca import ENDPOINT, counting, granted, issuer, renewed, secret, subscriber  # noqa: E402
+from support_ca import ENDPOINT, answered, counting, granted, issuer, renewed, secret, subscriber  # noqa: E402
 from support_recorded import (  # noqa: E402
     AUTHORITY,
     DOSSIER,
@@ -62,16 +62,16 @@ from support_recorded import (  # noqa: E402
     PUBLIC_OFFER,
     SIGNERS,
     TO,
-    Wire,
     messages,
     mutate,
     next_message,
     problem,
+    read,
 )
 from support_trust import CRL_URL, DAY, NOW, ca, issue, key, places, rsa_key, usage, with_pss  # noqa: E402
 
 from safetok.ca import problems, proof  # noqa: E402
-from safetok.ca.cmp.answers import Issued, Refused, cert_req_id_of, read_answer  # noqa: E402
+from safetok.ca.cmp.answers import Issued, Refused, cert_req_id_of  # noqa: E402
 from safetok.ca.cmp.messages import read_message  # noqa: E402
 from safetok.ca.cmp.protection import protected_part, verify_message  # noqa: E402
 from safetok.ca.cmp.transport import send  # noqa: E402
@@ -146,13 +146,9 @@ def read_cmp(raw: bytes, chance: random.Random) -> object:
     """Read it, and do with it what a renewal does next."""
     for signer in SIGNERS if chance.random() < 0.2 else ():
         verify_message(raw, signer)
-    answer: Any = read_answer(
+    answer = read(
         raw,
-        endpoint=replace(ENDPOINT, request=chance.choice(["kur", "kur", "cr", "p10cr"])),
-        transaction_id=TO.transaction_id,
-        nonces=frozenset({TO.sender_nonce}),
-        old=subscriber(),
-        at=NOW,
+        replace(ENDPOINT, request=chance.choice(["kur", "kur", "cr", "p10cr"])),
         expect=chance.choice([None, None, "certificate", "confirmation"]),
     )
     following = next_message(answer)
@@ -182,7 +178,7 @@ def read_stored(raw: bytes, chance: random.Random) -> object:
 
 def _wire(body: bytes, chance: random.Random) -> Any:
     status = chance.choice([200, 200, 200, 403, 404, 429, 500, 503])
-    return Wire(Response(status=status, body=body, headers={"retry-after": chance.choice(["1", "x", "99999999999"])}))
+    return answered(status, body, retry_after=chance.choice(["1", "x", "99999999999"]))
 
 
 def read_http(body: bytes, chance: random.Random) -> object:

@@ -14,34 +14,22 @@ from support_ca import (
     delegate,
     granted,
     issuer,
-    opening,
     renewed,
     response,
     secret,
     status_info,
-    subscriber,
 )
+from support_recorded import TO, read
 from support_trust import DAY, NOW, issue, key, rsa_key, usage
 
-from safetok.ca.cmp.answers import Confirmed, Issued, Refused, Waiting, cert_req_id_of, read_answer
+from safetok.ca.cmp.answers import Confirmed, Issued, Refused, Waiting, cert_req_id_of
 from safetok.ca.cmp.endpoint import CMC_CA, CMC_RA, Endpoint
 from safetok.ca.cmp.failures import _SENTENCES, TEMPORARY
 from safetok.ca.cmp.structures import FAIL_INFO, OpaqueSequence
 from safetok.domain.certificates import Certificate
 from safetok.errors import NoAnswer
 
-TO = opening()
 ALIEN = bytes.fromhex("300830060601030101ff")  # a SEQUENCE that is no certificate
-
-
-def read(raw: bytes, endpoint: Endpoint = ENDPOINT, **bent: Any) -> Any:
-    given = {
-        "transaction_id": TO.transaction_id,
-        "nonces": frozenset({TO.sender_nonce}),
-        "old": subscriber(),
-        "at": NOW,
-    }
-    return read_answer(raw, endpoint=endpoint, **{**given, **bent})
 
 
 def no_answer(raw: bytes, endpoint: Endpoint = ENDPOINT, **bent: Any) -> str:

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
 
 import pytest
 from asn1crypto import core, x509
-from support_ca import ENDPOINT, Server, counting, opening, renewed, secret, subscriber
+from support_ca import Server, opening, renewed, secret, within
 from support_recorded import messages
-from support_trust import NOW
 
 from safetok.ca.cmp import der
 from safetok.ca.cmp.requests import build_confirmation, build_error, build_poll
@@ -15,15 +13,7 @@ from safetok.ca.cmp.structures import FAIL_INFO, PKIFailureInfo, PKIMessage
 
 
 def ours() -> dict[str, bytes]:
-    common: dict[str, Any] = {
-        "old": subscriber(),
-        "old_key": secret(),
-        "endpoint": ENDPOINT,
-        "now": NOW,
-        "random": counting(),
-        "transaction_id": b"T" * 16,
-        "recip_nonce": b"S" * 16,
-    }
+    common = within()
     accepted = build_confirmation(certificate=renewed().der, accept=True, **common)
     rejected = build_confirmation(
         certificate=renewed().der, accept=False, fail_info="badCertTemplate", text="sai tên", **common

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support_ca import ENDPOINT, counting, renewed, secret, subscriber
+from support_ca import ENDPOINT, answered, counting, renewed, secret, subscriber
 from support_recorded import (
     AUTHORITY,
     DOSSIER,
@@ -16,22 +16,21 @@ from support_recorded import (
     PUBLIC_OFFER,
     SIGNERS,
     TO,
-    Wire,
     messages,
     mutate,
     next_message,
     problem,
+    read,
 )
 from support_trust import NOW, key
 
 from safetok.ca import proof
-from safetok.ca.cmp.answers import Confirmed, Issued, Refused, Waiting, cert_req_id_of, read_answer
+from safetok.ca.cmp.answers import Confirmed, Issued, Refused, Waiting, cert_req_id_of
 from safetok.ca.cmp.messages import read_message
 from safetok.ca.cmp.protection import verify_message
 from safetok.ca.dossier import ask as ask_dossier
 from safetok.ca.offers import private_offer, public_offer
 from safetok.errors import CaUnreachable, NoAnswer, SafetokError, UsageError
-from safetok.net import Response
 
 MUTATIONS = 100  # of each kind; tests/faults/fuzz.py does many more, of everything
 READ_AS: dict[str, type] = {
@@ -45,17 +44,6 @@ READ_AS: dict[str, type] = {
     "pkiconf": Confirmed,
 }
 BENT = [*READ_AS, "kup by PSS", "cp", "request"]
-
-
-def read(raw: bytes, kind: str = "kur") -> Any:
-    return read_answer(
-        raw,
-        endpoint=replace(ENDPOINT, request=kind),  # type: ignore[arg-type]
-        transaction_id=TO.transaction_id,
-        nonces=frozenset({TO.sender_nonce}),
-        old=subscriber(),
-        at=NOW,
-    )
 
 
 @pytest.mark.parametrize("which", BENT)
@@ -86,7 +74,7 @@ def test_mutated_bodies_under_a_right_signature_raise_only_no_answer(
     for _n in range(MUTATIONS):
         raw = mutate(original, chance)
         try:
-            answer = read(raw, chance.choice(["kur", "cr", "p10cr"]))
+            answer = read(raw, replace(ENDPOINT, request=chance.choice(["kur", "cr", "p10cr"])))
         except NoAnswer:
             continue
         next_message(answer)
@@ -122,7 +110,7 @@ def test_mutated_offers_raise_only_our_errors() -> None:
     for _n in range(3 * MUTATIONS):
         body = mutate(chance.choice(bodies), chance)
         status = chance.choice([200, 200, 403, 404, 429, 500, 503])
-        wire = Wire(Response(status=status, body=body, headers={"retry-after": str(chance.choice([1, "x"]))}))
+        wire = answered(status, body, retry_after=chance.choice(["1", "x"]))
         try:
             chance.choice(ask)(wire)
         except SafetokError:
@@ -143,4 +131,4 @@ def test_the_recorded_messages_are_valid() -> None:
     answers = {name: read(messages()[name]) for name in READ_AS}
     assert {name: type(answer) for name, answer in answers.items()} == READ_AS
     assert answers["kup"].certificate == renewed().der
-    assert read(messages()["cp"], "p10cr").with_mods
+    assert read(messages()["cp"], replace(ENDPOINT, request="p10cr")).with_mods

@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from asn1crypto import cms
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from support_ca import counting, issuer, secret, subscriber
+from support_ca import answered, counting, issuer, secret, subscriber
 from support_trust import NOW, issue, key, rsa_key
 
 from safetok.ca import problems, proof
@@ -30,7 +29,6 @@ from safetok.errors import (
     SafetokError,
     UsageError,
 )
-from safetok.net import Response
 
 BASE = "https://bu.example.vn/api"
 AUTHORITY = Authority(
@@ -50,21 +48,9 @@ OFFER = {
 }
 
 
-@dataclass
-class Wire:
-    """Stands where `safetok.net.Http` does; gives one answer and keeps what was sent."""
-
-    answer: Response
-    sent: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
-
-    def ca(self, method: str, url: str, **how: Any) -> Response:
-        self.sent.append((method, url, how))
-        return self.answer
-
-
 def wire(body: Any = b"", status: int = 200, **headers: str) -> Any:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Wire(Response(status=status, body=raw, headers={n.replace("_", "-"): v for n, v in headers.items()}))
+    return answered(status, raw, **headers)
 
 
 def public(http: Any) -> PublicOffer:

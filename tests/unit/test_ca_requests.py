@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, paddin
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pyasn1.codec.der import decoder, encoder
 from pyasn1_alt_modules import rfc4211, rfc5280, rfc9480
-from support_ca import ENDPOINT, counting, issuer, opening, renewed, secret, subscriber
+from support_ca import ENDPOINT, issuer, opening, renewed, secret, subscriber, within
 from support_cmp_second import body, decode
 from support_trust import DAY, NOW, issue, key, rsa_key
 
@@ -29,19 +29,6 @@ NEW = ec.generate_private_key(ec.SECP384R1())
 
 def spki(of: Any) -> bytes:
     return of.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[no-any-return]
-
-
-def common(**bent: Any) -> dict[str, Any]:
-    given: dict[str, Any] = {
-        "old": subscriber(),
-        "old_key": secret(),
-        "endpoint": ENDPOINT,
-        "now": NOW,
-        "random": counting(),
-        "transaction_id": b"T" * 16,
-        "recip_nonce": b"S" * 16,
-    }
-    return {**given, **bent}
 
 
 def verify(public_key: Any, signature: bytes, data: bytes) -> None:
@@ -169,7 +156,7 @@ def test_the_endpoint_s_wishes_are_in_the_opening_only() -> None:
     assert [str(p) for p in profile] == ["bù-hạn"]
     assert (rest, len(info)) == (b"", 2)
     assert encoder.encode(header["recipient"]["directoryName"][0]) == recipient
-    later, _nonce = build_poll(**common(endpoint=endpoint))
+    later, _nonce = build_poll(**within(endpoint=endpoint))
     assert not decode(later)["header"]["generalInfo"].isValue
 
 
@@ -189,19 +176,19 @@ def test_a_certificate_without_ski_sends_no_sender_kid() -> None:
 
 def test_a_poll_asks_for_the_transaction() -> None:
     """pollReq repeats the transaction and the CA's nonce, with a fresh one of ours and the right certReqId."""
-    der, nonce = build_poll(**common())
+    der, nonce = build_poll(**within())
     message = check_form(der, kind="pollReq")
     assert bytes(message["header"]["transactionID"]) == b"T" * 16
     assert bytes(message["header"]["recipNonce"]) == b"S" * 16
     assert bytes(message["header"]["senderNonce"]) == nonce == sender_nonce_of(der)
     assert [int(entry["certReqId"]) for entry in message["body"]["pollReq"]] == [0]
     p10 = replace(ENDPOINT, request="p10cr")
-    for given, number in ((common(endpoint=p10), -1), (common(cert_req_id=-1), -1), (common(), 0)):
+    for given, number in ((within(endpoint=p10), -1), (within(cert_req_id=-1), -1), (within(), 0)):
         assert int(body(build_poll(**given)[0])[1][0]["certReqId"]) == number
 
 
 def confirmation(certificate: bytes, *, accept: bool = True, **bent: Any) -> Any:
-    der = build_confirmation(certificate=certificate, accept=accept, **common(**bent))
+    der = build_confirmation(certificate=certificate, accept=accept, **within(**bent))
     message = check_form(der, kind="certConf")
     assert bytes(message["header"]["senderNonce"]) == sender_nonce_of(der)
     assert bytes(message["header"]["recipNonce"]) == b"S" * 16
@@ -286,7 +273,7 @@ def test_what_is_no_certificate_can_be_rejected() -> None:
 
 def test_an_error_ends_a_transaction() -> None:
     """An error message with one failInfo."""
-    message = check_form(build_error(fail_info="badDataFormat", text="x", **common()), kind="error")
+    message = check_form(build_error(fail_info="badDataFormat", text="x", **within()), kind="error")
     info = message["body"]["error"]["pKIStatusInfo"]
     assert (int(info["status"]), [i for i, bit in enumerate(info["failInfo"]) if bit]) == (2, [5])
 

@@ -1,36 +1,23 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support_ca import ENDPOINT, Server, granted, issuer, opening
+from support_ca import ENDPOINT, Server, answered, granted, issuer, opening
 
 from safetok.ca.cmp.endpoint import Endpoint, endpoint_of
 from safetok.ca.cmp.transport import send
 from safetok.domain.authorities import Authority
 from safetok.errors import CaUnreachable, CaWait, NoAnswer, PersonNeeded, UsageError
-from safetok.net import Response
 
 TO = opening()
 KUP = granted(TO)
 
 
-@dataclass
-class Wire:
-    """Stands where `safetok.net.Http` does; gives one answer and keeps what was sent."""
-
-    answer: Response
-    sent: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
-
-    def ca(self, method: str, url: str, **how: Any) -> Response:
-        self.sent.append((method, url, how))
-        return self.answer
-
-
 def ask(status: int = 200, body: bytes = KUP, endpoint: Endpoint = ENDPOINT, label: str = "", **headers: str) -> Any:
-    wire = Wire(Response(status=status, body=body, headers={n.replace("_", "-"): v for n, v in headers.items()}))
+    wire = answered(status, body, **headers)
     return send(wire, endpoint, TO.der, label=label), wire  # type: ignore[arg-type]
 
 
