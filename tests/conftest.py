@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
+from support_pins import settle
 from support_tokens import MODULES, PIN, SO_PIN, MadeToken, PrivateKey, SoftHsm, add_certificate, add_key, remove, run
 
 from safetok.locale import set_language
@@ -141,6 +142,19 @@ def make_certificate() -> Callable[..., x509.Certificate]:
         )
 
     return made
+
+
+@pytest.fixture
+def token(
+    make_token: Callable[..., MadeToken],
+    ec_key: ec.EllipticCurvePrivateKey,
+    make_certificate: Callable[..., x509.Certificate],
+    tmp_path: Path,
+) -> MadeToken:
+    """A company's token; the settings of the home in this test's folder know its CA."""
+    certificate = make_certificate(ec_key)
+    settle(tmp_path / "home", certificate)
+    return make_token("Company", certificates=[certificate], keys=[ec_key])
 
 
 @pytest.fixture(scope="session")

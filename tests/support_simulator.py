@@ -97,6 +97,11 @@ class Simulator:
     def environment(self) -> dict[str, str]:
         return {VARIABLE: str(self.config), "SAFETOK_MODULE": str(self.module)}
 
+    @property
+    def surroundings(self) -> dict[str, str]:
+        """Its environment and that of the SoftHSM below it, whose configuration lies beside its own."""
+        return {**self.environment, "SOFTHSM2_CONF": str(self.config.parent / "softhsm2.conf")}
+
     def steer(self, **changes: object) -> None:
         """Change settings; None takes one back. Running processes follow at their next call."""
         self.settings.update(changes)

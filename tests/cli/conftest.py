@@ -6,7 +6,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support_cli import Cli
 from support_stories import Sandbox, start_sandbox
+from support_tokens import SoftHsm
+
+
+@pytest.fixture
+def cli(softhsm: SoftHsm, tmp_path: Path) -> Cli:
+    """The command line with SoftHSM as its only driver and a home of its own."""
+    return Cli(
+        {
+            "SAFETOK_HOME": str(tmp_path / "home"),
+            "SAFETOK_MODULE": softhsm.module,
+            "SOFTHSM2_CONF": str(softhsm.configuration),
+        }
+    )
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,6 @@ from support_issued import issued
 
 SERIAL = "54010108096D8A02E2F22CE98BD7168E"
 NEW = 0x54010108096D8A02E2F22CE98BD7168F
-
-
-@pytest.fixture
-def cli(softhsm: Any, tmp_path: Path) -> Cli:
-    """The command line with SoftHSM as its only driver and a home of its own."""
-    return Cli(
-        {
-            "SAFETOK_HOME": str(tmp_path / "home"),
-            "SAFETOK_MODULE": softhsm.module,
-            "SOFTHSM2_CONF": os.environ["SOFTHSM2_CONF"],
-        }
-    )
 
 
 def test_the_serial_is_as_agencies_print_it(cli: Cli, make_token: Callable[..., Any], rsa_key: Any) -> None:

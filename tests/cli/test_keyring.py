@@ -14,11 +14,10 @@ from unittest.mock import patch
 import keyring
 import pytest
 import secretstorage
-from cryptography import x509
 from keyring.backends import SecretService
 from support_cli import Cli, Said
 from support_inside import Inside
-from support_pins import NONE, PASSWORD, command_line, prompter, secret_service, settle
+from support_pins import NONE, PASSWORD, command_line, prompter, secret_service
 from support_simulator import Simulator
 from support_tokens import MadeToken
 
@@ -52,22 +51,12 @@ def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
-def token(
-    make_token: Callable[..., MadeToken], ec_key: Any, make_certificate: Callable[..., x509.Certificate], tmp_path: Path
-) -> MadeToken:
-    certificate = make_certificate(ec_key)
-    settle(tmp_path / "home", certificate)
-    return make_token("Company", certificates=[certificate], keys=[ec_key])
-
-
-@pytest.fixture
 def person(simulator: Simulator, token: MadeToken, tmp_path: Path) -> Callable[[dict[str, str]], Cli]:
     """`person(bus)`: the program, and the token's PIN in the keyring there."""
 
     def made(bus: dict[str, str]) -> Cli:
         simulator.steer(pin_tries=3)
-        env = {**simulator.environment, "SOFTHSM2_CONF": str(simulator.config.parent / "softhsm2.conf")}
-        cli = Inside(command_line(tmp_path / "home", env, bus).env)
+        cli = Inside(command_line(tmp_path / "home", simulator.surroundings, bus).env)
         with prompter(bus, PASSWORD):  # where the test before left it locked
             assert cli.json("pin", "store", "--pin-stdin", stdin=f"{token.pin}\n").status == 0
         simulator.forget()

@@ -9,7 +9,7 @@ import pytest
 from support_cli import Cli
 from support_inside import Inside
 from support_issued import issued
-from support_tokens import PIN, MadeToken, SoftHsm
+from support_tokens import PIN, MadeToken
 
 MST = "0106324653"
 LOG_IN = (
@@ -20,10 +20,10 @@ LOG_IN = (
 
 
 @pytest.fixture
-def cli(softhsm: SoftHsm, simulator: Any, tmp_path: Path) -> Cli:
+def cli(simulator: Any, tmp_path: Path) -> Cli:
     """The command line with the simulator as its driver, a home of its own and no keyring."""
     environ = {"SAFETOK_HOME": str(tmp_path / "home"), "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
-    return Inside({**environ, "SOFTHSM2_CONF": str(softhsm.configuration), **simulator.environment})
+    return Inside({**environ, **simulator.surroundings})
 
 
 @pytest.mark.parametrize("words", LOG_IN, ids=lambda words: " ".join(words[:2]))

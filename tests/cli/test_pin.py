@@ -46,7 +46,7 @@ def home(tmp_path: Path) -> Path:
 def surroundings(simulator: Simulator, token: MadeToken) -> dict[str, str]:
     """The simulator as the driver, locking at three wrong tries."""
     simulator.steer(pin_tries=3)
-    return {**simulator.environment, "SOFTHSM2_CONF": str(simulator.config.parent / "softhsm2.conf")}
+    return simulator.surroundings
 
 
 @pytest.fixture

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
 from keyring.errors import KeyringError
 from support_cli import Cli, Said
 from support_inside import Inside
-from support_pins import Keyring, Person, at_the_keyboard, command_line, settle
+from support_pins import Keyring, Person, at_the_keyboard, command_line
 from support_simulator import Simulator
 from support_tokens import MadeToken
 
@@ -22,21 +21,10 @@ PIN_INCORRECT = 0xA0
 
 
 @pytest.fixture
-def token(
-    make_token: Callable[..., MadeToken], ec_key: Any, make_certificate: Callable[..., x509.Certificate], tmp_path: Path
-) -> MadeToken:
-    """A company's token, whose CA the settings know."""
-    certificate = make_certificate(ec_key)
-    settle(tmp_path / "home", certificate)
-    return make_token("Company", certificates=[certificate], keys=[ec_key])
-
-
-@pytest.fixture
 def cli(simulator: Simulator, token: MadeToken, tmp_path: Path) -> Cli:
     """The program in this process; the simulator as the driver, locking at three wrong tries."""
     simulator.steer(pin_tries=3)
-    env = {**simulator.environment, "SOFTHSM2_CONF": str(simulator.config.parent / "softhsm2.conf")}
-    return Inside(command_line(tmp_path / "home", env).env)
+    return Inside(command_line(tmp_path / "home", simulator.surroundings).env)
 
 
 @pytest.fixture

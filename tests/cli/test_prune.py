@@ -20,15 +20,9 @@ AGENCIES = ("tvan", "etax", "ivan", "bhxh", "ixhd", "vnaccs", "v5")
 
 
 @pytest.fixture
-def cli(softhsm: SoftHsm, simulator: Any, tmp_path: Path) -> Cli:
+def cli(simulator: Any, tmp_path: Path) -> Cli:
     """The command line with the simulator as its driver and a home of its own."""
-    return Cli(
-        {
-            "SAFETOK_HOME": str(tmp_path / "home"),
-            "SOFTHSM2_CONF": str(softhsm.configuration),
-            **simulator.environment,
-        }
-    )
+    return Cli({"SAFETOK_HOME": str(tmp_path / "home"), **simulator.surroundings})
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from support_inside import Inside
 from support_issued import NOW, issued
 from support_simulator import Simulator
 from support_store import renewal
-from support_tokens import PIN, MadeToken, SoftHsm
+from support_tokens import PIN, MadeToken
 
 from safetok.store.database import Database
 from safetok.store.journal import Journal
@@ -26,10 +26,9 @@ NEWER: dict[str, Any] = {"serial": int(NEW, 16), "start": datetime(2026, 1, 1, t
 
 
 @pytest.fixture
-def cli(softhsm: SoftHsm, simulator: Simulator, tmp_path: Path) -> Inside:
+def cli(simulator: Simulator, tmp_path: Path) -> Inside:
     """The command line in this process, with the simulator as its driver and a home of its own."""
-    given = {"SAFETOK_HOME": str(tmp_path / "home"), "SOFTHSM2_CONF": str(softhsm.configuration)}
-    return Inside({**given, **simulator.environment})
+    return Inside({"SAFETOK_HOME": str(tmp_path / "home"), **simulator.surroundings})
 
 
 @pytest.fixture

@@ -24,18 +24,6 @@ V1_LINK = "https://www.safecert.com.vn/en_US/knowsystem/cks-huong-dan-thu-tuc-ca
 SERIAL = "54010108096D8A02E2F22CE98BD7168E"
 
 
-@pytest.fixture
-def cli(softhsm: Any, tmp_path: Path) -> Cli:
-    """The command line with SoftHSM as its only driver and a home of its own."""
-    return Cli(
-        {
-            "SAFETOK_HOME": str(tmp_path / "home"),
-            "SAFETOK_MODULE": softhsm.module,
-            "SOFTHSM2_CONF": os.environ["SOFTHSM2_CONF"],
-        }
-    )
-
-
 def test_no_token_is_3_also_alone(cli: Cli) -> None:
     """`status` and `safetok` alone both say that no token is in, with status 3; alone it is one sentence and one command."""
     said = cli("status")

@@ -1,27 +1,13 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from support_cli import Cli
 from support_issued import issued
 
 V1_LINK = "https://www.safecert.com.vn/en_US/knowsystem/cks-huong-dan-thu-tuc-cap-lai-thiet-bi-luu-tru-khoa-bi-mat-18"
-
-
-@pytest.fixture
-def cli(softhsm: Any, tmp_path: Path) -> Cli:
-    """The command line with SoftHSM as its only driver and a home of its own."""
-    return Cli(
-        {
-            "SAFETOK_HOME": str(tmp_path / "home"),
-            "SAFETOK_MODULE": softhsm.module,
-            "SOFTHSM2_CONF": os.environ["SOFTHSM2_CONF"],
-        }
-    )
 
 
 def test_no_token_says_what_to_do(cli: Cli) -> None:

@@ -10,7 +10,7 @@ import pytest
 from support_cli import Cli
 from support_issued import issued
 from support_simulator import V1, V2, Simulator
-from support_tokens import MadeToken, SoftHsm
+from support_tokens import MadeToken
 from support_watch import WAIT, Watching, many_insertions
 
 KINDS = """
@@ -28,13 +28,12 @@ model = "ST3 Ace"
 
 
 @pytest.fixture
-def cli(softhsm: SoftHsm, simulator: Simulator, tmp_path: Path) -> Cli:
+def cli(simulator: Simulator, tmp_path: Path) -> Cli:
     """The command line with the simulator as its driver, and a home whose settings tell V1 from V2 by what they call themselves."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     (home / "settings.toml").write_text(KINDS)
-    own = {"SAFETOK_HOME": str(home), "SOFTHSM2_CONF": str(softhsm.configuration), "PYTHONUNBUFFERED": "1"}
-    return Cli({**own, **simulator.environment})
+    return Cli({"SAFETOK_HOME": str(home), "PYTHONUNBUFFERED": "1", **simulator.surroundings})
 
 
 @pytest.fixture

@@ -7,18 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import pytest
 import support_judge as judge
 from kill_matrix import ANSWER
 from support_cli import Cli
 from support_gate import Event, Hold
 from support_inside import Inside
-from support_pins import Keyring, command_line, settle
+from support_pins import Keyring
 from support_simulator import Simulator
 from support_stage import Stage
 from support_tokens import MadeToken
@@ -26,19 +24,6 @@ from support_tokens import MadeToken
 from safetok.store.database import Database
 from safetok.store.journal import Journal
 from safetok.store.pins import PinLog
-
-
-@pytest.fixture
-def token(make_token: Callable[..., MadeToken], ec_key: Any, make_certificate: Any, tmp_path: Path) -> MadeToken:
-    certificate = make_certificate(ec_key)
-    settle(tmp_path / "home", certificate)
-    return make_token("Company", certificates=[certificate], keys=[ec_key])
-
-
-@pytest.fixture
-def cli(simulator: Simulator, token: MadeToken, tmp_path: Path) -> Inside:
-    env = {**simulator.environment, "SOFTHSM2_CONF": str(simulator.config.parent / "softhsm2.conf")}
-    return Inside(command_line(tmp_path / "home", env).env)
 
 
 @contextmanager

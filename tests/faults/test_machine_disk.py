@@ -7,14 +7,13 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support_inside import Inside
-from support_pins import command_line, settle
 from support_simulator import Simulator
 from support_tokens import MadeToken
 
@@ -22,19 +21,6 @@ from safetok.domain.renewal import State
 from safetok.store.database import Database, _translate
 from safetok.store.journal import Journal
 from safetok.store.pins import PinLog
-
-
-@pytest.fixture
-def token(make_token: Callable[..., MadeToken], ec_key: Any, make_certificate: Any, tmp_path: Path) -> MadeToken:
-    certificate = make_certificate(ec_key)
-    settle(tmp_path / "home", certificate)
-    return make_token("Company", certificates=[certificate], keys=[ec_key])
-
-
-@pytest.fixture
-def cli(simulator: Simulator, token: MadeToken, tmp_path: Path) -> Inside:
-    env = {**simulator.environment, "SOFTHSM2_CONF": str(simulator.config.parent / "softhsm2.conf")}
-    return Inside(command_line(tmp_path / "home", env).env)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pwd
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from support_cli import Said
 from support_faults import Box
 from support_inside import Inside
-from support_pins import command_line, settle
+from support_pins import command_line
 from support_simulator import Simulator
 from support_store import NOW, renewal, written_by_version
 from support_tokens import MadeToken
@@ -33,13 +33,6 @@ NOBODY = pwd.getpwnam("nobody").pw_uid
 
 
 @pytest.fixture
-def token(make_token: Callable[..., MadeToken], ec_key: Any, make_certificate: Any, tmp_path: Path) -> MadeToken:
-    certificate = make_certificate(ec_key)
-    settle(tmp_path / "home", certificate)
-    return make_token("Company", certificates=[certificate], keys=[ec_key])
-
-
-@pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     """The folder of SAFETOK_HOME, made removable again at the end."""
     yield tmp_path / "home"
@@ -48,8 +41,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def cli(simulator: Simulator, token: MadeToken, home: Path) -> Inside:
-    env = {**simulator.environment, "SOFTHSM2_CONF": str(simulator.config.parent / "softhsm2.conf")}
-    return Inside(command_line(home, env).env)
+    return Inside(command_line(home, simulator.surroundings).env)
 
 
 def told(said: Said, code: str, status: int = 2) -> None:

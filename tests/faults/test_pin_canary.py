@@ -98,8 +98,7 @@ def token(make_token: Callable[..., MadeToken], ec_key: Any, make_certificate: A
 
 @pytest.fixture
 def cli(simulator: Simulator, token: MadeToken, tmp_path: Path) -> Cli:
-    env = {**simulator.environment, "SOFTHSM2_CONF": str(simulator.config.parent / "softhsm2.conf")}
-    return command_line(tmp_path / "home", env, {"TMPDIR": str(tmp_path / "tmp")})
+    return command_line(tmp_path / "home", simulator.surroundings, {"TMPDIR": str(tmp_path / "tmp")})
 
 
 def test_a_pin_is_nowhere_to_be_found(cli: Cli, token: MadeToken, simulator: Simulator, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ class Commands(RuleBasedStateMachine):
         self.simulator.steer(forward=ground.softhsm.module, pin_tries=3, **ground.traits)
         home = self.folder / "home"
         settle(home, ground.certificate)
-        env = {**self.simulator.environment, "SOFTHSM2_CONF": str(configuration)}
+        env = self.simulator.surroundings
         self.run = Inside(command_line(home, env).env)
         self.service = Keyring.in_use()
         self.keyring = self.service.__enter__()

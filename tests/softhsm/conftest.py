@@ -7,11 +7,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support_tokens import SoftHsm
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from support_tokens import MadeToken, SoftHsm
 
 from safetok.domain.times import system_clock
 from safetok.tokens.drivers import find_drivers
 from safetok.tokens.tokens import Tokens
+
+
+@pytest.fixture
+def token(
+    make_token: Callable[..., MadeToken],
+    ec_key: ec.EllipticCurvePrivateKey,
+    make_certificate: Callable[..., x509.Certificate],
+) -> MadeToken:
+    """A token with an EC key and its certificate."""
+    return make_token("Company", keys=[ec_key], certificates=[make_certificate(ec_key)])
 
 
 @pytest.fixture

@@ -27,14 +27,6 @@ Open = Callable[..., Tokens]
 WRONG = "999999"
 
 
-@pytest.fixture
-def token(
-    make_token: Make, ec_key: ec.EllipticCurvePrivateKey, make_certificate: Callable[..., x509.Certificate]
-) -> MadeToken:
-    """A token with an EC key and its certificate."""
-    return make_token("Simulated", keys=[ec_key], certificates=[make_certificate(ec_key)])
-
-
 def opened(open_tokens: Open, token: MadeToken, *, pin: str | None = "right", **given: object) -> Session:
     session = open_tokens(**given).session(token.serial)
     if pin is not None:

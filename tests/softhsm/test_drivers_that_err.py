@@ -25,14 +25,6 @@ Open = Callable[..., Tokens]
 TOO_SMALL, HANDLE_INVALID, OF_A_VENDOR = "0x150", "0x82", "0x80000001"
 
 
-@pytest.fixture
-def token(
-    make_token: Make, ec_key: ec.EllipticCurvePrivateKey, make_certificate: Callable[..., x509.Certificate]
-) -> MadeToken:
-    """A token with an EC key and its certificate."""
-    return make_token("Company", keys=[ec_key], certificates=[make_certificate(ec_key)])
-
-
 def keys_of(softhsm: SoftHsm, token: MadeToken) -> list[str]:
     """The key objects that pkcs11-tool sees after a login."""
     listed = run(
