@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,7 @@ from safetok.workflows.pins import PinSource
 from safetok.workflows.renew.request import RenewRequest, RenewResult
 
 STORIES = ("v2-owed", "ec-owed")
+DAY = 86_400  # seconds
 
 
 class Catalogue(dict[str, str]):
@@ -291,3 +293,11 @@ def template() -> Iterator[Template]:
             yield Template(kept, places, tokens, now)
     finally:
         shutil.rmtree(folder)
+
+
+def configure(box: Box, line: str) -> None:
+    """A line more for SAFE-CA in the settings."""
+    text = box.places.settings.read_text()
+    found = re.search(r"^\[authorities\.\"?safe-ca\"?\]$", text, re.MULTILINE)
+    assert found, text
+    box.places.settings.write_text(text[: found.end()] + f"\n{line}" + text[found.end() :])

@@ -1,18 +1,131 @@
-"""Renewals that a person gives up, and several that wait at once: what is asked, told and kept."""
+"""Renewals that a person gives up, wherever they stand, and several that wait at once: what is asked, told, taken back, kept."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
-from support_faults import Box, Template, put, stopped_in
-from test_ca_ways import DAY
+from support_faults import DAY, Box, Template, put, stopped_in
 
 from safetok.domain.renewal import State
 from safetok.errors import CaUnreachable, PersonNeeded, UsageError
 from safetok.locale import _
 from safetok.store.journal import Journal
 from safetok.workflows.renew import unfinished
+
+ABANDONED = {
+    # plan, how often to resume before, state it stands in, force, status, ledger
+    "REQUESTED, not heard": ([{"name": "cut", "processed": False}], State.REQUESTED, True, 0, []),
+    "REQUESTED, issued": (["cut"], State.REQUESTED, True, 0, ["issued"]),
+    "PROVEN, not heard": ([{"name": "cut", "on": "certConf", "processed": False}], State.PROVEN, False, 0, ["undone"]),
+    "PROVEN, confirmed": ([{"name": "cut", "on": "certConf"}], State.PROVEN, False, 11, ["confirmed"]),
+}
+
+
+@pytest.mark.parametrize("case", ABANDONED)
+def test_giving_up(box: Box, case: str) -> None:
+    """`--abandon`: our key goes, a certificate that the CA takes back goes, one that stands is never lost."""
+    plans, state, force, status, ledger = ABANDONED[case]
+    before = box.objects()
+    box.plan(*plans)
+    assert box.renew(new_key=True).status == 8
+    assert box.journal().state is state
+    if force:
+        refused = box.abandon()
+        assert (refused.status, refused.code) == (11, "may_have_been_issued")
+        assert box.journal().state is state
+    came = box.abandon(force=force)
+    assert came.status == status
+    assert [row["state"] for row in box.issued()] == ledger
+    if status == 0:
+        assert box.journal().state is State.ABANDONED
+        assert box.objects() == before
+        assert box.resume().result is None
+    else:
+        assert came.code == "too_late_to_abandon"
+        done = box.resume(pin=False)
+        assert (done.status, done.state) == (0, "DONE"), "the accepting certConf is still the stored one"
+
+
+@pytest.mark.parametrize("new_key", [False, True])
+@pytest.mark.parametrize(
+    ("dies_in", "state", "ledger"),
+    [
+        ("ca.cmp.requests.build_request", State.CONFIRMED, []),
+        ("trust.answer.verify_answer", State.REQUESTED, ["issued"]),
+        ("tokens.sessions.Session.place_certificate", State.VERIFIED, ["undone"]),
+        ("workflows.renew.writing.prove", State.VERIFIED, ["undone"]),
+    ],
+)
+def test_giving_up_what_was_interrupted(
+    box: Box, dies_in: str, state: State, ledger: list[str], *, new_key: bool
+) -> None:
+    """Killed at a step and then given up: the token is as it was, and the CA knows when it had issued."""
+    before = box.objects()
+    with patch(f"safetok.{dies_in}", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        box.renew(new_key=new_key)
+    assert box.journal().state is state
+    came = box.abandon(force=state is State.REQUESTED)
+    assert (came.status, came.state) == (0, "ABANDONED")
+    assert [row["state"] for row in box.issued()] == ledger
+    assert box.objects() == before
+    assert box.resume().result is None
+
+
+def test_giving_up_a_lie_that_waits_for_a_pin(box: Box) -> None:
+    """ISSUED and not yet rejected: abandoning rejects it."""
+    box.plan("cut", "nonsense")
+    box.renew()
+    box.resume(pin=False)
+    assert box.journal().state is State.ISSUED
+    came = box.abandon()
+    assert (came.status, came.state) == (0, "ABANDONED")
+    assert [row["state"] for row in box.issued()] == ["undone"]
+
+
+def test_giving_up_while_waiting(made: Template) -> None:
+    """PENDING is given up only with --force, and shown as one that may have been issued."""
+    with made.box(answer_after=DAY) as box:
+        assert box.renew().status == 9
+        assert box.abandon().code == "may_have_been_issued"
+        came = box.abandon(force=True)
+        assert (came.status, came.state) == (0, "ABANDONED")
+        assert "may have been issued" in box.journal().reason or "có thể đã" in box.journal().reason
+
+
+def test_giving_up_that_the_ca_does_not_hear_changes_nothing(box: Box) -> None:
+    """The rejection does not arrive: 8, the renewal stands where it stood, and can still be finished."""
+    box.plan(
+        {"name": "cut", "on": "certConf", "processed": False}, {"name": "cut", "on": "certConf", "processed": False}
+    )
+    assert box.renew().status == 8
+    stored = box.journal().confirmation
+    came = box.abandon()
+    assert (came.status, came.state) == (8, "PROVEN")
+    assert box.journal().confirmation == stored
+    done = box.resume(pin=False)
+    assert (done.status, done.state) == (0, "DONE")
+    assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
+def test_giving_up_without_a_pin_says_so(box: Box) -> None:
+    """The rejection needs the token: 11 pin_needed, nothing changed."""
+    box.plan({"name": "cut", "on": "certConf", "processed": False})
+    box.renew()
+    came = box.abandon(pin=False)
+    assert (came.status, came.code, came.state) == (11, "pin_needed", "PROVEN")
+    assert box.resume(pin=False).status == 0
+
+
+def test_a_rejected_and_an_untrusted_one_are_over(box: Box) -> None:
+    """What has ended cannot be given up: there is nothing of that name left."""
+    box.plan({"name": "refuse", "on": "kur", "fail": "badRequest", "processed": False})
+    assert box.renew().status == 7
+    assert box.abandon().code == "unknown_renewal"
+    box.plan("other_subject")
+    assert box.renew().status == 10
+    assert box.abandon().code == "unknown_renewal"
 
 
 def test_what_was_never_sent_is_given_up_with_a_word(box: Box) -> None:

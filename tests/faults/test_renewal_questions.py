@@ -8,8 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from support_faults import Box, Template, stopped_in
-from test_ca_ways import DAY, configure
+from support_faults import DAY, Box, Template, configure, stopped_in
 
 from safetok.ca.cmp.answers import Waiting
 from safetok.ca.cmp.structures import PKIMessage

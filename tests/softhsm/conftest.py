@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from support_tokens import MadeToken, SoftHsm
 
 from safetok.domain.times import system_clock
 from safetok.tokens.drivers import find_drivers
-from safetok.tokens.tokens import Tokens
+from safetok.tokens.tokens import Session, Tokens
 
 
 @pytest.fixture
@@ -52,3 +52,24 @@ def open_tokens(softhsm: SoftHsm, locks: Path) -> Iterator[Callable[..., Tokens]
 def tokens(open_tokens: Callable[..., Tokens]) -> Tokens:
     """Tokens as a command has them."""
     return open_tokens()
+
+
+@pytest.fixture
+def made(
+    make_token: Callable[..., MadeToken],
+    make_certificate: Callable[..., x509.Certificate],
+    rsa_key: rsa.RSAPrivateKey,
+    ec_key: ec.EllipticCurvePrivateKey,
+) -> MadeToken:
+    """A token with an RSA and an EC key and a certificate for each."""
+    return make_token(
+        "Made", keys=[rsa_key, ec_key], certificates=[make_certificate(rsa_key), make_certificate(ec_key)]
+    )
+
+
+@pytest.fixture
+def session(tokens: Tokens, made: MadeToken) -> Iterator[Session]:
+    """A session on the token `made`, logged in."""
+    with tokens.session(made.serial) as opened:
+        opened.login(made.pin)
+        yield opened
