@@ -209,6 +209,7 @@ def test_of_several_one_that_waits_stops_no_other(box: Box) -> None:
         box.plan({"name": "cut", "on": "certConf"})
         assert box.renew().status == 8
         serials.append(token.serial)
+        box.clock.turn(seconds=1)  # the oldest comes first
     nobody = box.request(pin=False)
     box.plan({"name": "cut", "on": "certConf", "times": 3})
     with box.context() as context:
