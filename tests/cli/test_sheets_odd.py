@@ -11,35 +11,23 @@ from typing import Any
 
 import openpyxl
 import pytest
+from support_agencies import followed, joined
 from support_clock import Clocked
 from support_dossier import clocked
 from support_pins import Person, at_the_keyboard
-from support_store import NOW, certificate, reading
+from support_store import NOW, certificate
 
 from safetok.errors import UsageError
-from safetok.knowledge import load
-from safetok.store.database import Database
-from safetok.store.inventory import Inventory
-from safetok.store.paths import home
-from safetok.store.registrations import Registrations
 from safetok.workflows import sheets
 from safetok.workflows.check_entries import listed
 
-OLD = certificate(1, not_before=NOW - timedelta(days=500), not_after=NOW + timedelta(days=20))
-NEW = certificate(2, not_before=NOW - timedelta(hours=1), not_after=NOW + timedelta(days=400))
 OTHER = certificate(3, mst="0312345678", not_before=NOW - timedelta(hours=1), not_after=NOW + timedelta(days=400))
 
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Clocked:
     """A home where two companies' agencies wait; no driver is ever needed."""
-    made = Clocked({"SAFETOK_HOME": str(tmp_path / "home"), "SAFETOK_MODULE": str(tmp_path / "no-driver.so")}, NOW)
-    with Database(home(made.env).database) as db:
-        Inventory(db).record(reading("T1", OLD, NEW), NOW)
-        Registrations(db).open_for(NEW, load.agencies(), NOW, replaces=OLD.sha256)
-        Inventory(db).record(reading("T2", OTHER), NOW)
-        Registrations(db).open_for(OTHER, load.agencies(), NOW)
-    return made
+    return joined(followed(tmp_path), OTHER)
 
 
 def workbook(path: Path, *rows: list[Any]) -> Path:

@@ -1,0 +1,123 @@
+"""How people are reminded of agencies: a calendar, the desktop, hooks, and units that run by themselves."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from icalendar import Calendar
+from support_agencies import HOSTILE, followed, joined, listed
+from support_clock import Clocked
+from support_notifications import desktop
+from support_store import NOW
+
+from safetok.domain.times import VIETNAM
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Clocked:
+    """A home where one certificate has just followed another; no driver is ever needed."""
+    return followed(tmp_path)
+
+
+@pytest.fixture
+def two(cli: Clocked) -> Clocked:
+    """The same with a second company, whose name would be a formula."""
+    return joined(cli, HOSTILE)
+
+
+def _calendar(cli: Clocked, path: Path) -> dict[str, Any]:
+    said = cli.json("agencies", "remind", "--ics", str(path))
+    assert (said.status, said.data["ics"]) == (0, str(path))
+    parts = Calendar.from_ical(path.read_bytes()).walk()
+    return {str(part["uid"]): part for part in parts if part.name in {"VEVENT", "VTODO"}}
+
+
+def test_a_calendar_follows_what_is_recorded(cli: Clocked, tmp_path: Path) -> None:
+    """Seven to-dos at first; an update completes one and adds the end of its wait; undo cancels that; UIDs stay, SEQUENCE grows."""
+    path = tmp_path / "c.ics"
+    first = _calendar(cli, path)
+    assert [part.name for part in first.values()] == ["VTODO"] * 7
+    cli.json("agencies", "done", "vnaccs")
+    cli.later(minutes=1)
+    second = _calendar(cli, path)
+    assert {*first} < {*second}
+    (wait,) = (part for part in second.values() if part.name == "VEVENT")
+    assert wait["dtstart"].dt == (NOW + timedelta(hours=24)).astimezone(VIETNAM)
+    changed = [uid for uid in first if second[uid]["sequence"] != first[uid]["sequence"]]
+    assert len(changed) == 1
+    assert second[changed[0]]["status"] == "COMPLETED"
+    cli.json("agencies", "undo", "vnaccs")
+    third = _calendar(cli, path)
+    assert third[str(wait["uid"])]["status"] == "CANCELLED"
+    assert third[str(wait["uid"])]["sequence"] > wait["sequence"]
+    assert third[changed[0]]["status"] == "NEEDS-ACTION"
+
+
+def test_the_desktop_is_told_what_is_to_do(two: Clocked, tmp_path: Path) -> None:
+    """One notification with a line a company, names escaped (its body is markup); where nothing is due nothing is shown."""
+    with desktop(tmp_path) as (address, shown):
+        said = two.json("agencies", "remind", "--notify", env={"DBUS_SESSION_BUS_ADDRESS": address})
+        assert (said.status, said.data["notified"]) == (0, True)
+        (name, title, body) = shown.get(timeout=10)
+        assert name == "safetok"
+        assert "2" in title
+        assert '=HYPERLINK("http://x"' in body
+        for agency in ("tvan", "etax", "ivan", "bhxh", "ixhd", "vnaccs", "v5"):
+            for mst in ("0106324653", "0312345678"):
+                two.json("agencies", "skip", agency, "--mst", mst)
+        said = two.json("agencies", "remind", "--notify", env={"DBUS_SESSION_BUS_ADDRESS": address})
+        assert said.data["notified"] is False
+        assert shown.empty()
+
+
+@pytest.mark.parametrize("address", ["", "unix:path=/nonexistent/bus", "nonsense"])
+def test_without_a_desktop_it_says_so(cli: Clocked, address: str) -> None:
+    """No session bus, or one that does not answer, ends with 2 and what to use instead."""
+    said = cli.json("agencies", "remind", "--notify", env={"DBUS_SESSION_BUS_ADDRESS": address})
+    assert (said.status, said.codes) == (2, ["no_session_bus"])
+
+
+def test_hooks_are_told_of_updates_waits_and_acceptances_once(cli: Clocked, tmp_path: Path) -> None:
+    """An update, the end of its wait (when `remind --hooks` runs) and the acceptance, each once, with the row as data."""
+    folder = Path(cli.env["SAFETOK_HOME"]) / "hooks"
+    folder.mkdir(mode=0o700)
+    hook = folder / "note"
+    hook.write_text(f"#!/bin/sh\ncat >> {tmp_path}/said\n")
+    hook.chmod(0o700)
+    cli.json("agencies", "done", "vnaccs", "etax")
+    cli.later(hours=25)
+    cli.json("agencies", "remind")
+    for _time in range(2):
+        cli.json("agencies", "remind", "--hooks")
+    cli.json("agencies", "accepted", "vnaccs")
+    told = [json.loads(line) for line in (tmp_path / "said").read_text().splitlines()]
+    assert [(one["event"], one["data"]["agency"]) for one in told] == [
+        ("updated", "vnaccs"),
+        ("updated", "etax"),
+        ("wait_over", "vnaccs"),
+        ("accepted", "vnaccs"),
+    ]
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    said = cli.json("agencies", "accepted", "etax")
+    assert said.status == 0
+    assert "agencies hooks --retry" in said.err
+    assert listed(cli)["etax"]["state"] == "accepted"
+    assert cli.json("agencies", "hooks").data["runs"][0]["outcome"] == "failed"
+    assert cli.json("agencies", "hooks", "--retry").status == 12
+
+
+def test_units_name_this_installation_and_this_home(cli: Clocked) -> None:
+    """A timer, a cron line and a Windows task, each with the home in force, and nothing is written anywhere."""
+    data = cli.json("agencies", "remind", "--unit").data
+    assert set(data["systemd"]) == {"safetok-remind.service", "safetok-remind.timer"}
+    assert f"SAFETOK_HOME={cli.env['SAFETOK_HOME']}" in data["systemd"]["safetok-remind.service"]
+    assert "Asia/Ho_Chi_Minh" in data["systemd"]["safetok-remind.timer"]
+    assert data["cron"].startswith("30 8,13 * * 1-5 SAFETOK_HOME=")
+    assert data["windows"].startswith("schtasks /Create ")
+    odd = cli.json("agencies", "remind", "--unit", env={"SAFETOK_HOME": "/tmp/50% of $it"}).data
+    assert '"SAFETOK_HOME=/tmp/50%% of $it"' in odd["systemd"]["safetok-remind.service"]
+    assert r"'/tmp/50\% of $it'" in odd["cron"]

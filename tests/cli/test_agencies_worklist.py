@@ -1,0 +1,136 @@
+"""The worklist: written as a workbook, filled in, handed back, and refused where it is none."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+from support_agencies import HOSTILE, NEW, followed, joined, listed
+from support_clock import Clocked
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Clocked:
+    """A home where one certificate has just followed another; no driver is ever needed."""
+    return followed(tmp_path)
+
+
+@pytest.fixture
+def two(cli: Clocked) -> Clocked:
+    """The same with a second company, whose name would be a formula."""
+    return joined(cli, HOSTILE)
+
+
+def _sheet(cli: Clocked, path: Path) -> Any:
+    said = cli.json("agencies", "list", "--xlsx", str(path))
+    assert said.status == 0
+    assert said.data["xlsx"] == str(path)
+    return openpyxl.load_workbook(path)
+
+
+def _fill(book: Any, path: Path, *filled: tuple[str, str, Any, str]) -> None:
+    """Company's MST, agency, done-at, result."""
+    sheet = book.active
+    heads = {cell.value: cell.column for cell in sheet[1]}
+    for mst, agency, done_at, result in filled:
+        for row in range(3, sheet.max_row + 1):
+            if sheet.cell(row, heads["mst"]).value == mst and sheet.cell(row, heads["agency"]).value == agency:
+                sheet.cell(row, heads["done_at"]).value = done_at
+                sheet.cell(row, heads["result"]).value = result
+    book.save(path)
+
+
+def test_a_worklist_goes_out_and_comes_back(two: Clocked, tmp_path: Path) -> None:
+    """Staff fill in times as Excel's or as text and results in words; importing records them, and again changes nothing."""
+    path = tmp_path / "viec.xlsx"
+    book = _sheet(two, path)
+    assert book.active.max_row == 2 + 14
+    _fill(
+        book,
+        path,
+        ("0106324653", "vnaccs", datetime(2026, 11, 23, 14, 0), ""),  # noqa: DTZ001  (Excel knows no zones)
+        ("0106324653", "etax", "hôm qua 15:00", "Được chấp nhận"),
+        ("0312345678", "v5", None, "không sử dụng"),
+        ("0312345678", "tvan", "lúc nãy", ""),
+        ("0312345678", "bhxh", "8:00", "chắc được"),
+    )
+    dry = two.json("agencies", "import", str(path), "--dry-run")
+    assert (dry.data["recorded"], dry.data["failed"]) == (3, 2)
+    assert listed(two, "--mst", "0106324653")["vnaccs"]["state"] == "open"
+    said = two.json("agencies", "import", str(path))
+    assert (said.status, said.data["recorded"], said.data["failed"]) == (12, 3, 2)
+    assert said.codes == ["bad_time", "bad_result"]
+    rows = listed(two, "--mst", "0106324653")
+    assert rows["vnaccs"]["until"] == "2026-11-24T07:00:00Z"
+    assert rows["etax"]["state"] == "accepted"
+    assert listed(two, "--mst", "0312345678")["v5"]["state"] == "unused"
+    again = two.json("agencies", "import", str(path))
+    assert (again.data["recorded"], again.data["unchanged"]) == (0, 3)
+    two.json("agencies", "undo", "vnaccs", "--mst", "0106324653")
+    assert listed(two, "--mst", "0106324653")["vnaccs"]["state"] == "open"
+
+
+def test_a_worklist_handed_back_untouched_changes_nothing(two: Clocked, tmp_path: Path) -> None:
+    """Whatever an agency said when it refused, control characters and line breaks too, is no news when it comes back."""
+    reason = "sai Serial\n=1+1 \x1b[2J \u202elanh\u202c  xem lại"
+    two.json("agencies", "done", "ixhd", "--mst", "0106324653")
+    two.json("agencies", "reject", "ixhd", "--reason", reason, "--mst", "0106324653")
+    path = tmp_path / "w.xlsx"
+    _sheet(two, path)
+    said = two.json("agencies", "import", str(path))
+    assert (said.status, said.data["recorded"], said.data["unchanged"]) == (0, 0, 1)
+
+
+def test_a_worklist_saved_as_csv_or_without_its_formats_is_read(two: Clocked, tmp_path: Path) -> None:
+    """Staff who save it as CSV, or whose program turned the time into a bare number, are understood all the same."""
+    book = _sheet(two, tmp_path / "w.xlsx")
+    lines = [[str(cell or "") for cell in row] for row in book.active.iter_rows(values_only=True)]
+    at = lines[0].index("done_at")
+    next(line for line in lines if line[:3] == ["0106324653", NEW.subject_name, "v5"])[at] = "23/11/2026 14:00"
+    path = tmp_path / "w.csv"
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file, delimiter=";").writerows(lines)
+    assert two.json("agencies", "import", str(path)).data["recorded"] == 1
+    assert listed(two, "--mst", "0106324653")["v5"]["until"] == "2026-11-24T07:00:00Z"
+    book = _sheet(two, tmp_path / "w.xlsx")
+    _fill(book, tmp_path / "w.xlsx", ("0312345678", "vnaccs", 46349.25, ""))  # 06:00 on 23/11/2026
+    for cell in next(book.active.iter_cols(min_col=at + 1, max_col=at + 1, min_row=3)):
+        cell.number_format = "General"
+    book.save(tmp_path / "w.xlsx")
+    assert two.json("agencies", "import", str(tmp_path / "w.xlsx")).codes == []
+    assert listed(two, "--mst", "0312345678")["vnaccs"]["updated_at"] == "2026-11-22T23:00:00Z"
+
+
+def test_formulas_in_names_stay_text(two: Clocked, tmp_path: Path) -> None:
+    """A company called like a formula is written as text, and no cell of the file computes anything."""
+    book = _sheet(two, tmp_path / "w.xlsx")
+    cells = [cell for row in book.active.iter_rows(min_row=3) for cell in row]
+    assert any(cell.value == HOSTILE.subject_name for cell in cells)
+    assert "f" not in {cell.data_type for cell in cells}
+    with zipfile.ZipFile(tmp_path / "w.xlsx") as packed:
+        assert b"<f>" not in packed.read("xl/worksheets/sheet1.xml")
+
+
+def test_what_is_no_worklist_is_refused(cli: Clocked, tmp_path: Path) -> None:
+    """Not a workbook, another workbook, a bomb, a document type, a missing file: named, and nothing is recorded."""
+    path = tmp_path / "w.xlsx"
+    path.write_bytes(b"PK not really")
+    assert cli.json("agencies", "import", str(path)).codes == ["bad_worklist"]
+    openpyxl.Workbook().save(path)
+    assert cli.json("agencies", "import", str(path)).codes == ["bad_worklist"]
+    _sheet(cli, path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("bomb.bin", b"\0" * (101 << 20))
+    assert cli.json("agencies", "import", str(path)).codes == ["bad_worklist"]
+    _sheet(cli, path)
+    with zipfile.ZipFile(path, "a") as packed:
+        packed.writestr("xl/x.xml", b'<!DOCTYPE x [<!ENTITY a "b">]><x/>')
+    assert cli.json("agencies", "import", str(path)).codes == ["bad_worklist"]
+    assert cli.json("agencies", "import", str(tmp_path / "none.xlsx")).codes == ["bad_worklist"]
+    path.write_bytes(b"\0" * ((10 << 20) + 1))
+    assert cli.json("agencies", "import", str(path)).codes == ["bad_worklist"]
