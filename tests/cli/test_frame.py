@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,13 +18,6 @@ from safetok.cli.declared import COMMANDS
 from safetok.locale import LANGUAGES, set_language
 
 Program = Callable[..., tuple[int, str, str]]
-TRIAL = Path(support_frame.__file__)
-
-
-@pytest.fixture(autouse=True)
-def _fresh_language() -> Any:
-    yield
-    set_language(None)
 
 
 @pytest.fixture
@@ -41,20 +33,6 @@ def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         return status, said.out, said.err
 
     return run
-
-
-def process(*words: str, env: dict[str, str] | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Runs a command line in a process of its own, without a terminal."""
-    return subprocess.run(
-        [sys.executable, str(TRIAL), *words],
-        env={**os.environ, "SAFETOK_LANG": "vi", **(env or {})},
-        input=stdin,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-        timeout=60,
-    )
 
 
 def envelope(text: str) -> dict[str, Any]:
@@ -318,51 +296,11 @@ def test_what_needs_no_token_loads_no_driver(words: list[str]) -> None:
         assert "typer" not in loaded
 
 
-@pytest.mark.parametrize(
-    "env", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C"}, {"PYTHONIOENCODING": "cp1252"}], ids=str
-)
-def test_a_console_without_vietnamese_still_reads(env: dict[str, str]) -> None:
-    """Where the console has no Vietnamese the marks fall away, and nothing is an exception."""
-    done = process("trial", "fail", env=env)
-    assert done.returncode == 8
-    if env.get("PYTHONIOENCODING") != "cp1252":
-        assert done.stderr.splitlines()[0] == "X Khong ket noi duoc SAFE-CA."
-    shown = process("trial", "list", env=env)
-    assert shown.returncode == 0
-    assert "[bold]DAI PH" in shown.stdout or "ĐẠI PHÁT" in shown.stdout
-    document = json.loads(process("trial", "fail", "--json", env=env).stdout)
-    assert document["errors"][0]["message"] == "Không kết nối được SAFE-CA."
-
-
 def test_untrusted_text_is_text(program: Program) -> None:
     """Markup and control characters of a certificate's name are shown, not obeyed, and JSON holds them escaped."""
     out = program("trial", "list")[1]
     assert "[bold]ĐẠI PHÁT[/bold]\\x1b[31m\\u202e" in out
     assert "\x1b" not in out
-
-
-def test_a_reader_that_leaves_is_no_error() -> None:
-    """`safetok … | head -1` ends quietly."""
-    done = subprocess.run(
-        ["bash", "-c", f"'{sys.executable}' '{TRIAL}' trial long | head -1; echo ${{PIPESTATUS[0]}}"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    assert done.stdout.splitlines() == ["dòng", "0"]
-    assert done.stderr == ""
-
-
-def test_without_a_terminal_nothing_is_asked() -> None:
-    """With stdin no terminal every question is status 11 at once, and stdin is not read."""
-    done = process("trial", "ask", "--json", stdin="c\nc\n")
-    document = envelope(done.stdout)
-    assert (done.returncode, document["errors"][0]["code"]) == (11, "nobody_to_ask")
-    assert "Đã sẵn sàng?" in document["errors"][0]["message"]
-    assert "lời dẫn" in done.stderr
-    assert "lời dẫn" not in process("trial", "ask", "-q").stderr
-    assert "cảnh báo" in process("trial", "ask", "-q").stderr
 
 
 def test_the_language_is_flag_then_environment_then_settings(
@@ -382,35 +320,8 @@ def test_the_language_is_flag_then_environment_then_settings(
     assert "Commands" in program("--lang", "en", "agencies", "--help")[1]
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_do_no_harm(closed: str, tmp_path: Path) -> None:
-    """With any standard stream closed a command ends as it would, without a traceback."""
-    done = subprocess.run(
-        ["bash", "-c", f"'{sys.executable}' -m safetok contacts --json {closed}"],
-        env={**os.environ, "SAFETOK_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 def test_a_dry_run_writes_no_log(program: Program, tmp_path: Path) -> None:
     """--log-file is not written by a dry run."""
     log = tmp_path / "log"
     program("renew", "--dry-run", "--log-file", str(log))
     assert not log.exists()
-
-
-@pytest.mark.parametrize(
-    "words", [["--version"], ["--help"], ["contacts"], ["contacts", "--json"], ["nosuch", "--json"]], ids=" ".join
-)
-def test_output_that_cannot_be_written_is_told(words: list[str]) -> None:
-    """A full disk behind a redirection: 1 and a sentence, never a traceback."""
-    with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "safetok", *words]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert done.stderr.strip()
