@@ -1,0 +1,92 @@
+"""Proxies: taken from the environment, passed over where they must be, and never a way round a refusal."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+from support_http import Server, code
+
+from safetok.errors import CaUnreachable, NotChecked
+from safetok.net import Http
+
+
+def test_proxies_come_from_the_environment(server: Server) -> None:
+    """For http and https targets, in either case, lower case first; ALL_PROXY where none is named."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        http = Http(timeout=2, environ={name: server.url})
+        assert http.public("GET", "http://ocsp.invalid/x").body == b"ok "
+        http.close()
+    assert {path for _m, path, *_rest in server.asked} == {"http://ocsp.invalid/x"}
+    server.asked.clear()
+    http = Http(timeout=2, environ={"HTTPS_PROXY": f"http://nguyen:m%40t@{server.url[7:]}"})
+    code(lambda: http.ca("GET", "https://ca.invalid/x"), CaUnreachable)
+    http.close()
+
+
+def test_a_tunnel_is_asked_for_with_the_proxy_s_password() -> None:
+    """CONNECT names the target, and carries what the proxy's address does."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        seen: list[bytes] = []
+
+        def serve() -> None:
+            peer, _address = listening.accept()
+            with peer:
+                seen.append(peer.recv(4096))
+                peer.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        http = Http(timeout=3, environ={"https_proxy": f"http://nguyen:secret@127.0.0.1:{listening.getsockname()[1]}"})
+        code(lambda: http.ca("POST", "https://ca.invalid/cmp", body=b"x"), CaUnreachable)
+        thread.join()
+        http.close()
+    assert seen[0].startswith(b"CONNECT ca.invalid:443 ")
+    assert b"bmd1eWVuOnNlY3JldA==" in seen[0]
+
+
+@pytest.mark.parametrize(
+    "no_proxy",
+    ["*", "ca.invalid", ".invalid", "invalid", "*.invalid", "other.vn, CA.invalid", "ca.invalid:80"],
+)
+def test_no_proxy_is_kept(server: Server, no_proxy: str) -> None:
+    """Names, what is under them, lists, ports, and everything."""
+    http = Http(timeout=2, environ={"http_proxy": server.url, "no_proxy": no_proxy})
+    code(lambda: http.public("GET", "http://ca.invalid/x"), NotChecked)
+    assert server.asked == []
+    http.close()
+
+
+@pytest.mark.parametrize("no_proxy", ["", "a.invalid", "ca.invalid:81", "10.0.0.0/8", "xca.invalid,.ca.invalid.x"])
+def test_no_proxy_for_others_does_not_count(server: Server, no_proxy: str) -> None:
+    """A name that only looks alike goes through the proxy."""
+    http = Http(timeout=2, environ={"http_proxy": server.url, "NO_PROXY": no_proxy})
+    assert http.public("GET", "http://ca.invalid/x").status == 200
+    http.close()
+
+
+def test_loopback_goes_through_no_proxy(server: Server) -> None:
+    """Whatever the environment says."""
+    http = Http(timeout=2, environ={"http_proxy": "http://127.0.0.1:9", "all_proxy": "http://127.0.0.1:9"})
+    assert http.ca("GET", server.url).status == 200
+    assert http.public("GET", server.url.replace("127.0.0.1", "localhost"), private_addresses=True).status == 200
+    http.close()
+
+
+def test_private_targets_are_refused_behind_a_proxy_too(server: Server) -> None:
+    """What can be told without the proxy is told before it is asked."""
+    http = Http(timeout=2, environ={"http_proxy": server.url})
+    assert code(lambda: http.public("GET", "http://10.0.0.1/x"), NotChecked) == "private_address"
+    assert server.asked == []
+    http.close()
+
+
+def test_a_proxy_that_cannot_be_used_is_said(server: Server) -> None:
+    """A SOCKS proxy, and an address that is none; HTTP_PROXY counts for nothing inside a CGI."""
+    for proxy in ("socks5://127.0.0.1:9", "http://[::"):
+        http = Http(timeout=2, environ={"https_proxy": proxy})
+        assert code(lambda h=http: h.ca("GET", "https://ca.invalid/"), CaUnreachable) == "proxy_unusable"  # type: ignore[misc]
+    http = Http(timeout=2, environ={"HTTP_PROXY": server.url, "REQUEST_METHOD": "GET"})
+    code(lambda: http.public("GET", "http://ca.invalid/"), NotChecked)
+    assert server.asked == []
