@@ -34,6 +34,7 @@ from safetok.ca.cmp.structures import (
 from safetok.sandbox import pki as pki_module
 from safetok.sandbox import profile
 from safetok.sandbox.books import Books, Entry, write_register
+from safetok.sandbox.build import Holder, entries
 from safetok.sandbox.issuing import CmpService, Policy
 from safetok.sandbox.offers import OfferService
 from safetok.sandbox.pki import Pki
@@ -85,23 +86,9 @@ def certificate(name: str) -> x509.Certificate:
 
 
 def entry(name: str) -> Entry:
-    story, cert = told(name), certificate(name)
-    return Entry(
-        serial=profile.serial_text(cert),
-        issuer=story.issuer,
-        subject=cert.subject.rfc4514_string(),
-        der=profile.der(cert),
-        not_after=cert.not_valid_after_utc,
-        standing=story.standing,
-        since=NOW if story.standing != "good" else None,
-        reason={"good": "", "suspended": "certificateHold", "revoked": "privilegeWithdrawn"}[story.standing],
-        offer=story.offer,
-        problem=story.problem,
-        contract_number=story.contract_number,
-        contract_end=story.contract_end,
-        dossier=story.dossier,
-        missing=story.missing,
-    )
+    """What the register says of it."""
+    (made,) = entries(Holder(told(name), key(name), (certificate(name),)), NOW)
+    return made
 
 
 @dataclass

@@ -234,7 +234,7 @@ class Stage:
         return Company(
             story=story.name, serial=serial, pin=story.pin, contract_end=story.contract_end.isoformat(), folder=kept,
             certificate=holder.certificates[0], label=story.company,
-            register=tuple(making._entries(holder, self.now)),
+            register=tuple(making.entries(holder, self.now)),
         )  # fmt: skip
 
     def case(self, story: str, *, forgetful: bool = False, plant: str = "", looks: bool = False) -> Case:

@@ -61,7 +61,7 @@ def build(places: Places, module: Path, now: datetime, say: Callable[[str], None
     pki = pki_module.create(process.base_url(places), owed_end(now), [next(keys) for _ca in range(4)])
     pki_module.save(pki, places.ca)
     holders = tuple(_holder(story, pki, keys, now) for story in told)
-    write_register(places.ca, tuple(entry for holder in holders for entry in _entries(holder, now)))
+    write_register(places.ca, tuple(entry for holder in holders for entry in entries(holder, now)))
     _write_settings(places, module)
     say(_("Making {n} USB tokens in software…").format(n=len(holders)))
     with ThreadPoolExecutor(PARALLEL) as pool:
@@ -109,7 +109,8 @@ def _holder(story: Story, pki: Pki, keys: Iterator[rsa.RSAPrivateKey], now: date
     return Holder(story, key, (first, issued(SAFE_NEW, now, new_end(story.contract_end))))
 
 
-def _entries(holder: Holder, now: datetime) -> Iterator[Entry]:
+def entries(holder: Holder, now: datetime) -> Iterator[Entry]:
+    """What the CA's register says of each of its certificates."""
     story = holder.story
     for number, certificate in enumerate(holder.certificates):
         yield Entry(
