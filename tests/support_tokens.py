@@ -31,6 +31,11 @@ class SoftHsm:
     folder: Path
     configuration: Path
 
+    @property
+    def surroundings(self) -> dict[str, str]:
+        """What a program needs to have it as its only driver."""
+        return {"SAFETOK_MODULE": self.module, "SOFTHSM2_CONF": str(self.configuration)}
+
 
 @dataclass(frozen=True)
 class MadeToken:

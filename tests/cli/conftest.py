@@ -14,13 +14,7 @@ from support_tokens import SoftHsm
 @pytest.fixture
 def cli(softhsm: SoftHsm, tmp_path: Path) -> Cli:
     """The command line with SoftHSM as its only driver and a home of its own."""
-    return Cli(
-        {
-            "SAFETOK_HOME": str(tmp_path / "home"),
-            "SAFETOK_MODULE": softhsm.module,
-            "SOFTHSM2_CONF": str(softhsm.configuration),
-        }
-    )
+    return Cli({"SAFETOK_HOME": str(tmp_path / "home"), **softhsm.surroundings})
 
 
 @pytest.fixture

@@ -31,8 +31,7 @@ def cli(softhsm: SoftHsm, tmp_path: Path) -> Cli:
     return Inside(
         {
             "SAFETOK_HOME": str(tmp_path / "home"),
-            "SAFETOK_MODULE": softhsm.module,
-            "SOFTHSM2_CONF": str(softhsm.configuration),
+            **softhsm.surroundings,
             "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
             "SHELL": "/bin/sh",
             "HOME": str(tmp_path),

@@ -25,8 +25,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def cli(tmp_path: Path, softhsm: Any) -> Inside:
-    env = {"SAFETOK_MODULE": softhsm.module, "SOFTHSM2_CONF": str(softhsm.configuration)}
-    return Inside(command_line(tmp_path / "home", env).env)
+    return Inside(command_line(tmp_path / "home", softhsm.surroundings).env)
 
 
 @pytest.fixture

@@ -36,8 +36,7 @@ def cli(softhsm: SoftHsm, tmp_path: Path) -> Inside:
     return Inside(
         {
             "SAFETOK_HOME": str(tmp_path / "home"),
-            "SAFETOK_MODULE": softhsm.module,
-            "SOFTHSM2_CONF": str(softhsm.configuration),
+            **softhsm.surroundings,
             "SHELL": "/bin/sh",
             "SAFETOK_LANG": "en",
         }

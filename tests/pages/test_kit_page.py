@@ -21,10 +21,8 @@ from safetok.reports.record import record
 
 
 @pytest.fixture(autouse=True)
-def _vietnamese() -> object:
+def _vietnamese() -> None:
     set_language("vi")
-    yield
-    set_language(None)
 
 
 def opened(browser: Browser, folder: Path, made: Kit, write: object = page, *, width: int = 1000) -> Path:

@@ -66,7 +66,6 @@ def test_revoked_and_suspended_are_refused_each_in_its_words(
     assert ("LCS" in refused.message) is (authority == "lcs-ca")
     assert refused.data["authority"] == authority
     context.close()
-    set_language(None)
 
 
 def test_could_not_check_warns_and_goes_on(tmp_path: Path) -> None:
@@ -79,7 +78,6 @@ def test_could_not_check_warns_and_goes_on(tmp_path: Path) -> None:
     assert said.startswith("Không kiểm tra được trạng thái thu hồi")
     assert "đừng coi là còn hiệu lực" in said
     context.close()
-    set_language(None)
 
 
 def test_a_known_revocation_outlives_a_dead_responder(tmp_path: Path) -> None:

@@ -178,11 +178,8 @@ def test_the_most_urgent_comes_first() -> None:
 def test_every_step_says_what_to_do_and_whom_to_call(language: str) -> None:
     """In both languages; and nothing that the notice lost is filled in: no address, no list of papers."""
     set_language(language)  # type: ignore[arg-type]
-    try:
-        for step in load.dossier_steps().values():
-            assert step.title
-            assert step.do
-            assert step.call in {"1900 4525", "19004525"}
-        assert "hoso@lcs.com.vn" in load.dossier_steps()["payment-requested"].do
-    finally:
-        set_language(None)
+    for step in load.dossier_steps().values():
+        assert step.title
+        assert step.do
+        assert step.call in {"1900 4525", "19004525"}
+    assert "hoso@lcs.com.vn" in load.dossier_steps()["payment-requested"].do

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -30,10 +29,8 @@ TOKEN = "54071505112727"
 
 
 @pytest.fixture(autouse=True)
-def vietnamese() -> Iterator[None]:
+def vietnamese() -> None:
     set_language("vi")
-    yield
-    set_language(None)
 
 
 def view(

@@ -4,7 +4,6 @@ import hashlib
 import re
 import xml.etree.ElementTree as ET
 from base64 import b64encode
-from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
@@ -25,10 +24,8 @@ from safetok.reports.record import record
 
 
 @pytest.fixture(autouse=True)
-def vietnamese() -> Iterator[None]:
+def vietnamese() -> None:
     set_language("vi")
-    yield
-    set_language(None)
 
 
 def test_the_row_is_what_the_declaration_wants() -> None:

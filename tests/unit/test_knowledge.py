@@ -19,10 +19,8 @@ NOTICE_V1_LINK = (
 
 
 @pytest.fixture(autouse=True)
-def vietnamese() -> Iterator[None]:
+def vietnamese() -> None:
     set_language("vi")
-    yield
-    set_language(None)
 
 
 def tables() -> dict[str, dict[str, Any]]:

@@ -242,5 +242,4 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
             private_folder(tmp_path / "file" / "home")
         assert refused.value.code == "home_unusable"
         assert refused.value.hint
-    set_language(None)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
