@@ -172,6 +172,7 @@ def report(*, file: SomePlan = None, form: As = Format.TABLE, out: Out = None) -
 
 
 def _show_plan(planned: Planned) -> None:
+    from safetok.cli.text import quoted
     from safetok.domain.plan import Verdict
     from safetok.domain.times import show_day
 
@@ -199,7 +200,7 @@ def _show_plan(planned: Planned) -> None:
         out.notice(
             _("The plan is in {file}. Nothing has been renewed yet.").format(file=planned.file),
             "good",
-            hint=f"safetok batch run {planned.file}",
+            hint=f"safetok batch run {quoted(planned.file)}",
         )
 
 
@@ -289,7 +290,10 @@ def _show_table(report: Report) -> None:
         cell = Toned(standing(row, result), _tone(row, result))
         token = row.token or result.token or row.mst or "?"
         lines.append([row.row, row.name, token, cell, result.new_serial, end, why(row, result)])
-    screen().table(heads, lines)
+    out = screen()
+    out.table(heads, lines)
+    counts = Counter(standing(row, report.results[row.row]) for row in report.plan.rows)
+    out.title(", ".join(f"{name} {count}" for name, count in counts.items()))
 
 
 def _tone(row: PlanRow, result: RowResult) -> Tone:

@@ -77,6 +77,7 @@ class _Terminal:
         self._states: Counter[str] = Counter()
         self._bar: Any = None
         self._task: Any = None
+        self._asked_for: list[str] = []
 
     def tell(self, event: Event) -> None:
         getattr(self, f"_{event.name}", lambda _event: None)(event)
@@ -137,6 +138,9 @@ class _Terminal:
 
     def _insert(self, event: Event) -> None:
         names = [self._called(row) for row in event.data["next"]]
+        if names == self._asked_for:
+            return
+        self._asked_for = names
         self._say(_("Plug in next ({n} left): {names}").format(n=event.data["rows"], names="; ".join(names)), "strong")
 
     def _token_in(self, event: Event) -> None:
@@ -148,6 +152,17 @@ class _Terminal:
         self._say(
             _("Pull out: {name}, Token ID {serial}").format(name=event.row.name, serial=event.data["token"]), "strong"
         )
+
+    def _not_needed(self, event: Event) -> None:
+        from safetok.domain.plan import RowState, Verdict
+        from safetok.workflows.batch.report import STATES, VERDICTS
+
+        state, planned = event.data["state"], event.data["planned"]
+        why = _("not in this plan")
+        if planned is not None:
+            why = _(VERDICTS[Verdict(planned)] if state == RowState.OPEN else STATES[RowState(state)])
+        text = _("Not needed now, may be pulled out: {name}, Token ID {serial} ({why})")
+        self._say(text.format(name=event.data["name"] or "?", serial=event.data["token"] or "?", why=why), "dim")
 
     def _stopping(self, _event: Event) -> None:
         self._say(_("Stopping: what the CA has answered is finished first. Ctrl-C again ends at once."), "warn")

@@ -23,7 +23,7 @@ def run_plan(file: Path, *, events: Path | None = None, **options: Any) -> None:
     from safetok.workflows.batch.course import Options
 
     chosen = Options(**options)
-    run(["batch", "run"], lambda context: _run(context, file, chosen, events), _show_run)
+    run(["batch", "run"], lambda context: _run(context, file, chosen, events), lambda shown: _show_run(*shown))
 
 
 def resume(file: Path | None, *, events: Path | None = None, **options: Any) -> None:
@@ -32,15 +32,15 @@ def resume(file: Path | None, *, events: Path | None = None, **options: Any) -> 
 
     chosen = Options(**options, resume=True)
 
-    def work(context: Context) -> Outcome[Ran]:
+    def work(context: Context) -> Outcome[tuple[Ran, Path]]:
         from safetok.workflows.batch import results
 
         return _run(context, file or results.last(context), chosen, events)
 
-    run(["batch", "resume"], work, _show_run)
+    run(["batch", "resume"], work, lambda shown: _show_run(*shown))
 
 
-def _run(context: Context, file: Path, options: Options, events: Path | None) -> Outcome[Ran]:
+def _run(context: Context, file: Path, options: Options, events: Path | None) -> Outcome[tuple[Ran, Path]]:
     from safetok.cli.batch_progress import teller
     from safetok.workflows.batch.report import row_data
     from safetok.workflows.batch.run import run as run_plan
@@ -54,7 +54,7 @@ def _run(context: Context, file: Path, options: Options, events: Path | None) ->
         "rows": [row_data(row, ran.results[row.row]) for row in ran.plan.rows if row.row in ran.worked_on],
     }
     told = () if not (flags().json or flags().quiet) else _errors(ran)  # else each row was told as it ended
-    return Outcome(ran, data=data, errors=told, exit_status=ran.exit_status)
+    return Outcome((ran, file), data=data, errors=told, exit_status=ran.exit_status)
 
 
 def _errors(ran: Ran) -> list[SafetokError]:
@@ -72,13 +72,16 @@ def _errors(ran: Ran) -> list[SafetokError]:
     return errors
 
 
-def _show_run(ran: Ran) -> None:
+def _show_run(ran: Ran, file: Path) -> None:
     from safetok.domain.plan import RowState
     from safetok.workflows.batch.report import STATES
 
     out = screen()
     if not ran.worked_on and not ran.stopped:
-        out.notice(_("Nothing to do: no row of this plan is due."), "good")
+        rows = [row.row for row in ran.plan.rows if row.runs]
+        if rows and not any(ran.results[row].state is RowState.FAILED for row in rows):
+            out.notice(_("Nothing to do: no row of this plan is due."), "good")
+        _show_rest(ran, file)
         return
     counts = ran.states()
     out.notice(
@@ -91,6 +94,7 @@ def _show_run(ran: Ran) -> None:
         out.notice(_("Stopped, as asked."), "warn")
     if counts[RowState.OPEN] or counts[RowState.WAITING]:
         out.line(_("The rest is carried on with: safetok batch resume"))
+    _show_rest(ran, file)
     if counts[RowState.DONE]:
         out.notice(
             _("STILL TO DO (mandatory): the agencies of each renewed company must be updated."),
@@ -98,3 +102,36 @@ def _show_run(ran: Ran) -> None:
             hint="safetok agencies list",
         )
     out.line(_("Every row: safetok batch report"))
+
+
+def _show_rest(ran: Ran, file: Path) -> None:
+    """Rows that no run carries on by itself, and what brings them on: another day, a hand, another plan."""
+    from safetok.cli.text import quoted
+    from safetok.domain.plan import RowState, Verdict
+    from safetok.domain.times import show_day
+
+    out, rows = screen(), ran.plan.rows
+    open_ = [row for row in rows if row.runs and row.row not in ran.worked_on]
+    later = [row.day for row in open_ if row.day and ran.results[row.row].state is RowState.OPEN]
+    if later and not ran.stopped and not ran.cut_short:
+        out.line(
+            _("{n} rows have a later day, the first on {day}: run the plan again then.").format(
+                n=len(later), day=show_day(min(later))
+            )
+        )
+    if failed := sum(row.runs and ran.results[row.row].state is RowState.FAILED for row in rows):
+        out.notice(
+            _(
+                "{n} rows failed. Put right what was said of them (safetok batch report), then run the plan again."
+            ).format(n=failed),
+            "warn",
+            hint=f"safetok batch run {quoted(file)}",
+        )
+    if unfit := sum(row.verdict in {Verdict.NOT_READY, Verdict.REFUSED} for row in rows):
+        out.notice(
+            _(
+                "{n} rows were not ready or were refused when the plan was made: no run takes them. Make the plan again."
+            ).format(n=unfit),
+            "warn",
+            hint=f"safetok batch plan {quoted(ran.plan.manifest)}",
+        )

@@ -30,7 +30,9 @@ NewFile = Annotated[
     Path | None,
     typer.Option("--new-pin-file", metavar="FILE", help=later("Read the new PIN from a file only you can read.")),
 ]
-Table = Annotated[Path, typer.Argument(metavar="FILE", help=later("A table (CSV) with the columns Token ID and PIN."))]
+Table = Annotated[
+    Path, typer.Argument(metavar="FILE", help=later("A table (CSV or XLSX) with the columns Token ID and PIN."))
+]
 
 
 @app.command("store", help=later("Keep a token's PIN in the keyring, after one login has shown that it is right."))

@@ -114,7 +114,7 @@ def _left_over(context: Context, data: Any) -> str:
         return ""
     from safetok.workflows.history import unfinished_remark
 
-    about = data.get("renewals") if isinstance(data, dict) else None
+    about = (data.get("renewals") or data.get("rows")) if isinstance(data, dict) else None
     named = {row.get("renewal_id") for row in about or () if isinstance(row, dict)}
     if isinstance(data, dict):
         named.add(data.get("renewal_id"))

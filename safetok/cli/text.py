@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+import shlex
 import sys
 from typing import TextIO, cast
 
@@ -94,6 +95,16 @@ def is_terminal(stream: TextIO | None) -> bool:
         return stream is not None and stream.isatty()
     except ValueError:  # closed
         return False
+
+
+def quoted(path: object) -> str:
+    """A path as it is typed into a shell: in quotes where a bare one would be several words or something else."""
+    text = str(path)
+    if not re.search(r"[\s\"'`$&|;<>()*?\[\]{}!#~\\]", text):
+        return text
+    if os.name == "nt":
+        return f'"{text}"' if re.search(r"[\s&|;<>()\[\]{}`$!#~']", text) else text
+    return shlex.quote(text)
 
 
 def columns(stream: TextIO | None = None) -> int:

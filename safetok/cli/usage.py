@@ -46,7 +46,10 @@ def _bad_value(error: Any) -> str:
     if choices := getattr(kind, "choices", ()):
         names = ", ".join(str(getattr(choice, "value", choice)) for choice in choices)
         return _("{name} is one of: {choices}.").format(name=name, choices=names)
-    if (least := getattr(kind, "min", None)) is not None:
+    least, most = getattr(kind, "min", None), getattr(kind, "max", None)
+    if least is not None and most is not None:
+        return _("{name} takes a number from {least} to {most}.").format(name=name, least=least, most=most)
+    if least is not None:
         return _("{name} takes a number, {least} or more.").format(name=name, least=least)
     if getattr(kind, "name", "") in {"int", "integer", "integer range", "float", "float range"}:
         return _("{name} takes a number.").format(name=name)

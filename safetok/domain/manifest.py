@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Literal, TypeVar
@@ -51,11 +51,13 @@ _YES = {"co", "x", "yes", "y", "true", "1", "roi", "da", "da_ky", "da_ky_het", "
 _NO = {"", "khong", "no", "n", "false", "0", "chua", "sai"}
 _NEW = {"moi", "new", "khoa_moi", "new_key", *_YES}
 _SAME = {"cu", "same", "khoa_cu", "giu_nguyen", "giu", "cung_khoa", "old", *_NO}
-_KEYRING = {"", "keyring", "kho_khoa", "kho_pin", "kho_ma_pin"}
+_KEYRING = {"", "keyring", "kho_mat_khau", "kho_khoa", "kho_pin", "kho_ma_pin"}
 _ENVIRONMENT = re.compile(r"env:(SAFETOK_PIN_[A-Z0-9_]+)")
 _EXCEL_ZERO = date(1899, 12, 30)
 _DAYS = (date(2015, 1, 1), date(2100, 12, 31))  # a contract's end outside them is a slip
 _MST_DIGITS = (10, 12, 13)
+_CONFIRMED = "ngay_ket_thuc_hop_dong, khoa"  # the columns in which two rows must not contradict each other
+_DIGITS_KEPT = 15  # of a number in a spreadsheet
 _SHORTENED = re.compile(r"\d[.,]\d+[eE]\+?\d+|\d+E\+\d+")  # 1,23E+15; a hex serial may hold an e
 
 T = TypeVar("T")
@@ -107,15 +109,15 @@ def read(table: Sequence[Sequence[Cell]], *, epoch: date = _EXCEL_ZERO) -> Manif
     Problems of a row stay with the row. Raises UsageError for what no row can be read with: `manifest_empty`,
     `manifest_columns`, `manifest_has_pins` (a column of PINs: the whole file is refused).
     """
-    lines = [(number, line) for number, line in enumerate(table, 1) if any(_text(cell) for cell in line)]
+    lines = [(number, line) for number, line in enumerate(table, 1) if any(as_text(cell) for cell in line)]
     if not lines:
-        raise UsageError(_("The list is empty."), code="manifest_empty")
-    header = [_text(cell) for cell in lines[0][1]]
+        raise UsageError(_("The list is empty."), code="manifest_empty", hint=_expected())
+    header = [as_text(cell) for cell in lines[0][1]]
     columns, ignored = _columns(header)
     seen: dict[tuple[str | None, str | None], int] = {}
-    rows = [_row(number, line, columns, header, epoch, seen) for number, line in lines[1:]]
+    rows = _agreeing([_row(number, line, columns, header, epoch, seen) for number, line in lines[1:]])
     if not rows:
-        raise UsageError(_("The list has a header and no row."), code="manifest_empty")
+        raise UsageError(_("The list has a header and no row."), code="manifest_empty", hint=_expected())
     return Manifest(rows=tuple(rows), ignored=ignored)
 
 
@@ -156,12 +158,16 @@ def _columns(header: Sequence[str]) -> tuple[dict[Column, int], tuple[str, ...]]
         raise UsageError(
             _("The list has neither a column of Token IDs nor one of tax codes."),
             code="manifest_columns",
-            hint=_(
-                "Columns: token_id or mst, ngay_ket_thuc_hop_dong, da_ky_het; and, where wanted, co_quan, nguon_pin, khoa, "
-                "nhom, nguoi_xac_nhan."
-            ),
+            hint=_expected(),
         )
     return found, tuple(ignored)
+
+
+def _expected() -> str:
+    return _(
+        "Columns: token_id or mst, ngay_ket_thuc_hop_dong, da_ky_het; and, where wanted, co_quan, nguon_pin, khoa, "
+        "nhom, nguoi_xac_nhan."
+    )
 
 
 @dataclass
@@ -179,7 +185,7 @@ class _Reader:
         return self.line[at] if at is not None and at < len(self.line) else None
 
     def text(self, column: Column) -> str:
-        return _text(self.cell(column))
+        return as_text(self.cell(column))
 
     def wrong(self, column: Column, message: str, *, value: str | None = None) -> None:
         title = self.header[self.columns[column]] if column in self.columns else column
@@ -204,7 +210,7 @@ def _row(
 ) -> Wanted:
     cells = _Reader(number, line, columns, header)
     token, mst = cells.text("token") or None, _mst(cells)
-    if token is not None and _SHORTENED.fullmatch(token):
+    if token is not None and (_SHORTENED.fullmatch(token) or rounded(cells.cell("token"))):
         cells.wrong("token", _("The spreadsheet has shortened this Token ID. Format the column as text."))
     if token is None and not cells.text("mst"):
         cells.wrong("token" if "token" in columns else "mst", _("Neither a Token ID nor a tax code."))
@@ -238,6 +244,29 @@ def _row(
     )
 
 
+def _agreeing(rows: list[Wanted]) -> list[Wanted]:
+    """Of rows that are the same but for what is confirmed in them, none is to be believed: nobody knows which was meant."""
+    first: dict[tuple[str | None, str | None], Wanted] = {}
+    against: dict[int, int] = {}
+    for row in rows:
+        if row.token is not None or row.mst is not None:
+            other = first.setdefault((row.token, row.mst), row)
+            if (row.contract_end, row.new_key) != (other.contract_end, other.new_key):
+                against.setdefault(other.row, row.row)
+    message = _("Row {row} says otherwise of the same token: neither is renewed.")
+    return [
+        replace(row, problems=(*row.problems, Problem(row=row.row, column=_CONFIRMED, value="", message=text)))
+        if (text := message.format(row=against[row.row]) if row.row in against else "")
+        else row
+        for row in rows
+    ]
+
+
+def rounded(cell: Cell) -> bool:
+    """Whether a spreadsheet holds this as a number, of which it keeps fifteen digits."""
+    return isinstance(cell, int | float) and abs(cell) >= 10**_DIGITS_KEPT
+
+
 def _mst(cells: _Reader) -> str | None:
     from safetok.domain.companies import plain_mst
     from safetok.domain.mst import verdict
@@ -267,7 +296,7 @@ def _mst(cells: _Reader) -> str | None:
 
 def _day(cells: _Reader, epoch: date) -> date | None:
     cell = cells.cell("contract_end")
-    text = _text(cell)
+    text = as_text(cell)
     if not text:
         return None
     day: date | None
@@ -315,7 +344,8 @@ def _parts(text: str) -> Iterator[str]:
             yield part.strip()
 
 
-def _text(cell: Cell) -> str:
+def as_text(cell: Cell) -> str:
+    """A cell as text; a whole number without the point a spreadsheet gives it."""
     if cell is None:
         return ""
     if isinstance(cell, bool):

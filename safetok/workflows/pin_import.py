@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetok.errors import SafetokError, UsageError
+from safetok.errors import PersonNeeded, SafetokError, UsageError
 from safetok.locale import _, why
 from safetok.log import secret
 from safetok.records import dataclass
@@ -80,15 +80,19 @@ class Imported:
 
 
 def import_file(context: Context, file: Path) -> Imported:
-    """Move the table's PINs into the keyring. Raises UsageError (`pin_table`) for a file that is no such table, PersonNeeded
-    (`keyring_unusable`, `keyring_forgets`) before the first row that cannot be kept.
+    """Move the table's PINs into the keyring. Raises UsageError (`pin_table`, `xlsx_missing`) for a file that is no such
+    table, PersonNeeded (`keyring_unusable`, `keyring_forgets`) before the first row that cannot be kept.
     """
     from safetok.store import pin_store
 
     pins.without_core()
-    text, open_to_others = _read(file)
-    table = list(_rows(text, file))
-    pin_store.get("")
+    cells, open_to_others = _read(file)
+    table = list(_rows(cells, file))
+    try:
+        pin_store.get("")
+    except PersonNeeded as error:
+        error.hint = _("Nothing was saved. Unlock it (or install one: gnome-keyring, KWallet), then run this again.")
+        raise
     doubled = {serial for serial in {one[1] for one in table} if len({p for _r, s, p in table if s == serial}) > 1}
     done = []
     for number, serial, pin in table:
@@ -111,8 +115,8 @@ def _wrong(serial: str, pin: str, doubled: set[str]) -> str:
     return ""
 
 
-def _read(file: Path) -> tuple[str, bool]:
-    """The text, and whether others may read it too."""
+def _read(file: Path) -> tuple[list[tuple[int, list[str]]], bool]:
+    """The rows with their numbers, and whether others may read them too."""
     try:
         with file.open("rb") as opened:
             mode = os.fstat(opened.fileno()).st_mode
@@ -124,23 +128,46 @@ def _read(file: Path) -> tuple[str, bool]:
         ) from error
     if len(raw) > LIMIT:
         raise _no_table(file, _("it is larger than 4 MB"))
+    cells = _workbook(file) if raw.startswith(b"PK\x03\x04") else _lines(file, raw)
+    return cells, os.name == "posix" and bool(stat.S_IMODE(mode) & 0o077)
+
+
+def _workbook(file: Path) -> list[tuple[int, list[str]]]:
+    """The first sheet of an XLSX file: nobody has to save its PINs a second time to move them."""
+    from safetok.domain.manifest import as_text, rounded
+    from safetok.workflows import sheets
+
+    try:
+        cells = sheets.read(file).cells
+    except UsageError as error:
+        error.code = "xlsx_missing" if error.code == "xlsx_missing" else "pin_table"
+        raise
+    return [
+        (number, [f"{cell:.6E}" if rounded(cell) else as_text(cell) for cell in line])
+        for number, line in enumerate(cells, 1)
+    ]
+
+
+def _lines(file: Path, raw: bytes) -> list[tuple[int, list[str]]]:
     for encoding in ("utf-8-sig", "utf-16") if raw[:2] in {b"\xff\xfe", b"\xfe\xff"} else ("utf-8-sig",):
         try:
-            return raw.decode(encoding), os.name == "posix" and bool(stat.S_IMODE(mode) & 0o077)
+            text = raw.decode(encoding)
+            break
         except UnicodeDecodeError:
             continue
-    raise _no_table(file, _("it is not text in UTF-8; save it as CSV UTF-8"))
-
-
-def _rows(text: str, file: Path) -> Iterator[tuple[int, str, str]]:
-    """Row number, token serial and PIN of every row that is not empty."""
+    else:
+        raise _no_table(file, _("it is not text in UTF-8; save it as CSV UTF-8"))
     head, _break, _rest = text.partition("\n")
     separator = max(";,\t", key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader]
+        return [(reader.line_num, [cell.strip() for cell in line]) for line in reader]
     except csv.Error:
         raise _no_table(file, _("its quotes do not close")) from None
+
+
+def _rows(lines: list[tuple[int, list[str]]], file: Path) -> Iterator[tuple[int, str, str]]:
+    """Row number, token serial and PIN of every row that is not empty."""
     names = [_bare(cell) for cell in lines[0][1]] if lines else []
     serial_at = next((at for at, name in enumerate(names) if name in _SERIAL), None)
     pin_at = next((at for at, name in enumerate(names) if name in _PIN), None)

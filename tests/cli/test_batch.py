@@ -192,11 +192,17 @@ def test_a_ca_that_stays_down_leaves_the_rows_waiting(fleet: Fleet) -> None:
 
 
 def test_a_keyring_that_cannot_be_used_ends_11_at_once(fleet: Fleet) -> None:
-    """With PINs in a keyring that is locked, no row is begun, nobody is asked, nothing is logged in to."""
+    """With PINs in a keyring that is locked, no row is begun, nobody is asked, nothing is logged in to; the events end with it,
+    and the hint names the list's own ways to a PIN, no flag that is not there.
+    """
     path = plan(fleet, [0, 1], pin="keyring")
     said = cli(fleet).json("batch", "run", str(path), env={"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"})
     assert said.status == 11
     assert said.codes == ["keyring_unusable"]
+    last = json.loads(said.err.splitlines()[-1])
+    assert (last["event"], last["exit_status"], last["code"]) == ("end", 11, "keyring_unusable")
+    hint = said.envelope["errors"][0]["hint"]
+    assert ("nguon_pin" in hint, "--pin" in hint) == (True, False)
     assert ledger(fleet).total() == 0
 
 
@@ -245,8 +251,20 @@ def test_two_runs_at_once_are_refused(fleet: Fleet) -> None:
     assert said.codes == ["batch_running"]
 
 
+def plug_in(fleet: Fleet, away: Path, serial: str) -> None:
+    (folder,) = [one for one in away.iterdir() if one.name.replace("-", "").endswith(serial)]
+    folder.rename(fleet.places.tokens / folder.name)
+
+
+def pull_out(fleet: Fleet, away: Path, serial: str) -> None:
+    (folder,) = [one for one in fleet.places.tokens.iterdir() if one.name.replace("-", "").endswith(serial)]
+    folder.rename(away / folder.name)
+
+
 def test_tokens_are_taken_as_they_are_plugged_in(fleet: Fleet) -> None:
-    """--insert: it says whose token to plug in, does each as it comes, once, says when to pull it out, and ends by itself."""
+    """--insert: it says whose token to plug in, does each as it comes, once, says when to pull it out, also one that is not
+    needed, and ends by itself.
+    """
     path = plan(fleet, [0, 1])
     away = fleet.folder / "away"
     away.mkdir()
@@ -256,10 +274,19 @@ def test_tokens_are_taken_as_they_are_plugged_in(fleet: Fleet) -> None:
     first = until(running, "insert")
     assert {row["token"] for row in first[-1]["next"]} == set(fleet.serials[:2])
     for serial in fleet.serials[:2]:
-        (folder,) = [one for one in away.iterdir() if one.name.replace("-", "").endswith(serial)]
-        folder.rename(fleet.places.tokens / folder.name)
+        plug_in(fleet, away, serial)
         events = until(running, "pull_out")
         assert events[-1]["token"] == serial
+        if serial == fleet.serials[0]:
+            plug_in(fleet, away, fleet.serials[2])
+            strange = until(running, "not_needed")[-1]
+            assert (strange["token"], strange["planned"], bool(strange["name"])) == (fleet.serials[2], None, True)
+            until(running, "insert")
+            pull_out(fleet, away, serial)
+            until(running, "insert")
+            plug_in(fleet, away, serial)
+            again = until(running, "not_needed")[-1]
+            assert (again["token"], again["state"]) == (serial, "done")
     running.communicate(timeout=60)
     assert running.returncode == 0
     assert sorted(ledger(fleet).values()) == [1, 1]

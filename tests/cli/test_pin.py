@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -284,6 +285,21 @@ def test_an_imported_table_is_judged_row_by_row(
     documented = inside.json("pin", "import", str(table))
     assert [row["row"] for row in documented.data["failed"]] == [3, 4, 5, 6, 7]
     assert documented.codes == ["pin_row"] * 5
+
+
+def test_pins_kept_in_a_workbook_are_imported_as_they_are(
+    inside: Cli, keyring: Keyring, token: MadeToken, tmp_path: Path
+) -> None:
+    """XLSX as it is: nobody has to save the PINs a second time; a Token ID that was rounded is left out."""
+    book = openpyxl.Workbook()
+    for line in (["Token ID", "Mã PIN"], [token.serial, int(token.pin)], [1234567890123456, 12345678]):
+        book.worksheets[0].append(line)
+    table = tmp_path / "pins.xlsx"
+    book.save(table)
+    said = inside.json("pin", "import", str(table))
+    assert said.status == 12
+    assert [row["row"] for row in said.data["failed"]] == [3]
+    assert keyring.pin(token.serial) == token.pin
 
 
 @pytest.mark.parametrize("content", [b"", b"name;number\n1;2\n", b"token;pin\n\xff\xfe;1\n", b"PK\x03\x04rest"])

@@ -16,6 +16,8 @@ from support_inside import Inside
 from support_pins import Keyring
 from support_simulator import Simulator
 
+from safetok.sandbox import process
+
 TOKENS = 3
 
 
@@ -80,6 +82,47 @@ def test_a_variable_that_is_not_set_stops_its_row(cli: Inside, fleet: Fleet) -> 
     assert codes(cli.json("batch", "run", str(path), env={"SAFETOK_PIN_A": PIN})) == ["done"]
 
 
+def test_a_pin_that_cannot_be_right_says_where_it_is(cli: Inside, fleet: Fleet) -> None:
+    """Too short for this CA: nothing is tried, and the next step is one that a list has."""
+    path = planned(cli, fleet, [0], pin="env:SAFETOK_PIN_A")
+    said = cli.json("batch", "run", str(path), env={"SAFETOK_PIN_A": "12"})
+    assert codes(said) == ["pin_profile"]
+    assert "env:SAFETOK_PIN_A" in said.data["rows"][0]["message"]
+
+
+# --- what is left --------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_with_nothing_to_do_says_what_it_leaves(cli: Inside, fleet: Fleet) -> None:
+    """Rows of a later day, rows that failed, rows that no run takes: each with its next step; 0 all the same."""
+    path = planned(cli, fleet, [0], pin="env:SAFETOK_PIN_A")
+    assert "safetok batch run" in cli("batch", "run", str(path)).out
+    left = cli("batch", "resume")
+    assert (left.status, "Nothing to do" in left.out, "1 rows failed" in left.out) == (0, False, True)
+    listed = fleet.write_list(fleet.folder / "list.csv", [0, 1])
+    said = cli.json("batch", "plan", str(listed), "--per-day", "1")
+    path = Path(said.data["plan"])
+    cli("batch", "run", str(path))
+    later = cli("batch", "run", str(path))
+    assert (later.status, "rows have a later day" in later.out) == (0, True)
+    process.stop(fleet.places)
+    folder = fleet.folder / "other lists"
+    folder.mkdir()
+    (folder / "l.csv").write_bytes(listed.read_bytes())
+    (folder / "pin.txt").write_bytes((fleet.folder / "pin.txt").read_bytes())
+    (folder / "pin.txt").chmod(0o600)
+    assert cli("batch", "plan", str(folder / "l.csv")).status == 12
+    refused_ = cli("batch", "run", str(folder / "l.plan.json"))
+    assert (refused_.status, "Nothing to do" in refused_.out, "no run takes them" in refused_.out) == (0, False, True)
+    assert f"safetok batch plan '{folder / 'l.csv'}'" in refused_.out
+
+
+def test_a_report_counts_its_rows(cli: Inside, fleet: Fleet) -> None:
+    """The table ends with how many rows are in which state."""
+    path = planned(cli, fleet, [0, 1])
+    assert cli("batch", "report", str(path)).out.rstrip().endswith("to renew 2")
+
+
 # --- files ---------------------------------------------------------------------------------------------------------------
 
 
@@ -88,8 +131,13 @@ def test_a_plan_that_cannot_be_written_read_or_meant(cli: Inside, fleet: Fleet) 
     refused(cli.json("batch", "report"), "no_plan")
     listed = fleet.write_list(fleet.folder / "list.csv", [0])
     refused(cli.json("batch", "plan", str(listed), "--out", str(fleet.folder / "none" / "p.json")), "plan_file")
-    refused(cli.json("batch", "plan", str(listed), "--out", str(fleet.folder / ("p" * 250))), "plan_file")
+    refused(cli.json("batch", "plan", str(listed), "--out", str(fleet.folder / ("p" * 256))), "plan_file")
     refused(cli.json("batch", "run", str(fleet.folder / "none.json")), "plan_file")
+    for mode in (0o600, 0o644):
+        listed.chmod(mode)
+        instead = cli.json("batch", "run", str(listed))
+        refused(instead, "plan_file")
+        assert instead.envelope["errors"][0]["hint"].endswith("safetok batch plan FILE")
     path = planned(cli, fleet, [0])
     path.write_text(path.read_text("utf-8").replace('"safetok_plan": 1', '"safetok_plan": 99'), encoding="utf-8")
     refused(cli.json("batch", "run", str(path)), "plan_file")

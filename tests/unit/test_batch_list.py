@@ -138,6 +138,21 @@ def test_the_same_token_twice_is_said_with_the_other_row() -> None:
     assert "row 2" in str(rows[1].problems[0])
 
 
+def test_rows_that_contradict_each_other_are_both_left_alone() -> None:
+    """Two rows for one token with different days: neither is to be believed, and the first one says so, too."""
+    other = [*GOOD[:2], "31/12/2028", *GOOD[3:]]
+    rows = manifest.read([HEADS, GOOD, other, [*GOOD[:1], "", *GOOD[2:]]]).rows
+    assert "Row 3 says otherwise" in str(rows[0].problems[0])
+    assert rows[1].problems
+    assert rows[2].problems == ()
+
+
+def test_the_keyring_is_known_by_the_name_the_messages_give_it() -> None:
+    """`kho mật khẩu` in nguon_pin is the computer's keyring."""
+    wanted = row(**{"Nguồn PIN": "Kho mật khẩu"})
+    assert (wanted.pin_source, wanted.problems) == ("keyring", ())
+
+
 def csv_file(folder: Path, content: bytes) -> Path:
     path = folder / "list.csv"
     path.write_bytes(content)
@@ -194,6 +209,14 @@ def test_a_workbook_is_read_with_its_numbers_and_days(tmp_path: Path) -> None:
     assert wanted.contract_end == date(2027, 12, 31)
     assert wanted.signed
     assert "0100109106" in str(wanted.problems[0])
+
+
+def test_a_token_id_that_a_workbook_keeps_as_a_number_is_rounded(tmp_path: Path) -> None:
+    """Of a number a spreadsheet keeps fifteen digits: a Token ID of sixteen is not believed, one of fifteen is."""
+    path = workbook(tmp_path, [["Token ID"], [1234567890123456], [123456789012345], ["1234567890123457"]])
+    first, *others = manifest.read(sheets.read(path).cells).rows
+    assert "shortened this Token ID" in str(first.problems[0])
+    assert [(one.token, one.problems) for one in others] == [("123456789012345", ()), ("1234567890123457", ())]
 
 
 def test_a_formula_in_a_workbook_is_never_calculated(tmp_path: Path) -> None:

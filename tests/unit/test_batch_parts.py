@@ -20,7 +20,7 @@ from safetok.store.pins import PinLog
 from safetok.store.settings import Settings
 from safetok.workflows.batch import plan_file
 from safetok.workflows.batch.pins import PinSources, file_of
-from safetok.workflows.batch.planning import spread
+from safetok.workflows.batch.planning import spread, working_days
 from safetok.workflows.batch.queue import Queue, Task
 from safetok.workflows.batch.quiet import Quiet
 from safetok.workflows.batch.rows import comes_back_after
@@ -98,6 +98,14 @@ def test_days_take_so_many_rows_and_keep_groups_together() -> None:
         5: None,
         6: date(2026, 11, 24),
     }
+
+
+def test_the_first_day_is_one_on_which_offices_work() -> None:
+    """A plan made on a Sunday begins on Monday; one made on a working day begins that day."""
+    sunday = datetime(2026, 11, 22, 3, tzinfo=UTC)
+    first, following = working_days(sunday)
+    assert (first, following(date(2026, 11, 27))) == (date(2026, 11, 23), date(2026, 11, 30))
+    assert working_days(sunday + timedelta(days=2))[0] == date(2026, 11, 24)
 
 
 def test_one_token_is_never_worked_on_twice_at_once() -> None:

@@ -278,3 +278,9 @@ def test_words_are_kept_whole_before_lines_are_saved() -> None:
     screen.table(heads, rows)
     assert "(thuedientu.gdt.gov.vn)" in console.text()
     assert max(map(len, console.text().splitlines())) <= 64
+
+
+def test_a_path_in_a_next_step_can_be_typed_as_it_stands() -> None:
+    """A path of several words stands in quotes; a plain one, also a Vietnamese one, does not."""
+    assert text.quoted("danh-sách/tháng 11.csv") == "'danh-sách/tháng 11.csv'"
+    assert text.quoted(Path("danh-sách.csv")) == "danh-sách.csv"

@@ -63,7 +63,7 @@ class Course:
         self._telling = threading.Lock()
         self._tokens: dict[str, TokenReading] = {}
 
-    def tell(self, name: str, *, row: PlanRow | None = None, result: RowResult | None = None, **data: Any) -> None:
+    def tell(self, name: str, /, *, row: PlanRow | None = None, result: RowResult | None = None, **data: Any) -> None:
         """Tell an event: whose row it is, how it stands, and when."""
         shown: dict[str, Any] = {"event": name, "at": rfc3339(self.context.now())}
         if row is not None:
@@ -91,11 +91,7 @@ class Course:
         """The token that is in for this row: the one it names, or the only one that carries its company."""
         if row.token is not None:
             return row.token if row.token in self._tokens else None
-        fitting = [
-            serial
-            for serial, token in self._tokens.items()
-            if any(plain_mst(s.certificate.mst or "") == row.mst for s in token.certificates if not s.certificate.is_ca)
-        ]
+        fitting = [serial for serial, token in self._tokens.items() if row.mst in taxed(token)]
         return fitting[0] if len(fitting) == 1 else None
 
     def token(self, serial: str) -> TokenReading:
@@ -127,6 +123,18 @@ class Course:
         if self.stop.is_set() and not self.queue.closed:
             self.queue.close()
             self.tell("stopping")
+
+
+def taxed(token: TokenReading) -> set[str]:
+    """The tax codes of the companies whose certificates a token carries."""
+    return {plain_mst(one.certificate.mst or "") for one in token.certificates if not one.certificate.is_ca}
+
+
+def named(token: TokenReading) -> str:
+    """Whose token it is: the company of its newest certificate, else the label."""
+    own = [stored.certificate for stored in token.certificates if not stored.certificate.is_ca]
+    newest = max(own, key=lambda one: (one.not_before, one.not_after), default=None)
+    return newest.subject_name if newest is not None else token.info.label
 
 
 def not_plugged_in(serial: str) -> NoToken:

@@ -54,9 +54,7 @@ class PinSources:
 
     def check_keyring(self, serial: str) -> None:
         """Raises PersonNeeded (`keyring_unusable`) at once when the keyring is locked or there is none."""
-        from safetok.store import pin_store
-
-        pin_store.get(serial)
+        _kept(serial)
 
     def of(self, source: str) -> RowPin:
         """The PIN of one row."""
@@ -67,7 +65,11 @@ class PinSources:
         kind, _colon, name = source.partition(":")
         if kind == "env":
             if name not in self._variables:
-                raise PersonNeeded(_("The variable {name} is not set.").format(name=name), code="pin_env_missing")
+                raise PersonNeeded(
+                    _("The variable {name} is not set.").format(name=name),
+                    code="pin_env_missing",
+                    hint=_("Set it, then run the plan again."),
+                )
             return self._variables[name]
         pin = pin_of_file(file_of(self._folder, source))
         secret(pin)
@@ -108,7 +110,6 @@ class RowPin(PinSource):
             raise
 
     def _from_keyring(self, context: Context, token_serial: str) -> tuple[str, Source]:
-        from safetok.store import pin_store
         from safetok.store.pins import PinLog
 
         if PinLog(context.database).keyring_failed(token_serial) and not self._sources.changed:
@@ -118,7 +119,7 @@ class RowPin(PinSource):
                 hint=_("Save the right one: safetok pin store --serial {serial}").format(serial=token_serial),
                 token=token_serial,
             )
-        stored = pin_store.get(token_serial)
+        stored = _kept(token_serial)
         if stored is None:
             raise PersonNeeded(
                 _("The keyring holds no PIN for token {serial}.").format(serial=token_serial),
@@ -173,6 +174,20 @@ class RowPin(PinSource):
         if self._holding and self._shared is not None:
             self._holding = False
             self._shared.lock.release()
+
+
+def _kept(serial: str) -> str | None:
+    """What the keyring holds for a token. Raises PersonNeeded (`keyring_unusable`) with what a run of a list can do about it."""
+    from safetok.store import pin_store
+
+    try:
+        return pin_store.get(serial)
+    except PersonNeeded as error:
+        error.hint = _(
+            "Unlock it (or install one: gnome-keyring, KWallet) and run the plan again; or "
+            "write another source into the list's column nguon_pin (env:SAFETOK_PIN_… or file:NAME) and make the plan again."
+        )
+        raise
 
 
 def file_of(folder: Path, source: str) -> Path:

@@ -49,18 +49,12 @@ def write(context: Context, plan: Plan, path: Path) -> None:
 
 
 def read(context: Context, path: Path) -> Plan:
-    """The plan in a file. Raises UsageError: `plan_file`, `plan_open` (others can write it), `plan_changed` (by hand, or made
-    elsewhere).
+    """The plan in a file. Raises UsageError: `plan_file` (also for a list, or anything else), `plan_open` (others can write it),
+    `plan_changed` (by hand, or made elsewhere).
     """
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if os.name == "posix" and mode & 0o077:
-                raise UsageError(
-                    _("Others can read or write {path}: the plan is not used.").format(path=path),
-                    code="plan_open",
-                    hint=_("Make it again: safetok batch plan FILE"),
-                )
             text = file.read(LARGEST)
     except OSError as error:
         raise UsageError(
@@ -73,6 +67,12 @@ def read(context: Context, path: Path) -> Plan:
         seal = document.pop("seal")
         if document.pop("safetok_plan") != FORMAT:
             raise ValueError  # noqa: TRY301
+        if os.name == "posix" and mode & 0o077:
+            raise UsageError(
+                _("Others can read or write {path}: the plan is not used.").format(path=path),
+                code="plan_open",
+                hint=_("Make it again: safetok batch plan FILE"),
+            )
         if not hmac.compare_digest(str(seal), _seal(context, document)):
             raise UsageError(
                 _("The plan {path} was changed after it was made, or made on another computer.").format(path=path),
@@ -84,7 +84,7 @@ def read(context: Context, path: Path) -> Plan:
         raise UsageError(
             _("{path} is no plan.").format(path=path),
             code="plan_file",
-            hint=_("Make the plan again: safetok batch plan FILE"),
+            hint=_("A list becomes a plan with: safetok batch plan FILE"),
         ) from error
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import field, replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +76,7 @@ def plan(context: Context, file: Path, *, out: Path | None = None, per_day: int 
     Inventory(context.database).record(reading, context.now())
     rows = _checked(context, manifest.rows, _Tokens(reading=reading), file.absolute().parent)
     if per_day is not None:
-        rows = spread(rows, per_day, vietnamese_day(context.now()), _next_working_day)
+        rows = spread(rows, per_day, *working_days(context.now()))
     made = Plan(
         id=context.random(8).hex(),
         made_at=context.now(),
@@ -94,14 +94,14 @@ def plan(context: Context, file: Path, *, out: Path | None = None, per_day: int 
     return Planned(plan=made, file=path, ignored=manifest.ignored)
 
 
-def spread(rows: Iterable[PlanRow], per_day: int, today: date, following: Callable[[date], date]) -> list[PlanRow]:
-    """At most `per_day` renewals a day from `today` on, each group kept together where it fits; `following` gives the next day."""
+def spread(rows: Iterable[PlanRow], per_day: int, first: date, following: Callable[[date], date]) -> list[PlanRow]:
+    """At most `per_day` renewals a day from `first` on, the rows of a group one after the other; `following` gives the next day."""
     if per_day < 1:
         raise UsageError(_("--per-day takes a number from 1 on."), code="bad_number")
     given = list(rows)
     wanted = sorted((row for row in given if row.runs), key=lambda row: (row.group, row.row))
     days: dict[int, date] = {}
-    day, used = today, 0
+    day, used = first, 0
     for row in wanted:
         if used == per_day:
             day, used = following(day), 0
@@ -110,10 +110,12 @@ def spread(rows: Iterable[PlanRow], per_day: int, today: date, following: Callab
     return [replace(row, day=days[row.row]) if row.row in days else row for row in given]
 
 
-def _next_working_day(day: date) -> date:
+def working_days(now: datetime) -> tuple[date, Callable[[date], date]]:
+    """The first day on which somebody can follow at the agencies, and what comes after a day."""
     from safetok.knowledge import load
 
-    return load.working_calendar().after(day)
+    calendar = load.working_calendar()
+    return calendar.on_or_after(vietnamese_day(now)), calendar.after
 
 
 def _checked(context: Context, wanted: Iterable[Wanted], tokens: _Tokens, folder: Path) -> list[PlanRow]:
@@ -263,6 +265,11 @@ def _not_in(context: Context, row: PlanRow, error: NoToken, tokens: _Tokens) -> 
     kept = inventory.certificates(row.token, gone=False) if row.token else inventory.by_mst(row.mst or "")
     known = [one for one in kept if not one.certificate.is_ca and (one.token_serial or row.token)]
     fitting = [one for one in known if row.mst is None or plain_mst(one.certificate.mst or "") == row.mst]
+    if row.token is not None and (meant := _nearly(row.token, tokens.by_serial)):
+        reason = _(
+            "No token has this Token ID, but {serial} is plugged in: is it that one? Copy it from: safetok tokens"
+        )
+        return replace(row, verdict=Verdict.NOT_READY, code="token_misspelt", reason=reason.format(serial=meant))
     verdict, reason = Verdict.NOT_IN, _("Not plugged in.")
     if row.contract_end is None:
         verdict, reason = Verdict.NOT_READY, _("Not plugged in, and the contract's end is not in the list.")
@@ -270,6 +277,16 @@ def _not_in(context: Context, row: PlanRow, error: NoToken, tokens: _Tokens) -> 
         newest = max(fitting, key=lambda one: (one.certificate.not_before, one.certificate.not_after))
         row = _about(context, row, newest.certificate, newest.token_serial)
     return replace(row, verdict=verdict, code=error.code, reason=reason)
+
+
+def _nearly(written: str, serials: Iterable[str]) -> str:
+    """The token that differs from what is written in no more than case, spaces, hyphens and leading zeros."""
+
+    def bare(serial: str) -> str:
+        return "".join(letter for letter in serial.casefold() if letter.isalnum()).lstrip("0")
+
+    wanted = bare(written)
+    return next((serial for serial in serials if wanted and bare(serial) == wanted), "")
 
 
 def _about(context: Context, row: PlanRow, certificate: Certificate, token: str) -> PlanRow:

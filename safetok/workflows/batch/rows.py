@@ -67,7 +67,7 @@ def run_row(
         if not unfinished:
             _as_planned(context, row, chosen)
             _use_agencies(context, row, chosen)
-        return renew_chosen(context, tokens, chosen, request)
+        return _renewed(context, tokens, row, chosen, request)
     finally:
         pin.release()
 
@@ -100,6 +100,19 @@ def _as_planned(context: Context, row: PlanRow, chosen: Chosen) -> None:
             hint=_("Compare it with the contract."),
             token=chosen.token.info.serial,
         )
+
+
+def _renewed(context: Context, tokens: Tokens, row: PlanRow, chosen: Chosen, request: RenewRequest) -> RenewResult:
+    """The renewal. A day that the CA's own contradicts was a slip of the list: it no longer stands against the right one."""
+    from safetok.store.inventory import Inventory
+
+    try:
+        return renew_chosen(context, tokens, chosen, request)
+    except PersonNeeded as error:
+        inventory, sha256 = Inventory(context.database), chosen.certificate.sha256
+        if error.code == "contract_end_differs" and inventory.contract_end(sha256) == row.contract_end:
+            inventory.set_contract_end(sha256, None)
+        raise
 
 
 def _use_agencies(context: Context, row: PlanRow, chosen: Chosen) -> None:
@@ -147,10 +160,23 @@ def failed(row: PlanRow, error: SafetokError, *, token: str | None, now: datetim
         token=token or row.token,
         at=now,
         code=error.code,
-        message=f"{error.message} {error.hint}".strip(),
+        message=f"{error.message} {_next_step(row, error)}".strip(),
         exit_status=int(error.exit_status),
         renewal_id=str(error.data.get("renewal_id") or ""),
     )
+
+
+def _next_step(row: PlanRow, error: SafetokError) -> str:
+    """What to do next, where a row of a list takes another way than a renewal by hand."""
+    if isinstance(error, Interrupted):
+        return ""  # told once, for all rows
+    if error.code == "pin_profile":
+        return _(
+            "Put it right in {source}; a PIN that really is so is given by hand: safetok renew --pin-as-is"
+        ).format(source=row.pin_source)
+    if error.code == "contract_end_differs":
+        return _("Compare it with the contract, put the list right and make the plan again.")
+    return error.hint
 
 
 def comes_back_after(error: SafetokError, now: datetime) -> float | None:

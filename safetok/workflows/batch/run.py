@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from safetok.domain.plan import Plan, PlanRow, RowResult, RowState
 from safetok.domain.times import vietnamese_day
-from safetok.errors import ExitStatus, NoToken, TokenHeld
+from safetok.errors import ExitStatus, NoToken, SafetokError, TokenHeld
 from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows.batch import plan_file, results, rows
-from safetok.workflows.batch.course import Course, not_plugged_in
+from safetok.workflows.batch.course import Course, named, not_plugged_in, taxed
 from safetok.workflows.batch.hands import GLANCE, PAIR, Hands
 from safetok.workflows.batch.pins import PinSources
 from safetok.workflows.batch.queue import Task
 from safetok.workflows.renew.choose import no_token
 
 if TYPE_CHECKING:
+    from safetok.domain.tokens import Reading
     from safetok.tokens.tokens import Tokens
     from safetok.workflows.batch.course import Options, Tell
     from safetok.workflows.context import Context
@@ -65,11 +66,15 @@ def run(context: Context, path: Path, options: Options, tell: Tell) -> Ran:
         course = Course(context, kept, options, tell)
         runner = Runner(course, plan, due)
         course.tell("begin", plan=plan.id, rows=len(due), of=len(plan.rows))
-        if due:
-            plan_file.unchanged(context, plan)
-            kept.begin()
-            results.remember(context, path)
-            runner.run()
+        try:
+            if due:
+                plan_file.unchanged(context, plan)
+                kept.begin()
+                results.remember(context, path)
+                runner.run()
+        except SafetokError as error:
+            course.tell("end", exit_status=int(error.exit_status), code=error.code, message=error.message)
+            raise
         ran = runner.ran()
         course.tell("end", exit_status=int(ran.exit_status), rows=dict(ran.states()))
         return ran
@@ -161,8 +166,9 @@ class Runner:
         hands.join()
 
     def _as_they_come(self, tokens: Tokens, hands: Hands) -> None:
-        """Rows begin as their tokens are plugged in; who is to come next is told, and when to pull one out."""
+        """Rows begin as their tokens are plugged in; who is to come next is told, and what may be pulled out."""
         left = {row.row: row for row in self._due}
+        known: set[str] = set()  # tokens that are in and of which something has been told
         self._queue.more_may_come(True)
         hands.start()
 
@@ -180,13 +186,35 @@ class Runner:
                 for row in list(left.values()):
                     if (found := self._course.token_of(row)) is not None:
                         del left[row.row]
+                        known.add(found)
                         self._worked_on.add(row.row)
                         self._course.tell("token_in", row=row, token=found)
                         self._queue.put(Task(row=row, token=found))
+                self._not_needed(reading, known)
                 if left:
                     self._course.tell("insert", rows=len(left), next=[_called(row) for row in list(left.values())[:7]])
         self._queue.more_may_come(False)
         hands.join()
+
+    def _not_needed(self, reading: Reading, known: set[str]) -> None:
+        """Tell once of each token that is in and that no row of this run waits for: whose it is, and why."""
+        known &= {token.info.serial for token in reading.tokens}
+        for token in reading.tokens:
+            serial, companies = token.info.serial, taxed(token)
+            ours = [row for row in self._plan.rows if row.token == serial or (not row.token and row.mst in companies)]
+            states = {row.row: self._course.kept.of(row.row).state for row in ours}
+            if serial in known or any(
+                row in self._due and states[row.row] in {RowState.OPEN, RowState.WAITING} for row in ours
+            ):
+                continue
+            known.add(serial)
+            self._course.tell(
+                "not_needed",
+                token=serial,
+                name=named(token),
+                planned=str(ours[0].verdict) if ours else None,
+                state=str(states[ours[0].row]) if ours else None,
+            )
 
     def _give_back(self, left: dict[int, PlanRow], hands: Hands) -> None:
         """A row whose token was pulled out too early waits for it again."""
