@@ -74,6 +74,17 @@ def prompter(bus: dict[str, str], manner: str) -> Iterator[None]:
             running.kill()
 
 
+@contextmanager
+def keyring_of(back_end: KeyringBackend) -> Iterator[None]:
+    """This process's keyring is this one, until the end."""
+    before = keyring.get_keyring()
+    keyring.set_keyring(back_end)
+    try:
+        yield
+    finally:
+        keyring.set_keyring(before)
+
+
 class Keyring(KeyringBackend):
     """A back end that keeps what it is given in memory."""
 
@@ -102,12 +113,9 @@ class Keyring(KeyringBackend):
     @contextmanager
     def in_use(cls) -> Iterator[Keyring]:
         """A fresh one, in the place of this process's own."""
-        before, memory = keyring.get_keyring(), cls()
-        keyring.set_keyring(memory)
-        try:
+        memory = cls()
+        with keyring_of(memory):
             yield memory
-        finally:
-            keyring.set_keyring(before)
 
 
 @dataclass

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import keyring
 import pytest
 import secretstorage
 from keyring.backends import SecretService
 from support_cli import Cli, Said
 from support_inside import Inside
-from support_pins import NONE, PASSWORD, command_line, prompter, secret_service
+from support_pins import NONE, PASSWORD, command_line, keyring_of, prompter, secret_service
 from support_simulator import Simulator
 from support_tokens import MadeToken
 
@@ -32,11 +31,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 @contextmanager
 def service(home: Path) -> Iterator[dict[str, str]]:
     """A real Secret Service, used by this process."""
-    before = keyring.get_keyring()
-    with secret_service(home) as environment:
-        keyring.set_keyring(SecretService.Keyring())
+    with secret_service(home) as environment, keyring_of(SecretService.Keyring()):
         yield environment
-    keyring.set_keyring(before)
     for thread in threading.enumerate():
         if thread.name == "keyring":  # it waited for the window; now there is no bus any more
             thread.join(10)
