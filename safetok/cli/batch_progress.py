@@ -121,7 +121,7 @@ class _Terminal:
         self._states[state] += 1
         if self._bar is not None:
             task = self._bar.tasks[0]
-            speed = f"{task.speed * 60:.0f}/{_('minute')}" if task.speed else ""
+            speed = _("{n}/minute").format(n=round(task.speed * 60)) if task.speed else ""
             self._bar.update(self._task, speed=speed)
         if state in {"failed", "waiting"}:
             text = _("Row {row}, {name}: {why}")

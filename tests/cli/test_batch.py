@@ -15,7 +15,7 @@ from support_cli import Cli, Said
 from support_fleet import PIN, Fleet, as_made, kept_fleet
 
 from safetok.sandbox import process
-from safetok.sandbox.places import write_private
+from safetok.sandbox.places import write_json, write_private
 
 GOOD = 5  # tokens of a fleet that nothing is wrong with
 
@@ -167,6 +167,20 @@ def test_ctrl_c_finishes_what_the_ca_has_answered_and_resume_does_the_rest(fleet
     said = cli(fleet).json("batch", "resume")
     assert said.status == 0, said.out
     assert sorted(ledger(fleet).values()) == [1] * len(fleet.serials)
+
+
+def test_a_row_that_waits_for_the_ca_when_the_run_is_stopped_is_counted_as_waiting(fleet: Fleet) -> None:
+    """Ctrl-C between two tries: the row is under way, and no other way on is offered beside the run's own, which does it."""
+    path = plan(fleet, [0])
+    write_json(fleet.places.ca / "faults.json", [{"name": "status", "on": "kur", "times": 3, "status": 503}])
+    running = start(fleet, "run", str(path))
+    until(running, "row_waits", 2)
+    running.send_signal(signal.SIGINT)
+    _out, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert json.loads(err.splitlines()[-1])["rows"] == {"waiting": 1}
+    assert cli(fleet).json("batch", "resume").status == 0
+    assert list(ledger(fleet).values()) == [1]
 
 
 def test_a_ca_that_is_down_for_a_while_is_waited_for(fleet: Fleet) -> None:

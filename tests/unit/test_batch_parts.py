@@ -139,6 +139,24 @@ def test_a_busy_ca_is_left_alone_longer_each_time_and_given_up_after_the_patienc
     assert len(pauses) >= 3
 
 
+def test_a_ca_that_stays_down_keeps_no_hundred_rows_waiting() -> None:
+    """The patience is for all rows together: after it the others are tried once each, without a pause, and the run ends."""
+    now, tried = [0.0], []
+    queue = Queue(patience=300, clock=lambda: now[0])
+    for number in range(100):
+        queue.put(Task(row=row(number), token=f"t{number}"))
+    while len({*tried}) < 100 or queue.idle:
+        while not queue.idle:
+            now[0] += 1
+        task = queue.take()
+        assert task is not None
+        tried.append(task.row.row)
+        if queue.again(task, 0.0) is None:
+            queue.done(task, answered=False)
+    assert now[0] < 2 * 300
+    assert queue.take() is None
+
+
 def test_a_retry_after_is_obeyed_to_the_second() -> None:
     """The CA's own word on when to come back is taken."""
     now = [0.0]

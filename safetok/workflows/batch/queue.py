@@ -33,11 +33,14 @@ class _Gate:
     busy: int = 0
     failures: int = 0
     next_slot: float = 0.0
+    silent_since: float | None = None
 
 
 @dataclass(kw_only=True)
 class Queue:
-    """Shared by the hands of a run. `patience`: seconds a row goes on asking; `rate`: rows a minute for each CA, None without."""
+    """Shared by the hands of a run. `patience`: seconds a row goes on asking, and all rows together a CA that does not say when
+    to come back: when they are over, the others are not kept waiting behind it. `rate`: rows a minute for each CA, None without.
+    """
 
     patience: float
     rate: float | None = None
@@ -104,7 +107,7 @@ class Queue:
             self._busy.discard(task.token)
             self._gate(task).busy -= 1
             if answered:
-                self._gate(task).failures = 0
+                self._gate(task).failures, self._gate(task).silent_since = 0, None
             self._changed.notify_all()
 
     def again(self, task: Task, after: float) -> float | None:
@@ -115,6 +118,9 @@ class Queue:
             now, gate = self.clock(), self._gate(task)
             task.first_try = task.first_try if task.first_try is not None else now
             if not after:
+                gate.silent_since = now if gate.silent_since is None else gate.silent_since
+                if now - gate.silent_since > self.patience:
+                    return None
                 gate.failures += now >= gate.opens  # rows that were under way together fail as one
                 after = min(LONGEST_PAUSE, 0.5 * 2 ** min(max(gate.failures - 1, 0), 10))
                 gate.opens = max(gate.opens, now + after)

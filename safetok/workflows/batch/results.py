@@ -35,9 +35,9 @@ class Results:
             except (ValueError, KeyError, TypeError):
                 continue  # a line cut short by a kill: the journal knows better
             self._last[result.row] = result
-        self._from_journal(context)
+        self.from_journal(context)
 
-    def _from_journal(self, context: Context) -> None:
+    def from_journal(self, context: Context) -> None:
         """A renewal that came to its end without the run that began it, or waits, is known from its own row."""
         from safetok.store.journal import Journal
 

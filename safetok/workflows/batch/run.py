@@ -72,6 +72,8 @@ def run(context: Context, path: Path, options: Options, tell: Tell) -> Ran:
                 kept.begin()
                 results.remember(context, path)
                 runner.run()
+            if course.stopping:
+                kept.from_journal(context)  # rows that were between two tries are under way, too
         except SafetokError as error:
             course.tell("end", exit_status=int(error.exit_status), code=error.code, message=error.message)
             raise

@@ -150,7 +150,7 @@ def no_answer(error: CaUnreachable | CaWait) -> Held:
             _(
                 "The connection was lost after the request was sent ({why}). Your progress is kept, the old certificate "
                 "is intact."
-            ).format(why=error.message),
+            ).format(why=error.message.rstrip(".")),
             code=error.code,
             hint=hint,
         ),
