@@ -36,6 +36,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -160,9 +161,16 @@ def finish(outcome: Outcome[R], human: Callable[[R], None]) -> None:
             _print_envelope(outcome.data, outcome.status, status, outcome.errors)
         else:
             human(outcome.shown)
-            for error in outcome.errors:
-                _tell(error)
+            _tell_each(outcome.errors)
     raise Ended(int(outcome.status))
+
+
+def _tell_each(errors: Sequence[SafetokError]) -> None:
+    """Say once what is the same of many, and of how many; a script reads each in the envelope."""
+    times = Counter((error.message, error.hint) for error in errors)
+    first = {(error.message, error.hint): error for error in reversed(errors)}
+    for said, count in times.items():
+        _tell(first[said], times=count)
 
 
 def failed(error: SafetokError) -> int:
@@ -228,11 +236,12 @@ def _print_envelope(data: Any, exit_status: ExitStatus, status: str, errors: Seq
     sys.stdout.flush()
 
 
-def _tell(error: SafetokError) -> None:
+def _tell(error: SafetokError, *, times: int = 1) -> None:
     from safetok.cli.render import screen
 
     sys.stdout.flush()
-    screen(sys.stderr).notice(error.message, "bad", hint=error.hint)
+    said = error.message if times == 1 else _("{message} ({n} times)").format(message=error.message, n=times)
+    screen(sys.stderr).notice(said, "bad", hint=error.hint)
 
 
 def _tell_line(line: str) -> None:

@@ -58,7 +58,7 @@ _DAYS = (date(2015, 1, 1), date(2100, 12, 31))  # a contract's end outside them 
 _MST_DIGITS = (10, 12, 13)
 _CONFIRMED = "ngay_ket_thuc_hop_dong, khoa"  # the columns in which two rows must not contradict each other
 _DIGITS_KEPT = 15  # of a number in a spreadsheet
-_SHORTENED = re.compile(r"\d[.,]\d+[eE]\+?\d+|\d+E\+\d+")  # 1,23E+15; a hex serial may hold an e
+SHORTENED = re.compile(r"\d[.,]\d+[eE]\+?\d+|\d+E\+\d+")  # 1,23E+15; a hex serial may hold an e
 
 T = TypeVar("T")
 
@@ -210,7 +210,7 @@ def _row(
 ) -> Wanted:
     cells = _Reader(number, line, columns, header)
     token, mst = cells.text("token") or None, _mst(cells)
-    if token is not None and (_SHORTENED.fullmatch(token) or rounded(cells.cell("token"))):
+    if token is not None and (SHORTENED.fullmatch(token) or rounded(cells.cell("token"))):
         cells.wrong("token", _("The spreadsheet has shortened this Token ID. Format the column as text."))
     if token is None and not cells.text("mst"):
         cells.wrong("token" if "token" in columns else "mst", _("Neither a Token ID nor a tax code."))
@@ -275,7 +275,7 @@ def _mst(cells: _Reader) -> str | None:
     if not text:
         return None
     digits = text.replace("-", "").replace(" ", "")
-    if _SHORTENED.fullmatch(text):
+    if SHORTENED.fullmatch(text):
         cells.wrong("mst", _("The spreadsheet has shortened this tax code. Format the column as text."))
         return None
     if digits.isdigit() and len(digits) + 1 in _MST_DIGITS and verdict(f"0{digits}") in {"valid", "no_check_digit"}:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import os
-import re
 import stat
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetok.domain.manifest import SHORTENED
 from safetok.errors import PersonNeeded, SafetokError, UsageError
 from safetok.locale import _, why
 from safetok.log import secret
@@ -106,7 +106,7 @@ def import_file(context: Context, file: Path) -> Imported:
 def _wrong(serial: str, pin: str, doubled: set[str]) -> str:
     if not serial:
         return _("the Token ID is missing")
-    if re.fullmatch(r"\d+([.,]\d+)?[eE]\+?\d+", serial):
+    if SHORTENED.fullmatch(serial):
         return _("the spreadsheet has shortened the Token ID to {serial}: make the column text").format(serial=serial)
     if not pin:
         return _("the PIN is missing")

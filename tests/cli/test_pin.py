@@ -302,6 +302,14 @@ def test_pins_kept_in_a_workbook_are_imported_as_they_are(
     assert keyring.pin(token.serial) == token.pin
 
 
+def test_a_token_id_that_looks_like_a_power_of_ten_is_a_token_id(inside: Cli, keyring: Keyring, tmp_path: Path) -> None:
+    """Sixteen hexadecimal digits, one of them an e between decimal ones: nothing was shortened, and the PIN is saved."""
+    table = tmp_path / "pins.csv"
+    table.write_text("Token ID;PIN\n3813531e65711500;246813\n", encoding="utf-8")
+    assert inside.json("pin", "import", str(table)).status == 0
+    assert keyring.pin("3813531e65711500") == "246813"
+
+
 @pytest.mark.parametrize("content", [b"", b"name;number\n1;2\n", b"token;pin\n\xff\xfe;1\n", b"PK\x03\x04rest"])
 def test_a_file_that_is_no_table_saves_nothing(inside: Cli, keyring: Keyring, tmp_path: Path, content: bytes) -> None:
     """No header, other columns, other bytes: one sentence, and nothing is kept."""

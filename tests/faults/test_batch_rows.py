@@ -224,6 +224,17 @@ def test_so_many_a_working_day(cli: Inside, fleet: Fleet) -> None:
     assert (said.status, said.codes) == (2, ["bad_number"])
 
 
+def test_what_is_the_same_for_every_token_is_said_once(cli: Inside, fleet: Fleet) -> None:
+    """The nightly look with the CA down: a person reads one line with how often, a script every error."""
+    process.stop(fleet.places)
+    said = cli("status", "--check", "--refresh")
+    assert said.status == 14
+    unchecked = [line for line in said.err.splitlines() if "could not be checked" in line]
+    assert len(unchecked) == 1
+    assert f"({TOKENS} times)" in unchecked[0]
+    assert cli.json("status", "--check", "--refresh").codes.count("revocation_not_checked") == TOKENS
+
+
 # --- running -------------------------------------------------------------------------------------------------------------
 
 
