@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import os
 import re
-import shlex
 import sys
 from typing import TextIO, cast
 
@@ -104,6 +103,8 @@ def quoted(path: object) -> str:
         return text
     if os.name == "nt":
         return f'"{text}"' if re.search(r"[\s&|;<>()\[\]{}`$!#~']", text) else text
+    import shlex
+
     return shlex.quote(text)
 
 
