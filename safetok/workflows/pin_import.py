@@ -7,11 +7,11 @@ import io
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetok.domain.manifest import SHORTENED
+from safetok.domain.manifest import SHORTENED, Cell, as_text, rounded
 from safetok.errors import PersonNeeded, SafetokError, UsageError
 from safetok.locale import _, why
 from safetok.log import secret
@@ -34,6 +34,8 @@ _SERIAL = {
     "serial token",
     "usb token",
 }
+_WHOLE = 8  # digits; a PIN that a spreadsheet holds as a shorter number may have lost zeros before it
+_Line = tuple[int, Sequence[Cell]]
 _PIN = {"pin", "ma pin", "pin code", "mat khau", "mat khau token"}
 
 
@@ -86,8 +88,8 @@ def import_file(context: Context, file: Path) -> Imported:
     from safetok.store import pin_store
 
     pins.without_core()
-    cells, open_to_others = _read(file)
-    table = list(_rows(cells, file))
+    lines, open_to_others = _read(file)
+    table = list(_rows(lines, file))
     try:
         pin_store.get("")
     except PersonNeeded as error:
@@ -98,24 +100,28 @@ def import_file(context: Context, file: Path) -> Imported:
     for number, serial, pin in table:
         reason = _wrong(serial, pin, doubled)
         if not reason:
-            keep(context, serial, pin)
+            keep(context, serial, str(pin))
         done.append(Row(row=number, token=serial, reason=reason))
     return Imported(file=file, rows=tuple(done), open_to_others=open_to_others)
 
 
-def _wrong(serial: str, pin: str, doubled: set[str]) -> str:
+def _wrong(serial: str, pin: Cell, doubled: set[str]) -> str:
     if not serial:
         return _("the Token ID is missing")
     if SHORTENED.fullmatch(serial):
         return _("the spreadsheet has shortened the Token ID to {serial}: make the column text").format(serial=serial)
-    if not pin:
+    if pin in {None, ""}:
         return _("the PIN is missing")
+    if not isinstance(pin, str) and not (type(pin) is int and len(str(pin)) >= _WHOLE):
+        return _(
+            "the spreadsheet holds the PIN as a number, without zeros before it: make the column text, type it again"
+        )
     if serial in doubled:
         return _("this Token ID stands there with two different PINs")
     return ""
 
 
-def _read(file: Path) -> tuple[list[tuple[int, list[str]]], bool]:
+def _read(file: Path) -> tuple[list[_Line], bool]:
     """The rows with their numbers, and whether others may read them too."""
     try:
         with file.open("rb") as opened:
@@ -132,9 +138,8 @@ def _read(file: Path) -> tuple[list[tuple[int, list[str]]], bool]:
     return cells, os.name == "posix" and bool(stat.S_IMODE(mode) & 0o077)
 
 
-def _workbook(file: Path) -> list[tuple[int, list[str]]]:
+def _workbook(file: Path) -> list[_Line]:
     """The first sheet of an XLSX file: nobody has to save its PINs a second time to move them."""
-    from safetok.domain.manifest import as_text, rounded
     from safetok.workflows import sheets
 
     try:
@@ -142,13 +147,10 @@ def _workbook(file: Path) -> list[tuple[int, list[str]]]:
     except UsageError as error:
         error.code = "xlsx_missing" if error.code == "xlsx_missing" else "pin_table"
         raise
-    return [
-        (number, [f"{cell:.6E}" if rounded(cell) else as_text(cell) for cell in line])
-        for number, line in enumerate(cells, 1)
-    ]
+    return list(enumerate(cells, 1))
 
 
-def _lines(file: Path, raw: bytes) -> list[tuple[int, list[str]]]:
+def _lines(file: Path, raw: bytes) -> list[_Line]:
     for encoding in ("utf-8-sig", "utf-16") if raw[:2] in {b"\xff\xfe", b"\xfe\xff"} else ("utf-8-sig",):
         try:
             text = raw.decode(encoding)
@@ -166,18 +168,23 @@ def _lines(file: Path, raw: bytes) -> list[tuple[int, list[str]]]:
         raise _no_table(file, _("its quotes do not close")) from None
 
 
-def _rows(lines: list[tuple[int, list[str]]], file: Path) -> Iterator[tuple[int, str, str]]:
+def _rows(lines: list[_Line], file: Path) -> Iterator[tuple[int, str, Cell]]:
     """Row number, token serial and PIN of every row that is not empty."""
-    names = [_bare(cell) for cell in lines[0][1]] if lines else []
+    names = [_bare(as_text(cell)) for cell in lines[0][1]] if lines else []
     serial_at = next((at for at, name in enumerate(names) if name in _SERIAL), None)
     pin_at = next((at for at, name in enumerate(names) if name in _PIN), None)
     if serial_at is None or pin_at is None:
         raise _no_table(file, _('its first row must name the columns "Token ID" and "PIN"'))
     for number, cells in lines[1:]:
-        if any(cells):
-            padded = [*cells, *[""] * len(names)]
-            secret(padded[pin_at])
-            yield number, padded[serial_at], padded[pin_at]
+        if any(as_text(cell) for cell in cells):
+            padded = [*cells, *[None] * len(names)]
+            serial, pin = padded[serial_at], padded[pin_at]
+            secret(as_text(pin))
+            yield (
+                number,
+                f"{serial:.6E}" if rounded(serial) else as_text(serial),
+                pin.strip() if isinstance(pin, str) else pin,
+            )
 
 
 def _bare(heading: str) -> str:

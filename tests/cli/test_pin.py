@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -290,16 +291,28 @@ def test_an_imported_table_is_judged_row_by_row(
 def test_pins_kept_in_a_workbook_are_imported_as_they_are(
     inside: Cli, keyring: Keyring, token: MadeToken, tmp_path: Path
 ) -> None:
-    """XLSX as it is: nobody has to save the PINs a second time; a Token ID that was rounded is left out."""
+    """XLSX as it is: nobody has to save the PINs a second time. A Token ID that was rounded is left out, and a PIN that may have
+    lost zeros before it: it would cost a try.
+    """
     book = openpyxl.Workbook()
-    for line in (["Token ID", "Mã PIN"], [token.serial, int(token.pin)], [1234567890123456, 12345678]):
+    lines = [["Token ID", "Mã PIN"], [token.serial, token.pin], [1234567890123456, 12345678]]
+    lines += [
+        ["a1", 246813],
+        ["a2", 24681357],
+        ["a3", 2468.5],
+        ["a4", True],
+        ["a5", date(2026, 11, 22)],
+        ["a6", " 012345 "],
+    ]
+    for line in lines:
         book.worksheets[0].append(line)
     table = tmp_path / "pins.xlsx"
     book.save(table)
     said = inside.json("pin", "import", str(table))
     assert said.status == 12
-    assert [row["row"] for row in said.data["failed"]] == [3]
-    assert keyring.pin(token.serial) == token.pin
+    assert [row["row"] for row in said.data["failed"]] == [3, 4, 6, 7, 8]
+    kept = [keyring.pin(serial) for serial in (token.serial, "a1", "a2", "a3", "a6")]
+    assert kept == [token.pin, "", "24681357", "", "012345"]
 
 
 def test_a_token_id_that_looks_like_a_power_of_ten_is_a_token_id(inside: Cli, keyring: Keyring, tmp_path: Path) -> None:
