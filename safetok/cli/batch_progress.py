@@ -147,6 +147,12 @@ class _Terminal:
         assert event.row is not None
         self._say(_("In: {name}, Token ID {serial}").format(name=event.row.name, serial=event.data["token"]), "")
 
+    def _several_in(self, event: Event) -> None:
+        assert event.row is not None
+        text = _("Row {row}, {name}: {why}")
+        name = event.row.name or event.row.mst or "?"
+        self._say(text.format(row=event.row.row, name=name, why=event.data["message"]), "warn")
+
     def _pull_out(self, event: Event) -> None:
         assert event.row is not None
         self._say(

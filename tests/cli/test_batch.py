@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -304,6 +305,45 @@ def test_tokens_are_taken_as_they_are_plugged_in(fleet: Fleet) -> None:
     running.communicate(timeout=60)
     assert running.returncode == 0
     assert sorted(ledger(fleet).values()) == [1, 1]
+
+
+def twin(fleet: Fleet, away: Path, serial: str) -> str:
+    """A second token with what this one holds, so of the same company; it is not plugged in yet."""
+    (folder,) = [one for one in away.iterdir() if one.name.replace("-", "").endswith(serial)]
+    other = serial[::-1]
+    copy = away / f"{folder.name[:13]}-{other[:4]}-{other[4:8]}-{other[8:]}"[:36]
+    shutil.copytree(folder, copy)
+    for file in copy.iterdir():
+        file.write_bytes(file.read_bytes().replace(serial.encode(), other.encode()))
+    return other
+
+
+def test_of_two_tokens_of_a_company_a_person_chooses(fleet: Fleet) -> None:
+    """A row that names the company alone: with two of its tokens in it is told which, nothing is done until one is pulled out."""
+    away = fleet.folder / "away"
+    away.mkdir()
+    for folder in list(fleet.places.tokens.iterdir()):
+        folder.rename(away / folder.name)
+    first = fleet.serials[0]
+    second = twin(fleet, away, first)
+    table = fleet.write_list(fleet.folder / "list.csv", [0])
+    table.write_bytes(table.read_bytes().replace(first.encode(), b""))
+    path = cli(fleet).json("batch", "plan", str(table)).data["plan"]
+    for serial in (first, second):
+        plug_in(fleet, away, serial)
+    said = cli(fleet).json("batch", "run", path)
+    (row,) = said.data["rows"]
+    assert (said.status, row["state"], row["exit_status"], row["new_serial"]) == (12, "failed", 4, None)
+    assert first in row["message"]
+    assert second in row["message"]
+    running = start(fleet, "run", path, "--insert")
+    told = until(running, "several_in")[-1]
+    assert set(told["tokens"]) == {first, second}
+    pull_out(fleet, away, second)
+    assert until(running, "token_in")[-1]["token"] == first
+    running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert sorted(ledger(fleet).values()) == [1]
 
 
 def test_a_report_is_written_for_a_spreadsheet(fleet: Fleet, tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ class Course:
         self.queue = Queue(patience=options.patience, rate=options.rate)
         self.stop = threading.Event()
         self.cut_short = False  # by --max-failures
+        self.ended: set[int] = set()  # rows that this run has brought to a result, be it that they wait
         self._failures = 0
         self._telling = threading.Lock()
         self._tokens: dict[str, TokenReading] = {}
@@ -87,12 +88,11 @@ class Course:
         Inventory(self.context.database).record(reading, self.context.now())
         self._tokens = {token.info.serial: token for token in reading.tokens if not token.info.readable_only}
 
-    def token_of(self, row: PlanRow) -> str | None:
-        """The token that is in for this row: the one it names, or the only one that carries its company."""
+    def tokens_of(self, row: PlanRow) -> list[str]:
+        """The tokens that are in for this row: the one it names, or those that carry its company. Only one can be worked on."""
         if row.token is not None:
-            return row.token if row.token in self._tokens else None
-        fitting = [serial for serial, token in self._tokens.items() if row.mst in taxed(token)]
-        return fitting[0] if len(fitting) == 1 else None
+            return [row.token] if row.token in self._tokens else []
+        return [serial for serial, token in self._tokens.items() if row.mst in taxed(token)]
 
     def token(self, serial: str) -> TokenReading:
         """What was last seen of it. Raises NoToken when it has been pulled out since."""
@@ -104,6 +104,7 @@ class Course:
     def end(self, row: PlanRow, result: RowResult) -> None:
         """Keep and tell how a row ended; too many failures end the run."""
         self.kept.add(result)
+        self.ended.add(row.row)
         self.tell("row_end", row=row, result=result)
         if self.options.insert and result.state is not RowState.WAITING:
             self.tell("pull_out", row=row, token=result.token)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetok.domain.plan import Plan, PlanRow, RowResult, RowState
 from safetok.domain.times import vietnamese_day
-from safetok.errors import ExitStatus, NoToken, SafetokError, TokenHeld
+from safetok.errors import ExitStatus, NoToken, SafetokError, SeveralTokens, TokenHeld
 from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows.batch import plan_file, results, rows
@@ -159,11 +159,12 @@ class Runner:
         self._course.see(reading)
         for row in self._due:
             self._worked_on.add(row.row)
-            found = self._course.token_of(row)
-            if found is None:
-                self._course.end(row, rows.failed(row, _not_in(row), token=row.token, now=self._context.now()))
+            found = self._course.tokens_of(row)
+            if len(found) == 1:
+                self._queue.put(Task(row=row, token=found[0]))
             else:
-                self._queue.put(Task(row=row, token=found))
+                error = _several_in(row, found) if found else _not_in(row)
+                self._course.end(row, rows.failed(row, error, token=row.token, now=self._context.now()))
         hands.start()
         hands.join()
 
@@ -186,12 +187,17 @@ class Runner:
             for reading in tokens.insertions(poll=self._options.poll, sleep=pause):
                 self._course.see(reading)
                 for row in list(left.values()):
-                    if (found := self._course.token_of(row)) is not None:
+                    found = self._course.tokens_of(row)
+                    if len(found) == 1:
                         del left[row.row]
-                        known.add(found)
+                        known.add(found[0])
                         self._worked_on.add(row.row)
-                        self._course.tell("token_in", row=row, token=found)
-                        self._queue.put(Task(row=row, token=found))
+                        self._course.tell("token_in", row=row, token=found[0])
+                        self._queue.put(Task(row=row, token=found[0]))
+                    elif not known.issuperset(found):
+                        known.update(found)
+                        error = _several_in(row, found)
+                        self._course.tell("several_in", row=row, tokens=found, message=f"{error.message} {error.hint}")
                 self._not_needed(reading, known)
                 if left:
                     self._course.tell("insert", rows=len(left), next=[_called(row) for row in list(left.values())[:7]])
@@ -224,17 +230,16 @@ class Runner:
             left[row.row] = row
 
     def _all_over(self) -> bool:
-        return all(
-            self._course.kept.of(row.row).state not in {RowState.OPEN, RowState.WAITING} or self._given_up(row)
-            for row in self._due
-        )
+        """Whether nothing is left that a token could be plugged in for. A row that failed in an earlier run is still to come."""
+        return all(row.row in self._course.ended and self._is_over(row) for row in self._due)
 
-    def _given_up(self, row: PlanRow) -> bool:
+    def _is_over(self, row: PlanRow) -> bool:
         """A row that waits for its CA beyond this run's patience is over for today; one that waits for its token is not."""
         result = self._course.kept.of(row.row)
+        if result.state not in {RowState.OPEN, RowState.WAITING}:
+            return True
         return (
-            row.row in self._worked_on
-            and result.state is RowState.WAITING
+            result.state is RowState.WAITING
             and result.exit_status in {ExitStatus.CA_UNREACHABLE, ExitStatus.CA_WAIT}
             and not self._queue.holds(row.row)
         )
@@ -263,10 +268,15 @@ class _Over(Exception):
 
 def _not_in(row: PlanRow) -> NoToken:
     if row.token is None:
-        return NoToken(
-            _("No token of MST {mst} is plugged in, or more than one.").format(mst=row.mst), code="token_not_in"
-        )
+        return NoToken(_("No token of MST {mst} is plugged in.").format(mst=row.mst), code="token_not_in")
     return not_plugged_in(row.token)
+
+
+def _several_in(row: PlanRow, serials: list[str]) -> SeveralTokens:
+    return SeveralTokens(
+        _("More than one token of MST {mst} is plugged in: {serials}.").format(mst=row.mst, serials=", ".join(serials)),
+        hint=_("Leave the right one in, or put its Token ID into the list and make the plan again."),
+    )
 
 
 def _called(row: PlanRow) -> dict[str, Any]:
