@@ -106,9 +106,8 @@ class _Errand(NamedTuple):
     outcome: queue.SimpleQueue[Response | BaseException]
 
 
-_resting: list[
-    queue.SimpleQueue[_Errand]
-] = []  # threads that wait for an errand: starting one for each costs more than it
+# Threads that wait for an errand, each by its queue: to start one for each exchange costs as much as a short one takes.
+_resting: list[queue.SimpleQueue[_Errand]] = []
 
 
 def _run_errands(errands: queue.SimpleQueue[_Errand]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -103,8 +104,9 @@ class Tokens:
         return self._last
 
     def one_more(self) -> None:
-        """Start a worker for a session that will be opened soon beside others."""
-        process.prestart(for_a_session=True)
+        """Start a worker for a session that will soon be opened beside others, if the system allows; `session` says why it cannot."""
+        with suppress(OSError):
+            process.prestart(for_a_session=True)
 
     def insertions(
         self, *, poll: float = 1.0, sleep: Callable[[float], None] = time.sleep, until: datetime | None = None

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from safetok.tokens.hands import Hands
     from safetok.tokens.locks import TokenLock
 
-FOR_A_SESSION = (
-    "session"  # an argument of the process: no look will come first, so what a session takes is loaded at once
-)
+FOR_A_SESSION = "session"  # argument of a worker that is not to look first: it loads what a session takes at once
 LEAVE = 20  # seconds a driver is given for its own end
 _FEW = 16  # tokens; so many are listed anew for each session, which sees a doubled serial that has come since
 GRACE = 300  # seconds beyond its deadline after which an operation that nobody waits for any more ends with its process

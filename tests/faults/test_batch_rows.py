@@ -297,6 +297,22 @@ def test_a_result_that_cannot_be_kept_ends_the_run(cli: Inside, fleet: Fleet, mo
     assert ran(cli, fleet)[0] == 0, "run again, all of it is done"
 
 
+def test_a_worker_that_cannot_be_started_ahead_stops_no_row(
+    cli: Inside, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second hand's worker is started early where the system allows it; where it does not, every row is done all the same."""
+    asked = []
+
+    def refused(**given: object) -> None:
+        asked.append(given)
+        raise BlockingIOError
+
+    monkeypatch.setattr("safetok.tokens.process.prestart", refused)
+    planned(cli, listed(fleet, *(row(fleet, n) for n in range(TOKENS))))
+    assert ran(cli, fleet, "--jobs", "2")[0] == 0
+    assert asked == [{"for_a_session": True}]
+
+
 def test_a_second_hand_begins_while_rows_wait(
     cli: Inside, fleet: Fleet, monkeypatch: pytest.MonkeyPatch, simulator_module: Path
 ) -> None:
