@@ -104,7 +104,7 @@ class Tokens:
         return self._last
 
     def one_more(self) -> None:
-        """Start a worker for a session that will soon be opened beside others, if the system allows; `session` says why it cannot."""
+        """Start a worker for a session soon opened beside others; where the system refuses, `session` says so when it needs one."""
         with suppress(OSError):
             process.prestart(for_a_session=True)
 
