@@ -8,7 +8,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from safetok.errors import UsageError
-from safetok.locale import LANGUAGES, Language, _, later, set_language
+from safetok.locale import DEFAULT, LANGUAGES, Language, _, later, set_language
 from safetok.records import dataclass
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def begin(argv: Sequence[str]) -> Flags:
     found.lang = _known(said)
     if log_file := _value_of("--log-file", given):
         found.log_file = _path(log_file)
-    set_language(found.lang or (None if _known(os.environ.get("SAFETOK_LANG", "").strip().lower()[:2]) else _settled()))
+    set_language(found.lang or _known(os.environ.get("SAFETOK_LANG", "").strip().lower()[:2]) or _settled() or DEFAULT)
     _flags.set(found)
     return found
 

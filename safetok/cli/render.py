@@ -125,13 +125,14 @@ class Screen:
             if empty:
                 self.line(empty)
             return
+        if not self.rich:
+            self._plain_table(heads, cells, layout)
+            return
         layout = layout or self.layout(heads, cells)
-        if not layout.widths:
-            self._cards(heads, cells)
-        elif self.rich:
+        if layout.widths:
             self._rich_table(heads, cells, layout.widths)
         else:
-            self._plain_table(heads, cells, layout.widths)
+            self._cards(heads, cells)
 
     def layout(self, heads: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Layout:
         """Columns that fit all these rows: as wide as they need where there is room or nobody looks; else those that wrap share
@@ -210,15 +211,16 @@ class Screen:
     def _shown(self, cell: Toned) -> str:
         return self._fit(visible(cell.text))
 
-    def _plain_table(self, heads: Sequence[Column], rows: list[list[Toned]], widths: Sequence[int]) -> None:
-        lines = [[self._fit(head.title) for head in heads]]
-        lines += [[self._shown(cell) for cell in row] for row in rows]
-        for line in lines:
-            padded = [
-                " " * (width - _width(cell)) + cell if head.right else cell + " " * (width - _width(cell))
-                for head, cell, width in zip(heads, line, widths, strict=True)
+    def _plain_table(self, heads: Sequence[Column], rows: list[list[Toned]], layout: Layout | None) -> None:
+        columns = [[self._fit(head.title), *(self._shown(row[at]) for row in rows)] for at, head in enumerate(heads)]
+        for at, (head, cells) in enumerate(zip(heads, columns, strict=True)):
+            taken = [_width(cell) for cell in cells]
+            width = layout.widths[at] if layout else max(taken)
+            columns[at] = [
+                " " * (width - used) + cell if head.right else cell + " " * (width - used)
+                for cell, used in zip(cells, taken, strict=True)
             ]
-            self.stream.write("  ".join(padded).rstrip() + "\n")
+        self.stream.writelines("  ".join(line).rstrip() + "\n" for line in zip(*columns, strict=True))
 
     def _rich_table(self, heads: Sequence[Column], rows: list[list[Toned]], widths: Sequence[int]) -> None:
         from rich.box import SIMPLE_HEAD, Box

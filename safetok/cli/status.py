@@ -31,13 +31,13 @@ def status(*, refresh: bool = False, check: bool = False) -> None:
         found = look(context, refresh=refresh)
         errors = list(found.problems)
         if not check:
-            return Outcome(found, data=found.data(), errors=errors)
+            return Outcome(found, data=found.data() if flags().json else None, errors=errors)
         checked = found.checked()
         result = first_that_holds({error.exit_status for error in (*errors, *checked)})
         # A person has just read what is due: only a program is told again, as errors.
-        return Outcome(
-            found, data=found.data(), errors=[*errors, *checked] if flags().json else errors, exit_status=result
-        )
+        if flags().json:
+            return Outcome(found, data=found.data(), errors=[*errors, *checked], exit_status=result)
+        return Outcome(found, data=None, errors=errors, exit_status=result)
 
     run(["status"], work, show)
 
@@ -193,7 +193,7 @@ def _table(out: Screen, found: Status) -> None:
         kind = token.kind.value if token.kind.value in {"V1", "V2"} else "?"
         current: list[CertificateView | None] = [view for view in token.certificates if view.current]
         for view in current or [None]:
-            state = words.validity_word(view) if view else Toned(_("no certificate"))
+            state = word = words.validity_word(view) if view else Toned(_("no certificate"))
             days = _("{n} days").format(n=view.days_left) if view and view.days_left >= 0 else ""
             left = Toned(days, "" if middling else state.tone)
             if view and view.offer is not None and view.offer.exists and not view.bad:
@@ -207,7 +207,7 @@ def _table(out: Screen, found: Status) -> None:
                     *([kind] if middling else []),
                     *([view.certificate.serial if view else ""] if wide else []),
                     words.until(view) if view else "",
-                    words.validity_word(view) if view and not middling and (view.bad or view.days_left < 0) else left,
+                    word if view and not middling and (view.bad or view.days_left < 0) else left,
                     *([state] if middling else []),
                 ]
             )

@@ -39,6 +39,8 @@ _ERRORS = "safetok_marks_fall_away"
 
 def visible(text: str, *, lines: bool = False) -> str:
     """`text` with control, direction and zero-width characters written out (as hex escapes); line breaks stay only with `lines`."""
+    if not _UNSAFE.search(text):
+        return text
 
     def name(found: re.Match[str]) -> str:
         character = found[0]
@@ -78,6 +80,8 @@ def prepare(stream: TextIO | None) -> None:
 
 def fitted(text: str, stream: TextIO) -> str:
     """`text` as `stream` will show it, so that columns can be measured."""
+    if text.isascii():
+        return text
     encoding = getattr(stream, "encoding", None) or "utf-8"
     codecs.register_error(_ERRORS, _fall_away)
     return text.encode(encoding, _ERRORS).decode(encoding)

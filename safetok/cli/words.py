@@ -11,13 +11,21 @@ from safetok.domain.revocation import RevocationAnswer
 from safetok.domain.times import show_date, show_day, show_instant
 from safetok.domain.tokens import KeyPresence, Kind, PinState
 from safetok.domain.validity import Validity
-from safetok.locale import _
+from safetok.locale import _, later
 
 if TYPE_CHECKING:
     from safetok.cli.render import Tone
     from safetok.workflows.certs import CertificateView
     from safetok.workflows.tokens import TokenView
 
+_STANDINGS: dict[Validity, tuple[str, Tone]] = {
+    Validity.NOT_YET: (later("not valid yet"), "warn"),
+    Validity.VALID: (later("valid"), "good"),
+    Validity.EXPIRING: (later("expiring"), "warn"),
+    Validity.EXPIRED: (later("expired"), "bad"),
+    Validity.SUSPENDED: (later("SUSPENDED"), "bad"),
+    Validity.REVOKED: (later("REVOKED"), "bad"),
+}
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -67,15 +75,8 @@ def pin(view: TokenView) -> Toned:
 
 def validity_word(view: CertificateView) -> Toned:
     """The standing in a word or two."""
-    words: dict[Validity, tuple[str, Tone]] = {
-        Validity.NOT_YET: (_("not valid yet"), "warn"),
-        Validity.VALID: (_("valid"), "good"),
-        Validity.EXPIRING: (_("expiring"), "warn"),
-        Validity.EXPIRED: (_("expired"), "bad"),
-        Validity.SUSPENDED: (_("SUSPENDED"), "bad"),
-        Validity.REVOKED: (_("REVOKED"), "bad"),
-    }
-    return Toned(*words[view.state])
+    text, tone = _STANDINGS[view.state]
+    return Toned(_(text), tone)
 
 
 def span(view: CertificateView) -> str:

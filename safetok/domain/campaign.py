@@ -89,27 +89,21 @@ def judge(
     later = _later(certificate, others, owed_until if contract_end else None)
     after = _after(campaign, contract_end)
 
-    answer, more = next(
-        (answer, more)
-        for holds, answer, more in (
-            (after.holds is False, CampaignAnswer.NO, None),
-            (
-                contract_end is not None and contract_end < today and (in_time or tops_up),
-                CampaignAnswer.OVER,
-                _over(contract_end or owed_until),
-            ),
-            (
-                last >= owed_until or (contract_end is None and tops_up),
-                CampaignAnswer.DONE,
-                _reached(last, contract_end),
-            ),
-            (in_time and later is not None, CampaignAnswer.DONE, _replaced(later or certificate)),
-            (not in_time, CampaignAnswer.NO, None),
-            (contract_end is None, CampaignAnswer.UNKNOWN, None),
-            (True, CampaignAnswer.YES, _short(last, owed_until)),
-        )
-        if holds
-    )
+    more: Condition | None = None
+    if after.holds is False:
+        answer = CampaignAnswer.NO
+    elif contract_end is not None and contract_end < today and (in_time or tops_up):
+        answer, more = CampaignAnswer.OVER, _over(contract_end)
+    elif last >= owed_until or (contract_end is None and tops_up):
+        answer, more = CampaignAnswer.DONE, _reached(last, contract_end)
+    elif in_time and later is not None:
+        answer, more = CampaignAnswer.DONE, _replaced(later)
+    elif not in_time:
+        answer = CampaignAnswer.NO
+    elif contract_end is None:
+        answer = CampaignAnswer.UNKNOWN
+    else:
+        answer, more = CampaignAnswer.YES, _short(last, owed_until)
     conditions = [ours, _issued(campaign, issued), after]
     if more is None:
         return _verdict(answer, campaign, conditions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,19 @@ class Answers:
 
     def offer(self, sha256: str) -> tuple[PublicOffer, datetime] | None:
         """The last public offer and when it was asked for; None when never."""
-        row = self._db.row("SELECT * FROM offers WHERE sha256 = ?", (sha256,))
-        if row is None:
-            return None
+        return self.offers([sha256]).get(sha256)
+
+    def offers(self, hashes: Iterable[str]) -> dict[str, tuple[PublicOffer, datetime]]:
+        """The last public offers of those that were ever asked for, each with its moment, by SHA-256."""
+        rows = self._db.among("SELECT * FROM offers WHERE sha256 IN ({keys})", hashes)
+        if not rows:
+            return {}
         from safetok.domain.offers import PublicOffer
 
-        return PublicOffer(**encoding.load(row["body"])), datetime.fromisoformat(row["checked_at"])
+        return {
+            row["sha256"]: (PublicOffer(**encoding.load(row["body"])), datetime.fromisoformat(row["checked_at"]))
+            for row in rows
+        }
 
     def put_offer(self, sha256: str, offer: PublicOffer, checked_at: datetime) -> None:
         """Keep the answer in place of the last one."""
@@ -35,11 +43,15 @@ class Answers:
 
     def revocation(self, sha256: str) -> Revocation | None:
         """The last revocation answer, `checked_at` in it; None when never asked."""
-        row = self._db.row("SELECT * FROM revocations WHERE sha256 = ?", (sha256,))
-        if row is None:
-            return None
-        kept = encoding.load(row["body"])
-        return Revocation(**{**kept, "answer": RevocationAnswer(kept["answer"])})
+        return self.revocations([sha256]).get(sha256)
+
+    def revocations(self, hashes: Iterable[str]) -> dict[str, Revocation]:
+        """The last revocation answers of those that were ever asked about, by SHA-256."""
+        rows = self._db.among("SELECT sha256, body FROM revocations WHERE sha256 IN ({keys})", hashes)
+        kept = {row["sha256"]: encoding.load(row["body"]) for row in rows}
+        return {
+            sha256: Revocation(**{**body, "answer": RevocationAnswer(body["answer"])}) for sha256, body in kept.items()
+        }
 
     def put_revocation(self, sha256: str, revocation: Revocation) -> None:
         """Keep the answer in place of the last one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 BUSY_SECONDS = 10.0
+_AT_ONCE = 500  # values in one question: every SQLite takes 999
 Row = Any  # sqlite3.Row: by name or by place
 Values = Sequence[object] | Mapping[str, object]
 
@@ -98,6 +99,14 @@ class Database:
     def rows(self, sql: str, values: Values = ()) -> list[Row]:
         """Every row of a question, by name."""
         found: list[Row] = self._do(sql, values, "fetchall")
+        return found
+
+    def among(self, sql: str, keys: Iterable[str]) -> list[Row]:
+        """The rows of a question about many keys, which holds `{keys}` where their list goes; some hundred are asked at once."""
+        wanted, found = list(dict.fromkeys(keys)), list[Row]()
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start : start + _AT_ONCE]
+            found += self.rows(sql.format(keys=", ".join("?" * len(some))), some)
         return found
 
     def row(self, sql: str, values: Values = ()) -> Row | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -75,7 +75,7 @@ class Inventory:
         if self._db.read_only:
             return
         readings = reading.tokens if isinstance(reading, Reading) else (reading,)
-        news = [one for one in readings if one.info.serial and not one.info.readable_only and self._is_news(one, now)]
+        news = self._news([one for one in readings if one.info.serial and not one.info.readable_only], now)
         if news:
             with self._db.transaction(durable=False):
                 for one in news:
@@ -87,8 +87,22 @@ class Inventory:
 
     def certificate(self, sha256: str) -> Certificate | None:
         """A known certificate; None when it was never seen."""
-        row = self._db.row("SELECT * FROM certificates WHERE sha256 = ?", (sha256,))
-        return _certificate(row) if row is not None else None
+        return self.known([sha256]).get(sha256)
+
+    def known(self, hashes: Iterable[str]) -> dict[str, Certificate]:
+        """Those of these certificates that were ever seen, by SHA-256."""
+        rows = self._db.among("SELECT * FROM certificates WHERE sha256 IN ({keys})", hashes)
+        return {row["sha256"]: _certificate(row) for row in rows}
+
+    def ever_on(self, serials: Iterable[str], at_hand: Mapping[str, Certificate]) -> dict[str, list[Certificate]]:
+        """The certificates that are or were on these tokens, by token; those `at_hand` (by SHA-256) are not read again."""
+        rows = self._db.among("SELECT token_serial, sha256 FROM presences WHERE token_serial IN ({keys})", serials)
+        every = {**self.known(row["sha256"] for row in rows if row["sha256"] not in at_hand), **at_hand}
+        found: dict[str, list[Certificate]] = {}
+        for token, sha256 in rows:
+            if sha256 in every:
+                found.setdefault(token, []).append(every[sha256])
+        return found
 
     def put_certificate(self, certificate: Certificate, now: datetime) -> None:
         """Keep a certificate that is on no token yet: one just issued, or read from a file."""
@@ -161,8 +175,12 @@ class Inventory:
 
     def kind_of(self, token_serial: str) -> Kind | None:
         """What a person said of it; None when nobody did."""
-        row = self._db.row("SELECT kind FROM token_words WHERE serial = ?", (token_serial,))
-        return Kind(row["kind"]) if row is not None and row["kind"] else None
+        return self.words([token_serial]).get(token_serial, (None, ""))[0]
+
+    def words(self, serials: Iterable[str]) -> dict[str, tuple[Kind | None, str]]:
+        """What a person said of these tokens, as kind and note, by serial; those nobody spoke of left out."""
+        rows = self._db.among("SELECT * FROM token_words WHERE serial IN ({keys})", serials)
+        return {row["serial"]: (Kind(row["kind"]) if row["kind"] else None, row["note"] or "") for row in rows}
 
     def set_note(self, token_serial: str, note: str) -> None:
         """Remember a note; an empty one forgets."""
@@ -170,13 +188,16 @@ class Inventory:
 
     def note_of(self, token_serial: str) -> str:
         """The note, empty when there is none."""
-        row = self._db.row("SELECT note FROM token_words WHERE serial = ?", (token_serial,))
-        return (row["note"] or "") if row is not None else ""
+        return self.words([token_serial]).get(token_serial, (None, ""))[1]
 
     def contract_end(self, sha256: str) -> date | None:
         """The contract end that a person stated for a certificate; None when nobody did."""
-        row = self._db.row("SELECT day FROM contract_ends WHERE sha256 = ?", (sha256,))
-        return date.fromisoformat(row["day"]) if row is not None else None
+        return self.contract_ends([sha256]).get(sha256)
+
+    def contract_ends(self, hashes: Iterable[str]) -> dict[str, date]:
+        """The contract ends that a person stated for these certificates, by SHA-256."""
+        rows = self._db.among("SELECT sha256, day FROM contract_ends WHERE sha256 IN ({keys})", hashes)
+        return {row["sha256"]: date.fromisoformat(row["day"]) for row in rows}
 
     def set_contract_end(self, sha256: str, day: date | None, now: datetime | None = None) -> None:
         """Remember a stated contract end; None forgets."""
@@ -204,17 +225,19 @@ class Inventory:
         )
         return tuple(_kept(row) for row in rows)
 
-    def _is_news(self, reading: TokenReading, now: datetime) -> bool:
-        serial = reading.info.serial
-        row = self._db.row("SELECT info, last_seen FROM tokens WHERE serial = ?", (serial,))
-        if row is None or not timedelta() <= now - datetime.fromisoformat(row["last_seen"]) < SEEN_STEP:
-            return True
-        if row["info"] != _info_text(reading.info):
-            return True
-        rows = self._db.rows("SELECT * FROM presences WHERE token_serial = ? AND gone_at IS NULL", (serial,))
-        return {tuple(row[name] for name in _PLACE) for row in rows} != {
-            tuple(_place(stored).values()) for stored in _once(reading.certificates)
-        }
+    def _news(self, readings: Sequence[TokenReading], now: datetime) -> list[TokenReading]:
+        """Those that are not as they were at the last look, or were last seen long ago."""
+        serials = [one.info.serial for one in readings]
+        rows = self._db.among("SELECT serial, info, last_seen FROM tokens WHERE serial IN ({keys})", serials)
+        known = {row["serial"]: row for row in rows}
+        places: dict[str, set[tuple[object, ...]]] = {}
+        for row in self._db.among(
+            f"SELECT token_serial, {', '.join(_PLACE)} FROM presences "  # noqa: S608  (names, all ours)
+            "WHERE token_serial IN ({keys}) AND gone_at IS NULL",
+            serials,
+        ):
+            places.setdefault(row[0], set()).add(tuple(row)[1:])
+        return [one for one in readings if _is_news(one, known.get(one.info.serial), places, now)]
 
     def _record(self, reading: TokenReading, now: datetime) -> None:
         serial, at = reading.info.serial, now.isoformat()
@@ -250,6 +273,17 @@ class Inventory:
 
 _TOKENS = "SELECT t.*, w.kind, w.note FROM tokens t LEFT JOIN token_words w ON w.serial = t.serial"
 _PLACE = ("sha256", "cka_id", "label", "key", "key_by_id_only")
+
+
+def _is_news(
+    reading: TokenReading, known: Row | None, places: Mapping[str, set[tuple[object, ...]]], now: datetime
+) -> bool:
+    if known is None or not timedelta() <= now - datetime.fromisoformat(known["last_seen"]) < SEEN_STEP:
+        return True
+    if known["info"] != _info_text(reading.info):
+        return True
+    here = {tuple(_place(stored).values()) for stored in _once(reading.certificates)}
+    return places.get(reading.info.serial, set()) != here
 
 
 def _once(certificates: Iterable[StoredCertificate]) -> list[StoredCertificate]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from safetok.domain.agencies import Registration
@@ -168,6 +168,12 @@ class Journal:
         """The renewal that brought the certificate of this SHA-256; None when it came by other means."""
         row = self._db.row("SELECT * FROM renewals WHERE certificate_sha256 = ?", (sha256,))
         return _decode(row) if row is not None else None
+
+    def contract_ends(self, hashes: Iterable[str]) -> dict[str, date]:
+        """What the renewals that brought these certificates confirmed as contract end, by the certificate's SHA-256."""
+        rows = self._db.among("SELECT * FROM renewals WHERE certificate_sha256 IN ({keys})", hashes)
+        ends = {row["certificate_sha256"]: _decode(row).contract_end for row in rows}
+        return {sha256: end for sha256, end in ends.items() if end is not None}
 
     def _still(self, renewal: Renewal) -> None:
         row = self._db.row("SELECT state, updated_at FROM renewals WHERE id = ?", (renewal.id,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
@@ -31,12 +32,18 @@ class PinLog:
 
     def count(self, token_serial: str) -> int:
         """Tries since the last good login that were wrong or whose end is not known."""
-        row = self._db.row(
-            "SELECT count(*) AS tries FROM pin_attempts WHERE token_serial = :token AND outcome IS NOT :outdated AND number > "
-            "(SELECT coalesce(max(number), 0) FROM pin_attempts WHERE token_serial = :token AND outcome = 'ok')",
-            {"token": token_serial, "outdated": _OUTDATED},
+        return self.counts([token_serial]).get(token_serial, 0)
+
+    def counts(self, serials: Iterable[str]) -> dict[str, int]:
+        """`count` of each of these tokens that any try was ever made on."""
+        rows = self._db.among(
+            f"SELECT token_serial, (SELECT count(*) FROM pin_attempts WHERE token_serial = tried.token_serial "  # noqa: S608
+            f"AND outcome IS NOT '{_OUTDATED}' AND number > (SELECT coalesce(max(number), 0) FROM pin_attempts "
+            "WHERE token_serial = tried.token_serial AND outcome = 'ok')) AS tries "
+            "FROM pin_attempts AS tried WHERE token_serial IN ({keys}) GROUP BY token_serial",
+            serials,
         )
-        return int(row["tries"]) if row is not None else 0
+        return {row["token_serial"]: row["tries"] for row in rows}
 
     def keyring_failed(self, token_serial: str) -> bool:
         """Whether the keyring's PIN has been tried since the last good login and did not open the token, or may not have; or is

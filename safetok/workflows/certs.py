@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,48 +89,64 @@ class Views:
 
     def __init__(self, context: Context) -> None:
         from safetok.knowledge import load
-        from safetok.store.answers import Answers
-        from safetok.store.inventory import Inventory
-        from safetok.store.journal import Journal
 
-        self._settings = context.settings
+        self._context = context
         self._now = context.now()
-        self._answers = Answers(context.database)
-        self._inventory = Inventory(context.database)
-        self._journal = Journal(context.database)
         self._campaigns = load.campaigns()
         self._authorities: dict[bytes, Authority | None] = {}
 
-    def of_token(self, reading: TokenReading) -> tuple[CertificateView, ...]:
-        """A token's certificates, CA certificates left out: each holder's current one first, then older ones."""
-        own = [stored for stored in reading.certificates if not stored.certificate.is_ca]
-        chosen = current_ones(stored.certificate for stored in own)
+    def of_tokens(self, readings: Iterable[TokenReading]) -> Iterator[tuple[CertificateView, ...]]:
+        """Each token's certificates, CA certificates left out: each holder's current one first, then older ones."""
+        shown = [
+            (reading, [stored for stored in reading.certificates if not stored.certificate.is_ca])
+            for reading in readings
+        ]
+        said = _Said.of(
+            self._context,
+            [stored.certificate for _reading, own in shown for stored in own],
+            [reading.info.serial for reading, _own in shown],
+        )
+        for reading, own in shown:
+            yield self._of_token(reading.info.serial, own, said)
+
+    def _of_token(self, token: str, own: list[StoredCertificate], said: _Said) -> tuple[CertificateView, ...]:
+        here = [stored.certificate for stored in own]
+        chosen, beside = current_ones(here), [*said.with_them.get(token, ()), *here]
         views = [
-            self.view(
+            self._view(
                 stored.certificate,
-                token=reading.info.serial,
+                token=token,
                 current=stored.certificate.sha256 in chosen,
                 stored=stored,
-                beside=[other.certificate for other in own],
+                beside=beside,
+                said=said,
             )
             for stored in own
         ]
         return tuple(sorted(views, key=lambda v: (not v.current, v.certificate.subject_name, -v.days_left)))
 
-    def view(
+    def of_none(self, certificates: Sequence[Certificate], chosen: Collection[str]) -> tuple[CertificateView, ...]:
+        """Certificates that are on no token that is in, seen together; `chosen` are the SHA-256 of the current ones."""
+        said = _Said.of(self._context, certificates, [])
+        return tuple(
+            self._view(one, current=one.sha256 in chosen, beside=certificates, said=said) for one in certificates
+        )
+
+    def _view(
         self,
         certificate: Certificate,
         *,
+        said: _Said,
+        current: bool,
+        beside: Sequence[Certificate],
         token: str = "",
-        current: bool = False,
         stored: StoredCertificate | None = None,
-        beside: Iterable[Certificate] = (),
     ) -> CertificateView:
-        """One certificate; `beside` are others seen at the same time."""
+        """One certificate; `beside` are others that are or were with it."""
         authority = self._authority(certificate)
-        revocation = self._answers.revocation(certificate.sha256)
-        offered = self._answers.offer(certificate.sha256)
-        contract_end = self._contract_end(certificate.sha256)
+        revocation = said.revocations.get(certificate.sha256)
+        offered = said.offers.get(certificate.sha256)
+        contract_end = said.contract_ends.get(certificate.sha256)
         return CertificateView(
             certificate=certificate,
             token=token,
@@ -140,7 +156,7 @@ class Views:
             key=stored.key if stored else None,
             key_by_id_only=stored.key_by_id_only if stored else False,
             authority=authority,
-            campaign=self._judge(certificate, authority, contract_end, self._same_holder(certificate, token, beside)),
+            campaign=self._judge(certificate, authority, contract_end, self._same_holder(certificate, beside)),
             contract_end=contract_end,
             revocation=revocation,
             offer=offered[0] if offered else None,
@@ -152,28 +168,17 @@ class Views:
         from safetok.store.settings import authority_of
 
         if certificate.issuer_der not in self._authorities:
-            self._authorities[certificate.issuer_der] = authority_of(certificate, self._settings)
+            self._authorities[certificate.issuer_der] = authority_of(certificate, self._context.settings)
         return self._authorities[certificate.issuer_der]
 
-    def _contract_end(self, sha256: str) -> date | None:
-        """What a person stated, else what the renewal that brought this certificate confirmed."""
-        stated = self._inventory.contract_end(sha256)
-        if stated is not None:
-            return stated
-        renewal = self._journal.renewed_from(sha256)
-        return renewal.contract_end if renewal else None
-
-    def _same_holder(
-        self, certificate: Certificate, token: str, beside: Iterable[Certificate]
-    ) -> tuple[Certificate, ...]:
+    def _same_holder(self, certificate: Certificate, beside: Sequence[Certificate]) -> tuple[Certificate, ...]:
         """The holder's other certificates by the same CA that are or were on this token. A company may well have two tokens, each
         with a certificate that is owed time: what is on the other one settles nothing here.
         """
-        kept = self._inventory.certificates(token) if token else ()
         own, authority = holder(certificate), self._authority(certificate)
         found = {
             other.sha256: other
-            for other in (*(one.certificate for one in kept), *beside)
+            for other in beside
             if other.sha256 != certificate.sha256
             and not other.is_ca
             and holder(other) == own
@@ -203,6 +208,31 @@ class Views:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What the store says of certificates (by SHA-256), asked for all of them at once."""
+
+    revocations: Mapping[str, Revocation]
+    offers: Mapping[str, tuple[PublicOffer, datetime]]
+    contract_ends: Mapping[str, date]  # what a person stated, else what the renewal that brought it confirmed
+    with_them: Mapping[str, Sequence[Certificate]]  # all that are or were on their tokens, by token serial
+
+    @classmethod
+    def of(cls, context: Context, certificates: Iterable[Certificate], serials: Iterable[str]) -> _Said:
+        from safetok.store.answers import Answers
+        from safetok.store.inventory import Inventory
+        from safetok.store.journal import Journal
+
+        answers, inventory = Answers(context.database), Inventory(context.database)
+        hashes = {one.sha256: one for one in certificates}
+        return cls(
+            revocations=answers.revocations(hashes),
+            offers=answers.offers(hashes),
+            contract_ends=Journal(context.database).contract_ends(hashes) | inventory.contract_ends(hashes),
+            with_them=inventory.ever_on(serials, hashes),
+        )
+
+
 def holder(certificate: Certificate) -> tuple[str, str | None]:
     """Whose it is: the company, and the person where it is a person's certificate in that company."""
     return company_of(certificate), certificate.personal_id
@@ -221,8 +251,7 @@ def current_ones(certificates: Iterable[Certificate]) -> set[str]:
 
 def listing(context: Context, reading: Reading) -> tuple[CertificateView, ...]:
     """Every certificate on every token that is in, token by token."""
-    views = Views(context)
-    return tuple(view for token in reading.tokens for view in views.of_token(token))
+    return tuple(view for views in Views(context).of_tokens(reading.tokens) for view in views)
 
 
 def names_a_file(which: str) -> bool:
@@ -235,10 +264,9 @@ def from_file(context: Context, path: Path) -> tuple[CertificateView, ...]:
     """The certificates in a PEM, DER or PKCS#7 file; no driver is opened. Raises UsageError `bad_certificate_file`."""
     from safetok.store.pem import load_pem
 
-    views, found = Views(context), load_pem(path)
+    found = load_pem(path)
     own = [one for one in found if not one.is_ca] or list(found)
-    chosen = current_ones(own)
-    return tuple(views.view(one, current=one.sha256 in chosen, beside=own) for one in own)
+    return Views(context).of_none(own, current_ones(own))
 
 
 def by_serial(context: Context, reading: Reading, serial: str) -> tuple[CertificateView, ...]:
@@ -258,7 +286,7 @@ def by_serial(context: Context, reading: Reading, serial: str) -> tuple[Certific
     if found := tuple(view for view in here if view.token == serial.strip() and view.current):
         return found
     if kept:
-        return (Views(context).view(kept[0].certificate),)
+        return Views(context).of_none([kept[0].certificate], ())
     raise NoToken(
         _("No certificate {serial} is on a token that is in, nor was one ever seen.").format(serial=serial),
         code="no_such_certificate",

@@ -95,19 +95,21 @@ def views(context: Context, reading: Reading) -> tuple[TokenView, ...]:
     from safetok.store.pins import PinLog
     from safetok.workflows.certs import Views
 
-    inventory, pins, certificates = Inventory(context.database), PinLog(context.database), Views(context)
+    serials = [token.info.serial for token in reading.tokens]
+    words, tries = Inventory(context.database).words(serials), PinLog(context.database).counts(serials)
     found = []
-    for token in reading.tokens:
+    for token, certificates in zip(reading.tokens, Views(context).of_tokens(reading.tokens), strict=True):
         serial = token.info.serial
-        kind, reason = decide(token.info, context.settings.kind_rules, inventory.kind_of(serial))
+        said, note = words.get(serial, (None, ""))
+        kind, reason = decide(token.info, context.settings.kind_rules, said)
         found.append(
             TokenView(
                 info=token.info,
                 kind=kind,
                 kind_reason=reason,
-                note=inventory.note_of(serial),
-                tries=pins.count(serial),
-                certificates=certificates.of_token(token),
+                note=note,
+                tries=tries.get(serial, 0),
+                certificates=certificates,
                 unreadable=token.unreadable,
             )
         )

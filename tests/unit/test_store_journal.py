@@ -18,6 +18,7 @@ from safetok.domain.registrations import registrations_for
 from safetok.domain.renewal import ENDS, FOLLOWS, Hold, Renewal, State
 from safetok.errors import Unexpected, UsageError
 from safetok.knowledge import load
+from safetok.store.answers import Answers
 from safetok.store.database import Database
 from safetok.store.inventory import Inventory
 from safetok.store.journal import Journal
@@ -207,11 +208,17 @@ def test_no_frequent_question_reads_a_whole_history(db: Database) -> None:
     journal.get("r1")
     journal.events("r1")
     journal.renewed_from("x")
+    journal.contract_ends(["x", "y"])
     journal.update(at, now=NOW, reason="x")
     inventory.record(reading("T1", certificate(1)), NOW)
     inventory.record(reading("T1", certificate(1), certificate(2, days=390)), NOW + timedelta(days=1))
     inventory.appeared()
     inventory.certificates("T1")
+    inventory.words(["T1"])
+    inventory.contract_ends(["x"])
+    inventory.ever_on(["T1", "T2"], {})
+    Answers(db).offers(["x"])
+    Answers(db).revocations(["x"])
     inventory.by_mst("0106324653")
     inventory.by_serial("AB")
     registrations.open_for(certificate(2), load.agencies(), NOW, replaces="x")
