@@ -64,7 +64,7 @@ def parse_rfc3339(text: str) -> datetime:
 
 def show_day(day: date) -> str:
     """`23/11/2026`."""
-    return day.strftime("%d/%m/%Y")
+    return f"{day.day:02}/{day.month:02}/{day.year:04}"
 
 
 def show_date(instant: datetime) -> str:

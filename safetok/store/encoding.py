@@ -12,7 +12,7 @@ _INSTANT, _DAY, _BYTES = "$instant", "$day", "$bytes"
 
 def dump(value: Any) -> str:
     """JSON text; StrEnum members become their text, tuples lists."""
-    return json.dumps(value, default=_tagged, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def load(text: str) -> Any:
@@ -48,3 +48,6 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _tuples(item) for key, item in value.items()}
     return value
+
+
+_ENCODER = json.JSONEncoder(default=_tagged, ensure_ascii=False, separators=(",", ":"))

@@ -54,7 +54,8 @@ class Module:
         self._list = functions
         self._functions: dict[str, Any] = {}
         self.locking = "os"
-        self._rooms: dict[int, Any] = {}
+        self._rooms: dict[tuple[int, ...], _Rooms] = {}
+        self._found = (ULONG * _BATCH)(), ULONG()
         self.initialize()
 
     @property
@@ -175,12 +176,11 @@ class Module:
 
     def find(self, session: int, object_class: int) -> list[int]:
         """Handles of all objects of one class. The search is always ended, also when it fails."""
-        value = ULONG(object_class)
-        template = (Attribute * 1)(Attribute(std.CKA_CLASS, c.cast(c.byref(value), c.c_void_p), c.sizeof(value)))
-        self.check("C_FindObjectsInit", ULONG(session), template, ULONG(1))
+        value, (room, count) = ULONG(object_class), self._found
+        template = Attribute(std.CKA_CLASS, c.addressof(value), c.sizeof(value))
+        self.check("C_FindObjectsInit", ULONG(session), c.byref(template), ULONG(1))
         found: list[int] = []
         try:
-            room, count = (ULONG * _BATCH)(), ULONG()
             while True:
                 self.check("C_FindObjects", ULONG(session), room, ULONG(_BATCH), c.byref(count))
                 if not count.value or len(found) > _SANE:
@@ -195,22 +195,18 @@ class Module:
         An entry that the driver did not fill keeps the length it was given: the rooms have sizes that no attribute has.
         """
         wanted = tuple(types)
-        count = len(wanted)
-        if (made := self._rooms.get(count)) is None:
-            rooms = [c.create_string_buffer(_VALUE_ROOM if n == 0 else _TEXT_ROOM) for n in range(count)]
-            made = self._rooms[count] = (rooms, [c.addressof(room) for room in rooms], (Attribute * count)())
-        rooms, addresses, template = made
-        for entry, kind, room, address in zip(template, wanted, rooms, addresses, strict=True):
-            entry.type, entry.value, entry.length = kind, address, len(room)
-        code = self.call("C_GetAttributeValue", ULONG(session), ULONG(handle), template, ULONG(count))
+        if (rooms := self._rooms.get(wanted)) is None:
+            rooms = self._rooms[wanted] = _Rooms(wanted)
+        rooms.empty()
+        code = self.call("C_GetAttributeValue", ULONG(session), ULONG(handle), rooms.template, ULONG(len(wanted)))
         if code not in _PARTLY:
             return dict(self._one_by_one(session, handle, wanted))
         read: dict[int, bytes] = {}
         missing: list[int] = []
-        for entry, kind, room in zip(template, wanted, rooms, strict=True):
+        for entry, kind, size, address in rooms.places:
             length = entry.length
-            if length < len(room):
-                read[kind] = room.raw[:length] if length else b""
+            if length < size:
+                read[kind] = c.string_at(address, length)
             elif code != std.CKR_ATTRIBUTE_TYPE_INVALID or length != std.UNAVAILABLE:
                 missing.append(kind)
         if missing:
@@ -241,3 +237,18 @@ class Module:
         room, length = c.create_string_buffer(_VALUE_ROOM), ULONG(_VALUE_ROOM)
         self.check("C_Sign", ULONG(session), data, ULONG(len(data)), room, c.byref(length))
         return room.raw[: length.value]
+
+
+class _Rooms:
+    """Where a driver writes these attributes of one object after the other: a template and its entries' places."""
+
+    def __init__(self, types: tuple[int, ...]) -> None:
+        self._kept = [c.create_string_buffer(_TEXT_ROOM if n else _VALUE_ROOM) for n in range(len(types))]
+        sized = zip(types, self._kept, strict=True)
+        self.template = (Attribute * len(types))(*[Attribute(kind, c.addressof(room), len(room)) for kind, room in sized])
+        self._blank = bytes(self.template)
+        self.places = [(entry, entry.type, entry.length, entry.value) for entry in self.template]
+
+    def empty(self) -> None:
+        """As before the first object, whatever a driver has written into the entries."""
+        c.memmove(self.template, self._blank, len(self._blank))

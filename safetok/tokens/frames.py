@@ -103,10 +103,12 @@ def _take(body: bytes, at: int, depth: int) -> tuple[Value, int]:
             return items, at
         mapping: dict[str, Value] = {}
         for _ in range(length):
-            key, at = _take(body, at, depth - 1)
-            if type(key) is not str:
+            if body[at] != _TEXT:
                 raise BadFrame("a key that is no text")
-            mapping[key], at = _take(body, at, depth - 1)
+            start = at + 5
+            at = start + _LENGTH(body, at + 1)[0]
+            key = body[start:at].decode("utf-8", "surrogatepass")
+            mapping[key], at = _take(body, at, depth - 1)  # an IndexError where the key goes beyond the frame
         return mapping, at
     if kind == _NUMBER:
         return _INT.unpack_from(body, at)[0], at + 8

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from safetok.domain.certificates import Certificate, current, parse
@@ -12,7 +12,9 @@ from safetok.errors import SafetokError
 from safetok.records import dataclass
 from safetok.tokens.pairing import presence
 
-Known = Callable[[str], Certificate | None]  # lower-case hex SHA-256 of a DER -> the certificate, parsed before
+# lower-case hex SHA-256 of DERs -> of these, the certificates that were parsed before
+Known = Callable[[Collection[str]], Mapping[str, Certificate]]
+Parsed = dict[bytes, Certificate | None]  # by DER; None where these bytes are no certificate
 
 _WRITE_PROTECTED, _PIN_SET, _PIN_PAD = 0x2, 0x8, 0x100  # CKF_*, PKCS#11 2.40 section 3.2 (CK_TOKEN_INFO)
 _PIN_FLAGS = (
@@ -55,7 +57,29 @@ def token_info(shown: dict[str, Any], drivers: tuple[str, ...], *, readable_only
     )
 
 
-def merge(seen: Sequence[Seen], *, known: Known) -> tuple[TokenReading, ...]:
+def parse_all(seen: Iterable[Seen], parsed: Parsed, known: Known) -> None:
+    """Add to `parsed` the certificates seen that are not in it yet."""
+    import hashlib
+
+    hashes = {
+        hashlib.sha256(der).hexdigest(): der
+        for one in seen
+        for der, *_rest in one.shown.get("certificates", ())
+        if der and der not in parsed
+    }
+    found = known(hashes) if hashes else {}
+    for sha256, der in hashes.items():
+        parsed[der] = found[sha256] if sha256 in found else _parsed(der)
+
+
+def _parsed(der: bytes) -> Certificate | None:
+    try:
+        return parse(der)
+    except SafetokError:
+        return None
+
+
+def merge(seen: Sequence[Seen], parsed: Parsed) -> tuple[TokenReading, ...]:
     """One entry a token. The same serial in two drivers is one token when manufacturer and certificates agree too; a serial
     that is blank, or that two different tokens carry, makes each of them readable only.
     """
@@ -65,9 +89,9 @@ def merge(seen: Sequence[Seen], *, known: Known) -> tuple[TokenReading, ...]:
     readings: list[TokenReading] = []
     for serial, views in groups.items():
         if serial and _one_token(views):
-            readings.append(_reading(views, known=known, readable_only=False))
+            readings.append(_reading(views, parsed, readable_only=False))
         else:
-            readings += [_reading([view], known=known, readable_only=True) for view in views]
+            readings += [_reading([view], parsed, readable_only=True) for view in views]
     return tuple(sorted(readings, key=_order))
 
 
@@ -79,12 +103,12 @@ def _one_token(views: Sequence[Seen]) -> bool:
     return len({(s["manufacturer"], frozenset(c[0] for c in s["certificates"])) for s in whole}) <= 1
 
 
-def _reading(views: Sequence[Seen], *, known: Known, readable_only: bool) -> TokenReading:
+def _reading(views: Sequence[Seen], parsed: Parsed, *, readable_only: bool) -> TokenReading:
     best = next((view for view in views if "error" not in view.shown), views[0])
     drivers = (best.driver, *(view.driver for view in views if view is not best))
     stored, unreadable = [], 0
     for der, cka_id, label, _handle in best.shown.get("certificates", ()):
-        certificate = _certificate(der, known)
+        certificate = parsed.get(der) if der else None
         if certificate is None:
             unreadable += 1
             continue
@@ -100,19 +124,6 @@ def _reading(views: Sequence[Seen], *, known: Known, readable_only: bool) -> Tok
         certificates=tuple(stored),
         unreadable=unreadable,
     )
-
-
-def _certificate(der: bytes | None, known: Known) -> Certificate | None:
-    if not der:
-        return None
-    import hashlib
-
-    if (found := known(hashlib.sha256(der).hexdigest())) is not None:
-        return found
-    try:
-        return parse(der)
-    except SafetokError:
-        return None
 
 
 def _order(reading: TokenReading) -> tuple[bool, str, str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from safetok.domain.certificates import Certificate
 from safetok.domain.times import Clock
 from safetok.domain.tokens import DriverFailure, Reading, TokenReading
 from safetok.errors import NoToken
@@ -20,7 +21,7 @@ from safetok.tokens import failures, images, process
 from safetok.tokens.drivers import DriverFile
 from safetok.tokens.pairing import TokenKey
 from safetok.tokens.process import Worker, WorkerFailure
-from safetok.tokens.reading import Known, Seen, merge
+from safetok.tokens.reading import Known, Parsed, Seen, merge, parse_all
 from safetok.tokens.sessions import Deadlines, Session
 
 __all__ = ["Deadlines", "Session", "TokenKey", "Tokens"]
@@ -28,8 +29,11 @@ __all__ = ["Deadlines", "Session", "TokenKey", "Tokens"]
 _RETRY_FAILED = 15  # polls between two tries of a driver that failed: one that hangs must not slow the others' news
 
 
-def _nothing_known(_sha256: str) -> None:
-    return None
+_PARSED_TOGETHER = 50  # tokens: while the driver reads the next ones, the certificates of these are looked up at once
+
+
+def _nothing_known(_hashes: Collection[str]) -> dict[str, Certificate]:
+    return {}
 
 
 class Tokens:
@@ -79,6 +83,8 @@ class Tokens:
         `meanwhile`: what the caller does while the drivers look.
         """
         seen: list[Seen] = []
+        parsed: Parsed = {}
+        taken = 0
         told: set[tuple[Any, ...]] = set()
         failed: list[DriverFailure] = []
         answered: list[str] = []
@@ -93,13 +99,17 @@ class Tokens:
                         seen.append(Seen(driver.path, shown))
                     if "error" in shown:
                         failed.append(_slot_failure(driver, shown))
+                    if len(seen) - taken >= _PARSED_TOGETHER:
+                        parse_all(seen[taken:], parsed, self._known)
+                        taken = len(seen)
             except WorkerFailure as failure:
                 failed.append(_failure(driver, failure))
             else:
                 answered.append(driver.path)
             self._give_back(worker)
         self._set = frozenset(told)
-        tokens = merge(seen, known=self._known)
+        parse_all(seen[taken:], parsed, self._known)
+        tokens = merge(seen, parsed)
         self._last = Reading(tokens=tokens, failed=tuple(failed), drivers=tuple(answered))
         return self._last
 

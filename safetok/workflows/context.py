@@ -112,7 +112,7 @@ class Context:
             locks=self.settings.home.locks,
             clock=self.clock,
             dry_run=self.dry_run,
-            known=Inventory(self.database).certificate,
+            known=Inventory(self.database).known,
         ) as tokens:
             yield tokens
 

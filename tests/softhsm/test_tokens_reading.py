@@ -1,15 +1,16 @@
 import datetime as dt
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from support_tokens import MadeToken, SoftHsm, add_certificate, run, usual_id
 
-from safetok.domain.certificates import parse
+from safetok.domain.certificates import Certificate, parse
 from safetok.domain.tokens import KeyPresence, PinState
 from safetok.tokens.drivers import DriverFile
 from safetok.tokens.tokens import Deadlines, Tokens
@@ -177,11 +178,40 @@ def test_a_known_certificate_is_not_parsed_again(
     """What the store remembers by its hash is taken from there."""
     certificate = parse(make_certificate(rsa_key).public_bytes(Encoding.DER))
     make_token(certificates=[certificate.x509()])
-    asked: list[str] = []
-    known = {certificate.sha256: certificate}
-    reading = open_tokens(known=lambda sha256: asked.append(sha256) or known.get(sha256)).read()  # type: ignore[func-returns-value]
+    asked: list[list[str]] = []
+
+    def known(hashes: Collection[str]) -> dict[str, Certificate]:
+        asked.append([*hashes])
+        return {certificate.sha256: certificate}
+
+    reading = open_tokens(known=known).read()
     assert reading.tokens[0].certificates[0].certificate is certificate
-    assert asked == [certificate.sha256]
+    assert asked == [[certificate.sha256]]
+
+
+def test_certificates_are_looked_up_together_while_the_driver_reads_on(
+    monkeypatch: pytest.MonkeyPatch,
+    open_tokens: Callable[..., Tokens],
+    make_token: Make,
+    make_certificate: Certify,
+    rsa_key: rsa.RSAPrivateKey,
+) -> None:
+    """Of five tokens two at a time, the last by itself; one certificate on two tokens is looked up once."""
+    monkeypatch.setattr("safetok.tokens.tokens._PARSED_TOGETHER", 2)
+    certificates = [make_certificate(rsa_key) for _ in range(4)]
+    for number, certificate in enumerate([*certificates, certificates[0]]):
+        make_token(str(number), certificates=[certificate])
+    asked: list[str] = []
+
+    def known(hashes: Collection[str]) -> dict[str, Certificate]:
+        assert len(hashes) <= 2
+        asked.extend(hashes)
+        return {}
+
+    reading = open_tokens(known=known).read()
+    there = sorted(stored.certificate.sha256 for token in reading.tokens for stored in token.certificates)
+    assert there == sorted(parse(one.public_bytes(Encoding.DER)).sha256 for one in [*certificates, certificates[0]])
+    assert sorted(asked) == sorted({*there})
 
 
 def test_every_reading_sees_what_came_since(

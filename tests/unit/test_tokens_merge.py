@@ -5,7 +5,7 @@ import pytest
 
 from safetok.domain.companies import alphabetical
 from safetok.domain.tokens import PinState
-from safetok.tokens.reading import Seen, merge, token_info
+from safetok.tokens.reading import Seen, merge, parse_all, token_info
 
 NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
 
@@ -34,7 +34,9 @@ def shown(
 
 def merged(*seen: tuple[str, dict[str, Any]]) -> list[tuple[str, tuple[str, ...], bool]]:
     """Serial, drivers and readable_only of what a merge makes."""
-    tokens = merge([Seen(driver, values) for driver, values in seen], known=lambda _sha256: None)
+    shown, parsed = [Seen(driver, values) for driver, values in seen], {}
+    parse_all(shown, parsed, lambda _hashes: {})
+    tokens = merge(shown, parsed)
     return [(token.info.serial, token.info.drivers, token.info.readable_only) for token in tokens]
 
 
