@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import threading
 from collections.abc import Iterator
@@ -117,6 +118,11 @@ class Ca:
         found = self.books.entry(entry(name).serial, self.now)
         assert found is not None
         return found.standing
+
+    def ledger(self) -> list[dict[str, str]]:
+        """Its rows, as `GET /ledger` has them."""
+        rows: list[dict[str, str]] = json.loads(self.books.ledger())["issued"]
+        return rows
 
     def renewable(self, name: str) -> bool:
         self.books.settle(self.now)

@@ -81,6 +81,8 @@ class Books:
     transactions: dict[str, Transaction] = field(default_factory=dict)
     _renewing: dict[str, str] = field(default_factory=dict)  # old serial -> the transaction that renews it
     _unconfirmed: set[str] = field(default_factory=set)
+    _issued: dict[str, str] = field(default_factory=dict)  # new serial -> the transaction that issued it
+    _rows: dict[str, bytes] = field(default_factory=dict)  # the ledger's JSON by transaction, in the order issued
 
     def __post_init__(self) -> None:
         self._apply(Change(entries=read_register(self.folder)))
@@ -123,24 +125,25 @@ class Books:
                 if transaction.confirm_by is not None and transaction.confirm_by < now:
                     self.undo(transaction, transaction.confirm_by)
 
-    def ledger(self) -> dict[str, list[dict[str, str]]]:
+    def ledger(self) -> bytes:
         """What this CA has issued, in order: the JSON of `GET /ledger`."""
         with self.lock:
-            return {"issued": [self._row(t) for t in self.transactions.values() if t.new_serial]}
+            return b'{"issued":[' + b",".join(self._rows.values()) + b"]}"
 
-    def _row(self, transaction: Transaction) -> dict[str, str]:
+    def _row(self, transaction: Transaction) -> bytes:
         entry = self.entries[transaction.new_serial]
         stands_as_left = transaction.state == "undone" or entry.standing == "good"
-        return {
+        row = {
             "serial": entry.serial,
             "old_serial": transaction.old_serial,
             "subject": entry.subject,
             "state": transaction.state if stands_as_left else entry.standing,
             "transaction": transaction.id,
         }
+        return msgspec.json.encode(row)
 
     def _write_ledger(self) -> None:
-        write_private(self.ledger_path, msgspec.json.encode(self.ledger()) + b"\n")
+        write_private(self.ledger_path, self.ledger() + b"\n")
 
     @property
     def _log(self) -> Path:
@@ -157,6 +160,7 @@ class Books:
 
     def _apply(self, change: Change) -> None:
         self.entries.update((entry.serial, entry) for entry in change.entries)
+        told = [self._issued[entry.serial] for entry in change.entries if entry.serial in self._issued]
         for transaction in change.transactions:
             self.transactions[transaction.id] = transaction
             if transaction.state == "issued":
@@ -167,6 +171,11 @@ class Books:
                 self._renewing[transaction.old_serial] = transaction.id
             elif self._renewing.get(transaction.old_serial) == transaction.id:
                 del self._renewing[transaction.old_serial]
+            if transaction.new_serial:
+                self._issued[transaction.new_serial] = transaction.id
+                told.append(transaction.id)
+        for name in told:
+            self._rows[name] = self._row(self.transactions[name])
 
 
 def _append(path: Path, line: bytes) -> None:

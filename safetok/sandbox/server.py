@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import json
 import os
 import signal
 import sys
@@ -72,7 +71,7 @@ class Authority:
         if path == "/ledger":
             with self.books.lock:
                 self.books.settle(now)
-                return Reply(body=json.dumps(self.books.ledger(), ensure_ascii=False).encode())
+                return Reply(body=self.books.ledger())
         if path.startswith("/v1/renewal-info/"):
             return self.offers.public(unquote(path.removeprefix("/v1/renewal-info/")), now)
         if head == "ocsp":

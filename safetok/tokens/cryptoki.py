@@ -245,7 +245,9 @@ class _Rooms:
     def __init__(self, types: tuple[int, ...]) -> None:
         self._kept = [c.create_string_buffer(_TEXT_ROOM if n else _VALUE_ROOM) for n in range(len(types))]
         sized = zip(types, self._kept, strict=True)
-        self.template = (Attribute * len(types))(*[Attribute(kind, c.addressof(room), len(room)) for kind, room in sized])
+        self.template = (Attribute * len(types))(
+            *[Attribute(kind, c.addressof(room), len(room)) for kind, room in sized]
+        )
         self._blank = bytes(self.template)
         self.places = [(entry, entry.type, entry.length, entry.value) for entry in self.template]
 

@@ -148,7 +148,7 @@ def test_each_check_alone(ca: Ca, what: str) -> None:
     answer = ca.say(make(client))
     assert refused(answer) == {fail}
     assert words in text_of(answer)
-    assert ca.books.ledger()["issued"] == []
+    assert ca.ledger() == []
     assert PKIMessage.load(ca.say(again(Client(ME).kur())))["body"].name == "kup"
 
 
@@ -169,7 +169,7 @@ def test_each_check_on_what_follows(ca: Ca) -> None:
     assert ca.standing(ME) == "good"
     assert PKIMessage.load(ca.say(client.cert_conf(answer)))["body"].name == "pkiconf"
     assert refused(ca.say(client.cert_conf(answer, accept=False))) == {"certConfirmed"}
-    assert [row["state"] for row in ca.books.ledger()["issued"]] == ["confirmed"]
+    assert [row["state"] for row in ca.ledger()] == ["confirmed"]
 
 
 def test_each_check_on_a_request_that_waits(tmp_path: Path) -> None:

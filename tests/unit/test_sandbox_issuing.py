@@ -65,9 +65,9 @@ def test_an_owed_certificate_is_issued_anew_for_the_same_key_and_confirmed(ca: C
     for kind in (x509.KeyUsage, x509.ExtendedKeyUsage, x509.SubjectAlternativeName):
         assert new.extensions.get_extension_for_class(kind) == old.extensions.get_extension_for_class(kind)
     new.verify_directly_issued_by(pki().issuers[SAFE_NEW].certificate)
-    assert ca.books.ledger()["issued"][0]["state"] == "issued"
+    assert ca.ledger()[0]["state"] == "issued"
     assert body_of(ca.say(client.cert_conf(answer))) == "pkiconf"
-    row = ca.books.ledger()["issued"][0]
+    row = ca.ledger()[0]
     assert (row["state"], row["old_serial"], row["transaction"]) == (
         "confirmed",
         entry(story).serial,
@@ -113,7 +113,7 @@ def test_the_same_opening_message_gets_the_same_bytes_also_after_a_restart(ca: C
     ca.now += timedelta(hours=3)
     ca.restart()
     assert ca.say(opening) == answer
-    assert len(ca.books.ledger()["issued"]) == 1
+    assert len(ca.ledger()) == 1
 
 
 def test_another_message_under_a_used_transaction_is_refused(ca: Ca) -> None:
@@ -121,7 +121,7 @@ def test_another_message_under_a_used_transaction_is_refused(ca: Ca) -> None:
     client = Client("v1-owed")
     renewed(ca, client)
     assert refused(ca.say(client.kur())) == {"transactionIdInUse"}
-    assert len(ca.books.ledger()["issued"]) == 1
+    assert len(ca.ledger()) == 1
 
 
 def test_freshness_is_asked_of_opening_messages_only(ca: Ca) -> None:
@@ -154,8 +154,8 @@ def test_a_rejecting_certconf_undoes_the_update(ca: Ca) -> None:
     first = ca.say(confirmation)
     assert body_of(first) == "pkiconf"
     assert ca.say(confirmation) == first
-    assert ca.books.ledger()["issued"][0]["state"] == "undone"
-    assert ca.books.entries[ca.books.ledger()["issued"][0]["serial"]].standing == "revoked"
+    assert ca.ledger()[0]["state"] == "undone"
+    assert ca.books.entries[ca.ledger()[0]["serial"]].standing == "revoked"
     assert ca.renewable("v1-owed")
     assert body_of(ca.say(Client("v1-owed").kur())) == "kup"
     assert refused(ca.say(client.cert_conf(answer))) == {"certRevoked"}
@@ -174,7 +174,7 @@ def test_what_is_not_confirmed_in_time_is_undone(ca: Ca) -> None:
     assert ca.renewable("v1-owed")
     assert refused(ca.say(client.cert_conf(answer))) == {"certRevoked"}
     ca.restart()
-    assert ca.books.ledger()["issued"][0]["state"] == "undone"
+    assert ca.ledger()[0]["state"] == "undone"
 
 
 def test_an_error_of_the_client_undoes_the_update(ca: Ca) -> None:
@@ -202,7 +202,7 @@ def test_implicit_confirmation_is_given_when_asked_and_certconf_still_answered(c
     general = [{"infoType": IMPLICIT_CONFIRM, "infoValue": core.Any(core.Null())}]
     answer = ca.say(client.kur(general=general))
     assert [i["infoType"].dotted for i in PKIMessage.load(answer)["header"]["generalInfo"]] == [IMPLICIT_CONFIRM]
-    assert ca.books.ledger()["issued"][0]["state"] == "confirmed"
+    assert ca.ledger()[0]["state"] == "confirmed"
     assert body_of(ca.say(client.cert_conf(answer))) == "pkiconf"
 
 
@@ -219,7 +219,7 @@ def test_implicit_confirmation_is_given_when_asked_and_certconf_still_answered(c
 def test_who_is_not_entitled_is_refused(ca: Ca, story: str, fail: str) -> None:
     """No offer, a problem with the papers, suspension and revocation each end with an error and nothing issued."""
     assert refused(ca.say(Client(story).kur())) == {fail}
-    assert ca.books.ledger()["issued"] == []
+    assert ca.ledger() == []
 
 
 def test_every_bent_request_is_refused_with_its_own_failinfo(ca: Ca) -> None:
@@ -242,7 +242,7 @@ def test_every_bent_request_is_refused_with_its_own_failinfo(ca: Ca) -> None:
     assert refused(ca.say(client.kur(not_after=NOW - DAY))) == {"badCertTemplate"}
     assert refused(ca.say(client.kur(sender=certificate("v2-owed").subject))) == {"badMessageCheck"}
     assert refused(ca.say(client.kur(kid=bytes(20)))) == {"badMessageCheck"}
-    assert ca.books.ledger()["issued"] == []
+    assert ca.ledger() == []
 
 
 def test_a_certconf_must_fit_its_transaction(ca: Ca) -> None:
@@ -253,7 +253,7 @@ def test_a_certconf_must_fit_its_transaction(ca: Ca) -> None:
     assert refused(ca.say(client.cert_conf(answer, recip=bytes(16)))) == {"badRecipientNonce"}
     assert refused(ca.say(Client("v2-owed", transaction=client.transaction).cert_conf(answer))) == {"badRequest"}
     assert refused(ca.say(Client("v1-owed").cert_conf(answer))) == {"badRequest"}
-    assert ca.books.ledger()["issued"][0]["state"] == "issued"
+    assert ca.ledger()[0]["state"] == "issued"
 
 
 def test_a_request_may_wait_and_is_polled_for(ca: Ca) -> None:
@@ -263,7 +263,7 @@ def test_a_request_may_wait_and_is_polled_for(ca: Ca) -> None:
     client = Client("v1-owed")
     opening, answer = renewed(ca, client)
     assert (body_of(answer), status_of(answer)) == ("kup", 3)
-    assert ca.books.ledger()["issued"] == []
+    assert ca.ledger() == []
     poll = client.poll(answer)
     ca.now += timedelta(minutes=4)
     again = ca.say(poll)
@@ -280,7 +280,7 @@ def test_a_request_may_wait_and_is_polled_for(ca: Ca) -> None:
     )
     assert ca.say(last) == final
     assert body_of(ca.say(client.cert_conf(final))) == "pkiconf"
-    assert len(ca.books.ledger()["issued"]) == 1
+    assert len(ca.ledger()) == 1
 
 
 def test_lcs_ca_renews_its_own_under_its_own_issuer(tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ def test_a_log_cut_in_the_middle_of_a_line_loses_only_what_never_left(ca: Ca) ->
     assert ca.say(opening) == answer
     assert body_of(ca.say(Client("v2-owed").kur())) == "kup"
     ca.restart()
-    assert len(ca.books.ledger()["issued"]) == 2
+    assert len(ca.ledger()) == 2
 
 
 def test_a_full_disk_loses_no_earlier_answer_and_promises_nothing(ca: Ca) -> None:
