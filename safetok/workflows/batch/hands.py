@@ -48,13 +48,13 @@ class Hands:
 
     def start(self) -> None:
         self._add()
-        if self._course.options.jobs > 1 and self._course.queue.idle > PAIR:
+        if self._course.options.jobs > 1 and self._course.queue.idle(PAIR + 1) > PAIR:
             self._add()
 
     def join(self) -> None:
         """Wait for the last row, adding hands while rows wait for one."""
         while any(thread.is_alive() for thread in self._threads):
-            if len(self._threads) < self._course.options.jobs and self._course.queue.idle:
+            if len(self._threads) < self._course.options.jobs and self._course.queue.idle(1):
                 time.sleep(RAMP)
                 for _hand in range(self._more()):
                     self._add()
@@ -75,12 +75,12 @@ class Hands:
         mean = self._took / self._ended if self._ended else 0.0
         if max(oldest, mean) < SLOW:
             return 0
-        return min(hands, self._course.queue.idle, self._course.options.jobs - hands)
+        return self._course.queue.idle(min(hands, self._course.options.jobs - hands))
 
     def pulled_out(self) -> list[PlanRow]:
         """Rows whose token went before they were done, since the last question; also the moment to add a hand."""
         self._course.heed()
-        if len(self._threads) < self._course.options.jobs and self._course.queue.idle:
+        if len(self._threads) < self._course.options.jobs and self._course.queue.idle(1):
             self._add()
         pulled, self._pulled = self._pulled, []
         return pulled

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import field
+from itertools import islice
 
 from safetok.domain.plan import PlanRow
 from safetok.records import dataclass
@@ -74,12 +75,11 @@ class Queue:
     def closed(self) -> bool:
         return self._closed
 
-    @property
-    def idle(self) -> int:
-        """How many rows wait that somebody could begin now."""
+    def idle(self, most: int) -> int:
+        """How many rows wait that somebody could begin now, counted up to `most`."""
         with self._changed:
             now = self.clock()
-            return sum(self._ready_at(task) <= now for task in self._waiting)
+            return sum(1 for _ready in islice((task for task in self._waiting if self._ready_at(task) <= now), most))
 
     def take(self) -> Task | None:
         """The next row, as soon as there is one; None when there will be none."""
@@ -88,18 +88,22 @@ class Queue:
                 if self._closed or not (self._waiting or self._busy or self._more):
                     self._changed.notify_all()
                     return None
-                now = self.clock()
-                task = min(self._waiting, key=self._ready_at, default=None)
-                if task is not None and (at := self._ready_at(task)) <= now:
-                    self._waiting.remove(task)
-                    self._busy.add(task.token)
-                    gate = self._gate(task)
-                    gate.busy += 1
-                    if self.rate:
-                        gate.next_slot = max(gate.next_slot, now) + 60.0 / self.rate
-                    return task
-                pause = None if task is None or at == float("inf") else max(at - now, 0.01)
-                self._changed.wait(pause)
+                now, soonest = self.clock(), float("inf")
+                for at, task in enumerate(self._waiting):
+                    ready = self._ready_at(task)
+                    if ready <= now:
+                        del self._waiting[at]
+                        return self._begun(task, now)
+                    soonest = min(soonest, ready)
+                self._changed.wait(None if soonest == float("inf") else max(soonest - now, 0.01))
+
+    def _begun(self, task: Task, now: float) -> Task:
+        self._busy.add(task.token)
+        gate = self._gate(task)
+        gate.busy += 1
+        if self.rate:
+            gate.next_slot = max(gate.next_slot, now) + 60.0 / self.rate
+        return task
 
     def done(self, task: Task, *, answered: bool) -> None:
         """A row is over; `answered`: its CA was heard, so it is there."""
