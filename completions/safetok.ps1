@@ -130,6 +130,8 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
         'batch resume' = @(
             @('--jobs', 'Cùng lúc bao nhiêu token.'),
             @('--insert', 'Làm với token theo thứ tự được cắm vào; báo cắm token nào tiếp, token nào đã xong.'),
+            @('--max-failures', 'Có N dòng không xong thì không bắt đầu dòng nào nữa.'),
+            @('--rate', 'Mỗi phút bắt đầu nhiều nhất N dòng ở mỗi CA.'),
             @('--patience', 'Mỗi dòng chờ và hỏi lại CA đang không trả lời được trong bao lâu.'),
             @('--events', 'Ghi thêm từng sự kiện vào TỆP, mỗi dòng một JSON.')
         )

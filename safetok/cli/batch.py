@@ -105,10 +105,13 @@ def plan(*, file: List, out: PlanOut = None, per_day: PerDay = None) -> None:
         from safetok.workflows.batch.report import row_data
 
         result = planned(context, file, out=out, per_day=per_day)
-        wrong = any(row.verdict in {Verdict.REFUSED, Verdict.NOT_READY} for row in result.plan.rows)
+        verdicts = {row.verdict for row in result.plan.rows}
+        status = ExitStatus.NOT_CHECKED if Verdict.UNCHECKED in verdicts else ExitStatus.DONE
+        if verdicts & {Verdict.REFUSED, Verdict.NOT_READY}:
+            status = ExitStatus.PARTLY
         rows = [row_data(row) for row in result.plan.rows]
         data = {"plan": str(result.file), "id": result.plan.id, "ignored_columns": result.ignored, "rows": rows}
-        return Outcome(result, data=data, exit_status=ExitStatus.PARTLY if wrong else ExitStatus.DONE)
+        return Outcome(result, data=data, exit_status=status)
 
     run(["batch", "plan"], work, _show_plan)
 
@@ -150,11 +153,15 @@ def resume(
     file: SomePlan = None,
     jobs: Jobs = 4,
     insert: Insert = False,
+    max_failures: MaxFailures = None,
+    rate: Rate = None,
     patience: Patience = 300.0,
     events: Events = None,
 ) -> None:
     """The plan run last, unless one is named."""
-    running.resume(file, events=events, jobs=jobs, insert=insert, patience=patience)
+    running.resume(
+        file, events=events, jobs=jobs, insert=insert, max_failures=max_failures, rate=rate, patience=patience
+    )
 
 
 @app.command("report", help=later("How every row of a plan stands: on screen, or as CSV, XLSX or JSON."))
@@ -180,6 +187,7 @@ def _show_plan(planned: Planned) -> None:
         Verdict.RENEW: "good",
         Verdict.NOTHING_DUE: "dim",
         Verdict.NOT_IN: "warn",
+        Verdict.UNCHECKED: "warn",
         Verdict.NOT_READY: "warn",
         Verdict.REFUSED: "bad",
     }
@@ -196,6 +204,12 @@ def _show_plan(planned: Planned) -> None:
         out.line(_("The last of them on {day}.").format(day=show_day(last)))
     if planned.ignored:
         out.line(_("Columns not read: {names}").format(names=", ".join(planned.ignored)))
+    if unchecked := counts[Verdict.UNCHECKED]:
+        out.notice(
+            _("{n} rows could not be checked now: a run checks each of them again before it does anything.").format(
+                n=unchecked
+            )
+        )
     if any(row.runs for row in rows):
         out.notice(
             _("The plan is in {file}. Nothing has been renewed yet.").format(file=planned.file),

@@ -15,6 +15,7 @@ class Verdict(StrEnum):
     RENEW = "renew"
     NOTHING_DUE = "nothing_due"
     NOT_IN = "not_plugged_in"
+    UNCHECKED = "not_checked"  # its CA did not answer: a run checks every row again
     NOT_READY = "not_ready"
     REFUSED = "refused"
 
@@ -58,8 +59,8 @@ class PlanRow:
 
     @property
     def runs(self) -> bool:
-        """Whether a run may begin it: what is not plugged in may be by then."""
-        return self.verdict in {Verdict.RENEW, Verdict.NOT_IN}
+        """Whether a run may begin it: what is not plugged in may be by then, and a CA that did not answer may be back."""
+        return self.verdict in {Verdict.RENEW, Verdict.NOT_IN, Verdict.UNCHECKED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -156,10 +156,10 @@ def test_a_token_id_that_is_nearly_one_plugged_in_is_asked_about(cli: Inside, fl
 
 
 def test_a_ca_that_is_down_or_has_revoked_is_known_before_a_pin_is_used(cli: Inside, fleet: Fleet) -> None:
-    """Revoked: refused. Away: not ready. Nobody logs in."""
+    """Revoked: refused. Away: not checked, and a row that lacks something of its own is not ready. Nobody logs in."""
     process.stop(fleet.places)
-    path = listed(fleet, row(fleet, 0), row(fleet, 1))
-    assert codes(planned(cli, path)) == [("not_ready", "ca_unreachable")] * 2
+    path = listed(fleet, row(fleet, 0), row(fleet, 1, signed=""))
+    assert codes(planned(cli, path)) == [("not_checked", "ca_unreachable"), ("not_ready", "not_signed")]
     register = fleet.places.ca / "register.json"
     entries = read_json(register)
     entries[0] |= {"standing": "revoked", "since": entries[0]["not_after"], "reason": "keyCompromise"}
@@ -194,6 +194,27 @@ def test_a_pin_pad_is_for_a_person(cli: Inside, fleet: Fleet, simulator_module: 
         ("not_ready", "pin_pad"),
         ("renew", None),
     ]
+
+
+def test_a_plan_made_while_the_ca_was_away_is_run_when_it_is_back(cli: Inside, fleet: Fleet) -> None:
+    """18: nothing is wrong with the rows, nothing is known of them either. A run checks each again, and waits where it must."""
+    process.stop(fleet.places)
+    path = listed(fleet, row(fleet, 0), row(fleet, 1))
+    said = cli.json("batch", "plan", str(path))
+    assert (said.status, codes(said.data["rows"])) == (18, [("not_checked", "ca_unreachable")] * 2)
+    plan = said.data["plan"]
+    away = cli.json("batch", "run", plan, "--patience", "0")
+    assert (away.status, away.data["states"]) == (12, {"waiting": 2})
+    register = fleet.places.ca / "register.json"
+    entries = read_json(register)
+    entries[1] |= {"standing": "revoked", "since": entries[1]["not_after"], "reason": "keyCompromise"}
+    write_json(register, entries)
+    fleet.start()
+    back = cli.json("batch", "run", plan)
+    assert (back.status, [(one["state"], one["code"]) for one in back.data["rows"]]) == (
+        12,
+        [("done", "done"), ("failed", "certificate_revoked")],
+    )
 
 
 def test_a_key_that_is_elsewhere_and_a_blank_number_are_not_ready(cli: Inside, fleet: Fleet) -> None:

@@ -15,7 +15,7 @@ from safetok.domain.manifest import Wanted
 from safetok.domain.plan import Plan, PlanRow, Verdict
 from safetok.domain.times import show_day, vietnamese_day
 from safetok.domain.tokens import KeyPresence, Reading, TokenReading
-from safetok.errors import CertificateRevoked, NoToken, SafetokError, UsageError
+from safetok.errors import CaUnreachable, CaWait, CertificateRevoked, NoToken, SafetokError, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows import sheets
@@ -206,19 +206,23 @@ def _judged(context: Context, row: PlanRow, wanted: Wanted, chosen: Chosen, fold
     request = RenewRequest(
         serial=row.token, contract_end=row.contract_end, confirm_contract_end=row.contract_end, yes=True
     )
+    assert isinstance(context.prompter, Quiet)
     try:
         found = assess(context, chosen, request)
     except CertificateRevoked as error:
         return replace(row, code=error.code, reason=error.message)
+    except (CaUnreachable, CaWait) as error:
+        row = replace(row, verdict=Verdict.UNCHECKED, code=error.code, reason=f"{error.message} {error.hint}".strip())
     except SafetokError as error:
         return replace(row, verdict=Verdict.NOT_READY, code=error.code, reason=f"{error.message} {error.hint}".strip())
-    if isinstance(found, NothingDue):
-        return replace(row, verdict=Verdict.NOTHING_DUE, reason="; ".join(found.reasons))
-    assert isinstance(context.prompter, Quiet)
+    else:
+        if isinstance(found, NothingDue):
+            return replace(row, verdict=Verdict.NOTHING_DUE, reason="; ".join(found.reasons))
+        row = replace(row, verdict=Verdict.RENEW, reason=" ".join(context.prompter.warnings))
     lacking = _lacking(context, row, wanted, chosen, folder)
     if lacking is not None:
         return replace(row, verdict=Verdict.NOT_READY, code=lacking[0], reason=lacking[1])
-    return replace(row, verdict=Verdict.RENEW, reason=" ".join(context.prompter.warnings))
+    return row
 
 
 def _lacking(context: Context, row: PlanRow, wanted: Wanted, chosen: Chosen, folder: Path) -> tuple[str, str] | None:

@@ -18,6 +18,7 @@ VERDICTS = {
     Verdict.RENEW: later("to renew"),
     Verdict.NOTHING_DUE: later("nothing due"),
     Verdict.NOT_IN: later("not plugged in"),
+    Verdict.UNCHECKED: later("could not be checked"),
     Verdict.NOT_READY: later("not ready"),
     Verdict.REFUSED: later("refused"),
 }
