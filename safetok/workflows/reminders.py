@@ -232,6 +232,8 @@ def unit(environ: Mapping[str, str]) -> Unit:
     prefix = f"SAFETOK_HOME={shlex.quote(home)} " if home else ""
     line = f"{prefix}{shlex.join(mailed)}".replace("%", r"\%")  # cron ends a command at a bare %
     window = " ".join(rf"\"{word}\"" if " " in word else word for word in looking)
+    if home:
+        window = rf"set \"SAFETOK_HOME={home}\"&& {window}"
     return Unit(
         command=shlex.join(told),
         systemd={"safetok-remind.service": service, "safetok-remind.timer": timer},

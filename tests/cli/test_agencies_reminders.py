@@ -118,6 +118,7 @@ def test_units_name_this_installation_and_this_home(cli: Clocked) -> None:
     assert "Asia/Ho_Chi_Minh" in data["systemd"]["safetok-remind.timer"]
     assert data["cron"].startswith("30 8,13 * * 1-5 SAFETOK_HOME=")
     assert data["windows"].startswith("schtasks /Create ")
+    assert rf'/TR "cmd /k set \"SAFETOK_HOME={cli.env["SAFETOK_HOME"]}\"&& ' in data["windows"]
     odd = cli.json("agencies", "remind", "--unit", env={"SAFETOK_HOME": "/tmp/50% of $it"}).data
     assert '"SAFETOK_HOME=/tmp/50%% of $it"' in odd["systemd"]["safetok-remind.service"]
     assert r"'/tmp/50\% of $it'" in odd["cron"]
