@@ -248,7 +248,8 @@ class Screen:
     def _cards(self, heads: Sequence[Column], rows: list[list[Toned]]) -> None:
         """Each row under its first cell: the others with their names, as many a line as fit, none broken that fits a line."""
         for row in rows:
-            self._print(visible(row[0].text), row[0].tone or "strong")
+            named = f"{heads[0].title} {row[0].text}" if heads[0].right else row[0].text  # a number alone says nothing
+            self._print(visible(named), row[0].tone or "strong")
             lines: list[list[tuple[str, Toned]]] = [[]]
             room = self.width
             for head, cell in list(zip(heads, row, strict=True))[1:]:

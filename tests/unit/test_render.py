@@ -89,6 +89,13 @@ def test_a_narrow_console_gets_cards() -> None:
     assert console.text().count("Trạng thái") == 1
 
 
+def test_a_card_of_a_numbered_row_says_what_the_number_is() -> None:
+    """A number as heading has its column's name before it."""
+    screen, console = drawn(width=40)
+    screen.table([Column("Dòng", right=True), Column("Tên đơn vị"), Column("Số Serial CTS")], [[7, NAME, SERIAL]])
+    assert console.text().splitlines()[0] == "Dòng 7"
+
+
 def test_a_wide_console_gets_a_table() -> None:
     """Where the columns fit, there is one head and one line a row."""
     screen, console = drawn(width=200)
