@@ -13,8 +13,8 @@ def plain_mst(mst: str) -> str:
 
 def company_of(certificate: Certificate) -> str:
     """The key that a company's certificates share."""
-    if certificate.mst:
-        return f"mst:{plain_mst(certificate.mst)}"
+    if mst := certificate.mst:
+        return f"mst:{plain_mst(mst)}"
     import hashlib
 
     return f"subject:{hashlib.sha256(certificate.subject_der).hexdigest()}"

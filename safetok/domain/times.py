@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
+from functools import lru_cache
 
 VIETNAM = timezone(timedelta(hours=7))
 Clock = Callable[[], datetime]
@@ -34,6 +35,7 @@ def parse_day(text: str) -> date | None:
     return None
 
 
+@lru_cache(maxsize=1024)
 def vietnamese_day(instant: datetime) -> date:
     """The day it is in Vietnam at `instant`."""
     return instant.astimezone(VIETNAM).date()

@@ -72,6 +72,7 @@ class Budget:
 
 
 budget = Budget(45)
+BESIDE = 3  # our own runs before and after a peer's that takes a quarter of an hour: their median stands for ours
 
 
 def output(command: list[str], environ: dict[str, str]) -> str:
@@ -88,13 +89,8 @@ def seconds(command: list[str], environ: dict[str, str]) -> float:
     return time.perf_counter() - began
 
 
-def pairs(row: Row, environ: dict[str, str], count: int, first: float) -> list[tuple[float, float]]:
-    """`count` interleaved measurements (ours, the peer's), after one of each that is thrown away. For a single one the peer's
-    `first` is taken, whose output was looked at: at a thousand tokens it takes a quarter of an hour.
-    """
-    if count == 1:
-        seconds(row.ours, environ)
-        return [(seconds(row.ours, environ), first)]
+def pairs(row: Row, environ: dict[str, str], count: int) -> list[tuple[float, float]]:
+    """`count` interleaved measurements (ours, the peer's), after one of each that is thrown away."""
     if budget.over:
         return []
     seconds(row.ours, environ)
@@ -117,8 +113,15 @@ def line(row: Row, measured: list[tuple[float, float]], wanted: int) -> str:
     fewer = f", {len(measured)} pair{'s' * (len(measured) > 1)}" if len(measured) < wanted or wanted == 1 else ""
     ratios = [ours / peer for ours, peer in measured]
     ours, peer = (median(side) * 1000 for side in zip(*measured, strict=True))
-    spread = f"{median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f}{fewer})"
+    told = (
+        _shown(median(ratios)) + "x" + (f" ({_shown(min(ratios))} to {_shown(max(ratios))})" if len(ratios) > 1 else "")
+    )
+    spread = f"{told}{fewer}"
     return f"| {row.work} | {ours:.0f} ms | {peer:.0f} ms | {spread} | {row.goal} |"
+
+
+def _shown(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
 
 
 def status_serials(environ: dict[str, str]) -> tuple[set[str], set[str]]:
@@ -295,16 +298,18 @@ def compare(row: Row, environ: dict[str, str], count: int) -> None:
         if budget.over:
             print(line(row, [], count), flush=True)
             return
+        before = [seconds(row.ours, environ) for _run in range(1 + BESIDE if count == 1 else 0)][1:]
         began = time.perf_counter()
         theirs = output(row.peer, environ)
         first = time.perf_counter() - began
-        wrong = row.same(environ, theirs)
-        print(
-            f"| {row.work} | | | no ratio: {wrong} | {row.goal} |"
-            if wrong
-            else line(row, pairs(row, environ, count, first), count),
-            flush=True,
-        )
+        if wrong := row.same(environ, theirs):
+            print(f"| {row.work} | | | no ratio: {wrong} | {row.goal} |", flush=True)
+            return
+        if count == 1:
+            ours = median([*before, *(seconds(row.ours, environ) for _run in range(BESIDE))])
+            print(line(row, [(ours, first)], count), flush=True)
+        else:
+            print(line(row, pairs(row, environ, count), count), flush=True)
     except subprocess.CalledProcessError as failure:
         print(f"| {row.work} | | | {failure.cmd[0]} ended {failure.returncode} | {row.goal} |", flush=True)
 
