@@ -9,7 +9,7 @@ from _thread import RLock
 from contextlib import suppress
 from types import ModuleType
 
-GARBAGE = 50_000  # objects between two collections: at Python's own 700 they cost a tenth of every command
+GARBAGE = 200_000  # objects between two collections: at 700, as Python has it, they cost a tenth of every command
 _WITH_VALUE = {"--log-file", "--timeout", "--lang", "--module", "--wait", "--serial", "--cert", "--mst"}
 _NO_READING = {"--help", "-h", "--version"}
 # Commands that look at every token and never log in: their worker starts while the rest is still being imported.

@@ -340,7 +340,7 @@ def _settle() -> tuple[int, int]:
 
 def main() -> None:
     """Serve, then end at once: nothing of a driver's runs when the C library leaves."""
-    gc.set_threshold(50_000)  # as in the parent: what a look makes is soon given back
+    gc.set_threshold(50_000)  # what a look makes is soon given back
     pipes = _settle()
     code = 0
     try:
