@@ -187,7 +187,8 @@ class Box:
         return list(self.authority.books.transactions.values())
 
     def issued(self) -> list[dict[str, str]]:
-        return self.authority.books.ledger()["issued"]
+        rows: list[dict[str, str]] = json.loads(self.authority.books.ledger())["issued"]
+        return rows
 
     def objects(self) -> dict[str, list[str]]:
         """What pkcs11-tool, which is not ours, sees on the token: IDs of certificates, private and public keys."""

@@ -7,6 +7,7 @@ CA may be killed at any moment. An update that is not confirmed in time is undon
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from dataclasses import dataclass, field, replace
@@ -128,7 +129,7 @@ class Books:
     def ledger(self) -> bytes:
         """What this CA has issued, in order: the JSON of `GET /ledger`."""
         with self.lock:
-            return b'{"issued":[' + b",".join(self._rows.values()) + b"]}"
+            return b'{"issued": [' + b", ".join(self._rows.values()) + b"]}"
 
     def _row(self, transaction: Transaction) -> bytes:
         entry = self.entries[transaction.new_serial]
@@ -140,7 +141,7 @@ class Books:
             "state": transaction.state if stands_as_left else entry.standing,
             "transaction": transaction.id,
         }
-        return msgspec.json.encode(row)
+        return json.dumps(row, ensure_ascii=False).encode()
 
     def _write_ledger(self) -> None:
         write_private(self.ledger_path, self.ledger() + b"\n")
