@@ -29,15 +29,13 @@ def status(*, refresh: bool = False, check: bool = False) -> None:
         from safetok.workflows.status import status as look
 
         found = look(context, refresh=refresh)
-        errors = list(found.problems)
+        errors, data = list(found.problems), found.data() if flags().json else None
         if not check:
-            return Outcome(found, data=found.data() if flags().json else None, errors=errors)
+            return Outcome(found, data=data, errors=errors)
         checked = found.checked()
         result = first_that_holds({error.exit_status for error in (*errors, *checked)})
         # A person has just read what is due: only a program is told again, as errors.
-        if flags().json:
-            return Outcome(found, data=found.data(), errors=[*errors, *checked], exit_status=result)
-        return Outcome(found, data=None, errors=errors, exit_status=result)
+        return Outcome(found, data=data, errors=[*errors, *checked] if flags().json else errors, exit_status=result)
 
     run(["status"], work, show)
 

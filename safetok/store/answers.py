@@ -21,10 +21,6 @@ class Answers:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def offer(self, sha256: str) -> tuple[PublicOffer, datetime] | None:
-        """The last public offer and when it was asked for; None when never."""
-        return self.offers([sha256]).get(sha256)
-
     def offers(self, hashes: Iterable[str]) -> dict[str, tuple[PublicOffer, datetime]]:
         """The last public offers of those that were ever asked for, each with its moment, by SHA-256."""
         rows = self._db.among("SELECT * FROM offers WHERE sha256 IN ({keys})", hashes)

@@ -186,10 +186,6 @@ class Inventory:
         """Remember a note; an empty one forgets."""
         self._set_word(token_serial, "note", note.strip() or None)
 
-    def note_of(self, token_serial: str) -> str:
-        """The note, empty when there is none."""
-        return self.words([token_serial]).get(token_serial, (None, ""))[1]
-
     def contract_end(self, sha256: str) -> date | None:
         """The contract end that a person stated for a certificate; None when nobody did."""
         return self.contract_ends([sha256]).get(sha256)

@@ -56,7 +56,7 @@ def test_a_known_token_is_shown_without_cryptography(db: Database) -> None:
         "from safetok.store.registrations import Registrations\nfrom safetok.store.answers import Answers\n"
         "with Database(Path(sys.argv[1])) as db:\n"
         "    assert Inventory(db).certificates('T1')[0].certificate.serial\n"
-        "    Inventory(db).appeared(), Registrations(db).list(), Answers(db).offer('x')\n"
+        "    Inventory(db).appeared(), Registrations(db).list(), Answers(db).offers(['x'])\n"
         "print([m for m in ('cryptography', 'asn1crypto', 'keyring', 'urllib3', 'msgspec', 'stdnum') if m in sys.modules])\n"
     )
     found = subprocess.run([sys.executable, "-c", code, str(db.path)], check=True, capture_output=True, text=True)
@@ -207,24 +207,24 @@ def test_a_persons_words_are_remembered(inventory: Inventory) -> None:
     inventory.set_kind("T1", Kind.V1)
     inventory.set_note("T1", " Tủ A3 ")
     inventory.set_contract_end(OLD.sha256, date(2027, 12, 31), NOW)
-    assert (inventory.kind_of("T1"), inventory.note_of("T1")) == (Kind.V1, "Tủ A3")
+    assert inventory.words(["T1"])["T1"] == (inventory.kind_of("T1"), "Tủ A3") == (Kind.V1, "Tủ A3")
     inventory.record(reading("T1", OLD), NOW)
     assert (inventory.tokens()[0].kind, inventory.tokens()[0].note) == (Kind.V1, "Tủ A3")
     assert inventory.contract_end(OLD.sha256) == date(2027, 12, 31)
     inventory.set_kind("T1", None)
     inventory.set_note("T1", "")
     inventory.set_contract_end(OLD.sha256, None)
-    assert (inventory.kind_of("T1"), inventory.note_of("T1"), inventory.contract_end(OLD.sha256)) == (None, "", None)
+    assert (*inventory.words(["T1"])["T1"], inventory.contract_end(OLD.sha256)) == (None, "", None)
 
 
 def test_answers_come_back_with_their_age(db: Database) -> None:
     """Offers and revocation are kept with the moment they were asked; the last answer stands."""
     answers = Answers(db)
-    assert (answers.offer("x"), answers.revocation("x")) == (None, None)
+    assert (answers.offers(["x"]), answers.revocation("x")) == ({}, None)
     offer = PublicOffer(exists=True, window_start=NOW, retry_after=60)
     answers.put_offer("x", PublicOffer(exists=False), NOW)
     answers.put_offer("x", offer, LATER)
-    assert answers.offer("x") == (offer, LATER)
+    assert answers.offers(["x"]) == {"x": (offer, LATER)}
     held = Revocation(
         answer=RevocationAnswer.SUSPENDED, checked_at=NOW, reason="certificateHold", since=NOW, source="ocsp"
     )
