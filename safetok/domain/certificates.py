@@ -55,9 +55,18 @@ class Certificate:
 
     def x509(self) -> x509.Certificate:
         """The certificate as `cryptography` sees it."""
-        from cryptography import x509
+        return load(self.der)
 
-        return x509.load_der_x509_certificate(self.der)
+
+@lru_cache(maxsize=256)
+def load(der: bytes) -> x509.Certificate:
+    """A DER certificate as `cryptography` sees it; raises what `cryptography` does.
+
+    It keeps its names and extensions once they were asked for, and a CA's are asked for with each certificate below it.
+    """
+    from cryptography import x509
+
+    return x509.load_der_x509_certificate(der)
 
 
 @lru_cache(maxsize=512)
@@ -69,13 +78,12 @@ def parse(der: bytes) -> Certificate:
     import hashlib
     import warnings
 
-    from cryptography import x509
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.x509.oid import NameOID
 
     try:
-        cert = x509.load_der_x509_certificate(der)
+        cert = load(der)
         key_type, key_bits = _key(cert, rsa.RSAPublicKey, ec.EllipticCurvePublicKey)
         spki = cert.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo

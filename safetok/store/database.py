@@ -96,6 +96,10 @@ class Database:
         """Execute one change; returns the row id of an insert. Outside a transaction it is one of its own."""
         return int(self._do(sql, values).lastrowid or 0)
 
+    def change(self, sql: str, values: Values = ()) -> int:
+        """Execute one change like `run`; returns how many rows it met."""
+        return int(self._do(sql, values).rowcount)
+
     def rows(self, sql: str, values: Values = ()) -> list[Row]:
         """Every row of a question, by name."""
         found: list[Row] = self._do(sql, values, "fetchall")

@@ -21,11 +21,11 @@ from safetok.store.registrations import put_registrations
 _TEXT = ("id", "token_serial", "authority", "old_serial", "mst")
 _INSTANTS = ("created_at", "updated_at")
 _BLOBS = ("old_certificate", "request", "answer", "certificate", "confirmation")
-_OWN = (*_TEXT, *_INSTANTS, *_BLOBS, "state", "hold", "chain")
-_COLUMNS = (*_OWN, "rest", "running", "unfinished", "certificate_sha256")
+_PLAIN = {*_TEXT, *_BLOBS}
+_OWN = {*_PLAIN, *_INSTANTS, "state", "hold", "chain"}
+_COLUMNS = (*sorted(_OWN), "rest", "running", "unfinished", "certificate_sha256")
 _KEPT = tuple(field.name for field in dataclasses.fields(Renewal))
 _INSERT = f"INSERT INTO renewals ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{c}' for c in _COLUMNS)})"  # noqa: S608
-_UPDATE = f"UPDATE renewals SET {', '.join(f'{c} = :{c}' for c in _COLUMNS)} WHERE id = :id"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,18 +76,19 @@ class Journal:
         Raises Unexpected: `renewal_way` for a way that FOLLOWS does not open, `renewal_changed` when another run has moved it.
         """
         states = (state,) if isinstance(state, State) else tuple(state)
+        at, way = renewal, list[Renewal]()
+        for step in states:
+            if step not in FOLLOWS[at.state]:
+                raise Unexpected(f"{renewal.id}: {at.state} -> {step}", code="renewal_way")
+            last = step is states[-1]
+            at = dataclasses.replace(
+                at, state=step, hold=hold if last else None, updated_at=now, **(changes if last else {})
+            )
+            way.append(at)
         with self._db.transaction():
-            self._still(renewal)
-            at = renewal
-            for step in states:
-                if step not in FOLLOWS[at.state]:
-                    raise Unexpected(f"{renewal.id}: {at.state} -> {step}", code="renewal_way")
-                last = step is states[-1]
-                at = dataclasses.replace(
-                    at, state=step, hold=hold if last else None, updated_at=now, **(changes if last else {})
-                )
-                self._event(at, now)
-            self._db.run(_UPDATE, _encode(at))
+            self._move(renewal, at)
+            for reached in way:
+                self._event(reached, now)
         return at
 
     def update(self, renewal: Renewal, *, now: datetime, **changes: Any) -> Renewal:
@@ -96,8 +97,7 @@ class Journal:
             raise Unexpected(f"{renewal.id}: {changes['state']}", code="renewal_way")
         after = dataclasses.replace(renewal, updated_at=now, **changes)
         with self._db.transaction():
-            self._still(renewal)
-            self._db.run(_UPDATE, _encode(after))
+            self._move(renewal, after)
             if (after.hold, after.reason) != (renewal.hold, renewal.reason) or after.sent_count != renewal.sent_count:
                 self._event(after, now)
         return after
@@ -175,14 +175,20 @@ class Journal:
         ends = {row["certificate_sha256"]: _decode(row).contract_end for row in rows}
         return {sha256: end for sha256, end in ends.items() if end is not None}
 
-    def _still(self, renewal: Renewal) -> None:
-        row = self._db.row("SELECT state, updated_at FROM renewals WHERE id = ?", (renewal.id,))
-        if row is None or (row["state"], row["updated_at"]) != (renewal.state.value, renewal.updated_at.isoformat()):
+    def _move(self, before: Renewal, after: Renewal) -> None:
+        """Write what differs between the two, into a row that still stands as `before` does."""
+        row = _encode(after, [name for name in _KEPT if getattr(after, name) is not getattr(before, name)])
+        standing = {"of": before.id, "was": before.state.value, "since": before.updated_at.isoformat()}
+        sets = ", ".join(f"{column} = :{column}" for column in row)
+        if not self._db.change(
+            f"UPDATE renewals SET {sets} WHERE id = :of AND state = :was AND updated_at = :since",  # noqa: S608
+            row | standing,
+        ):
             raise Unexpected(
-                _("Another run of safetok has moved renewal {id} on.").format(id=renewal.id),
+                _("Another run of safetok has moved renewal {id} on.").format(id=before.id),
                 code="renewal_changed",
                 hint=_("Look at it with `safetok renew --list`, then continue with `safetok renew --resume`."),
-                token=renewal.token_serial,
+                token=before.token_serial,
             )
 
     def _event(self, renewal: Renewal, at: datetime) -> None:
@@ -194,19 +200,22 @@ class Journal:
         )
 
 
-def _encode(renewal: Renewal) -> dict[str, object]:
-    values = {name: getattr(renewal, name) for name in _KEPT}
-    row: dict[str, object] = {name: values[name] for name in (*_TEXT, *_BLOBS)}
-    row |= {name: values[name].isoformat() for name in _INSTANTS}
+def _encode(renewal: Renewal, names: Sequence[str] = _KEPT) -> dict[str, object]:
+    """The columns that these fields of a renewal stand in, with its state."""
+    row: dict[str, object] = {name: getattr(renewal, name) for name in names if name in _PLAIN}
+    row |= {name: getattr(renewal, name).isoformat() for name in names if name in _INSTANTS}
     row |= {
         "state": renewal.state.value,
         "hold": renewal.hold and renewal.hold.value,
-        "chain": encoding.dump(renewal.chain),
-        "rest": encoding.dump({name: value for name, value in values.items() if name not in _OWN}),
         "running": int(renewal.state not in ENDS),
         "unfinished": int(not renewal.finished),
-        "certificate_sha256": hashlib.sha256(renewal.certificate).hexdigest() if renewal.certificate else None,
     }
+    if "chain" in names:
+        row["chain"] = encoding.dump(renewal.chain)
+    if "certificate" in names:
+        row["certificate_sha256"] = hashlib.sha256(renewal.certificate).hexdigest() if renewal.certificate else None
+    if not _OWN.issuperset(names):
+        row["rest"] = encoding.dump({name: getattr(renewal, name) for name in _KEPT if name not in _OWN})
     return row
 
 

@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
+from safetok.domain.certificates import load
 from safetok.errors import UsageError
 from safetok.locale import _
 
@@ -35,7 +36,7 @@ def readable(certificates: Iterable[bytes]) -> list[x509.Certificate]:
     found: list[x509.Certificate] = []
     for der, _place in zip(certificates, range(MOST), strict=False):
         try:
-            certificate = x509.load_der_x509_certificate(der)
+            certificate = load(der)
             certificate.public_key()
         except UNREADABLE:
             continue

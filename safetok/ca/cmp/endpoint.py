@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from safetok.domain.authorities import Authority, RequestKind
-from safetok.domain.certificates import Certificate
+from safetok.domain.certificates import Certificate, load
 from safetok.errors import PersonNeeded, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
@@ -88,7 +88,7 @@ def _readable(extra: Sequence[bytes]) -> list[x509.Certificate]:
         )  # what `cryptography` finds odd in a stranger's certificate is nothing for a user
         for der in extra:
             try:
-                certificate = x509.load_der_x509_certificate(der)
+                certificate = load(der)
                 certificate.public_key()
                 certificate.extensions  # noqa: B018  (parsed here once, so that nothing below can fail on it)
             except Exception:  # noqa: BLE001, S112  (hostile bytes bring many kinds of error, all mean "not readable")

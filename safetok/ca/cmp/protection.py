@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from asn1crypto import core, parser
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from safetok.ca.cmp import der
 from safetok.ca.cmp.structures import MAX_MESSAGE, AlgorithmIdentifier, PKIBody, PKIHeader, message_of
+from safetok.domain.certificates import load
 
 SigningKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 
@@ -123,7 +123,7 @@ def hash_for_confirmation(certificate_der: bytes) -> tuple[hashes.HashAlgorithm,
     The same for bytes that are no certificate: they too must be rejected by their hash.
     """
     try:
-        certificate = x509.load_der_x509_certificate(certificate_der)
+        certificate = load(certificate_der)
         oid = certificate.signature_algorithm_oid.dotted_string
         named = None if oid in {_ED25519, _ED448} else certificate.signature_hash_algorithm
     except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -20,8 +20,8 @@ from safetok.ca.cmp.messages import (
     build_body,
     build_header,
     general_name,
-    read_message,
     status_info,
+    unreadable,
 )
 from safetok.ca.cmp.protection import (
     SigningKey,
@@ -31,7 +31,7 @@ from safetok.ca.cmp.protection import (
     protect,
     sign,
 )
-from safetok.ca.cmp.structures import OLD_CERT_ID, PVNO_2, PVNO_3
+from safetok.ca.cmp.structures import OLD_CERT_ID, PVNO_2, PVNO_3, message_of
 from safetok.domain.authorities import RequestKind
 from safetok.domain.certificates import Certificate
 from safetok.records import dataclass
@@ -191,7 +191,10 @@ def build_error(
 
 def sender_nonce_of(message: bytes) -> bytes:
     """The senderNonce of a message of ours, so that a stored one needs nothing beside it. Raises NoAnswer for other bytes."""
-    return read_message(message).header.sender_nonce
+    try:
+        return bytes(message_of(message)["header"]["senderNonce"].native)
+    except Exception as error:  # asn1crypto answers other bytes with many kinds of error
+        raise unreadable() from error
 
 
 def _protected(

@@ -95,6 +95,7 @@ class RowPin(PinSource):
         super().__init__()
         self._sources, self._source, self._shared = sources, source, shared
         self._holding = False
+        self._known_as = ""  # what the log of tries calls the source as it was when its PIN was taken
 
     def _take(self, context: Context, token_serial: str, name: str) -> tuple[str, Source]:  # noqa: ARG002
         if self._source == "keyring":
@@ -103,6 +104,7 @@ class RowPin(PinSource):
             self._shared.lock.acquire()
             self._holding = True
         try:
+            self._known_as = self._sources.purpose(self._source)
             self._refuse_what_failed(context, token_serial)
             return self._sources.value(self._source), "given"
         except BaseException:
@@ -135,7 +137,7 @@ class RowPin(PinSource):
 
         if self._sources.changed and not (self._shared is not None and self._shared.failed):
             return
-        log, purpose = PinLog(context.database), self._sources.purpose(self._source)
+        log, purpose = PinLog(context.database), self._known_as
         stopped = self._shared is not None and (self._shared.failed or log.failed(purpose))
         if stopped:
             raise PersonNeeded(
@@ -158,7 +160,7 @@ class RowPin(PinSource):
 
     def purpose(self, came_from: Source) -> str:
         if came_from == "given":
-            return self._sources.purpose(self._source)
+            return self._known_as or self._sources.purpose(self._source)
         return super().purpose(came_from)
 
     def settled(self, token_serial: str, *, opened: bool) -> None:
@@ -166,7 +168,7 @@ class RowPin(PinSource):
             from safetok.store.pins import PinLog
 
             log = PinLog(self._sources.context.database)  # a refusal before the token was asked says nothing of the PIN
-            self._shared.failed = log.failed(self._sources.purpose(self._source), token_serial)
+            self._shared.failed = log.failed(self._known_as, token_serial)
         self.release()
 
     def release(self) -> None:

@@ -71,7 +71,7 @@ class Results:
 
     def add(self, result: RowResult) -> None:
         """Keep a row's result. The journal is what promises rest on: this file is for people and for the next run's order."""
-        shown = dataclasses.asdict(result)
+        shown = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
         shown |= {
             "state": str(result.state),
             "at": rfc3339(result.at) if result.at else None,
