@@ -195,6 +195,14 @@ class Http:
         return self._environ.get(name.upper(), "").strip()
 
 
+def may_have_gone_out(error: SafetokError) -> bool:
+    """Whether what was sent may have arrived though `error` came of it: all but where no connection came about."""
+    from urllib3 import exceptions
+
+    before = (exceptions.NewConnectionError, exceptions.ConnectTimeoutError, exceptions.SSLError, exceptions.ProxyError)
+    return not isinstance(error.__cause__, before) and error.code not in {"plain_http", "proxy_unusable"}
+
+
 def _ca_failed(message: str, code: str) -> SafetokError:
     if code == "too_large":
         return NoAnswer(message, code=code)

@@ -7,7 +7,7 @@ for, because responders lag behind issuing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from cryptography import x509
@@ -27,6 +27,7 @@ FAIL_INFO = {
     "same_serial": "incorrectData",
     "not_later": "badCertTemplate",
     "too_late": "badCertTemplate",
+    "begins_late": "badCertTemplate",
     "not_as_confirmed": "badCertTemplate",
     "below_floor": "badCertTemplate",
     "unreadable": "badDataFormat",
@@ -39,6 +40,7 @@ FAIL_INFO = {
 }
 """The PKIFailureInfo (RFC 9810 5.2.3) that a rejecting certConf gives for each code."""
 
+CLOCKS = timedelta(days=1)  # how far this computer's clock may be behind the CA's
 RSA_BITS = 2048
 EC_BITS = 256
 
@@ -118,6 +120,13 @@ def _check_dates(
             "not_later",
             _("The new certificate ends at {new}: not later than the old one ({old}), or already over.").format(
                 new=show_instant(new.not_after), old=show_instant(old.not_after)
+            ),
+        )
+    if new.not_before > max(old.not_after, at + CLOCKS):
+        raise _refused(
+            "begins_late",
+            _("The new certificate begins at {new}, after the old one has ended ({old}).").format(
+                new=show_instant(new.not_before), old=show_instant(old.not_after)
             ),
         )
     if exactly is not None and last_usable_day(new.not_after) != last_usable_day(exactly):

@@ -173,20 +173,10 @@ def _verify(
     found: tuple[Certificate, ...],
     floor: datetime | None,
 ) -> tuple[Certificate, ...]:
-    from safetok.store.settings import load_pem
     from safetok.trust.answer import verify_answer
+    from safetok.workflows.renew.eligibility import ca_certificates
 
-    issuers = [ca for path in authority.issuers for ca in load_pem(path)]
-    anchors = [ca for path in authority.anchors for ca in load_pem(path)]
-    if not issuers or not anchors:
-        raise PersonNeeded(
-            _("safetok has no certificates of {ca} itself to check this one by.").format(ca=authority.title),
-            code="no_ca_certificates",
-            hint=_(
-                "Fetch them from the CA's own site and name the files in {file}: [authorities.{name}] issuers, anchors."
-            ).format(file=context.settings.home.settings, name=authority.name),
-            data={"authority": authority.name},
-        )
+    issuers, anchors = ca_certificates(context, authority)
     try:
         return verify_answer(
             new,

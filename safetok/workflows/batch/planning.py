@@ -21,7 +21,7 @@ from safetok.records import dataclass
 from safetok.workflows import sheets
 from safetok.workflows.batch import plan_file
 from safetok.workflows.batch.quiet import Quiet
-from safetok.workflows.renew.choose import Chosen, choose
+from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.eligibility import NothingDue, assess
 from safetok.workflows.renew.request import RenewRequest
 
@@ -195,12 +195,10 @@ def _check(context: Context, wanted: Wanted, tokens: _Tokens, agencies: frozense
 
 def _judged(context: Context, row: PlanRow, wanted: Wanted, chosen: Chosen, folder: Path) -> PlanRow:
     """What the renewal's own checks say, then what a row of a list must have beyond them."""
-    from safetok.store.journal import Journal
-
-    unfinished = Journal(context.database).unfinished(row.token)
-    if unfinished and wanted.signed:
+    unfinished = unfinished_of(context, chosen.token.info.serial, chosen.certificate)
+    if unfinished is not None and wanted.signed:
         reason = _("A renewal is unfinished ({id}, {state}): it is carried on.").format(
-            id=unfinished[0].id, state=unfinished[0].state.value
+            id=unfinished.id, state=unfinished.state.value
         )
         return replace(row, verdict=Verdict.RENEW, reason=reason)
     request = RenewRequest(

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetok.domain.companies import plain_mst
 from safetok.domain.plan import Plan, RowResult, RowState
 from safetok.domain.renewal import State
 from safetok.domain.times import parse_rfc3339, rfc3339
@@ -42,13 +43,12 @@ class Results:
         from safetok.store.journal import Journal
 
         journal = Journal(context.database)
-        unfinished = {renewal.token_serial: renewal for renewal in journal.unfinished()}
+        unfinished = {(one.token_serial, plain_mst(one.mst or "")): one for one in journal.unfinished()}
         for row in self._plan.rows:
             known = self._last.get(row.row)
             if row.token is None or (known is not None and known.state.settled):
                 continue
-            if row.token in unfinished:
-                renewal = unfinished[row.token]
+            if (renewal := unfinished.get((row.token, plain_mst(row.mst or "")))) is not None:
                 if known is None or known.state is RowState.OPEN:
                     self._last[row.row] = RowResult(
                         row=row.row,

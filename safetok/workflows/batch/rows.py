@@ -11,7 +11,7 @@ from safetok.domain.tokens import Reading
 from safetok.errors import CaUnreachable, CaWait, ExitStatus, Interrupted, NoToken, PersonNeeded, SafetokError
 from safetok.locale import _
 from safetok.workflows.batch.pins import PinSources
-from safetok.workflows.renew.choose import Chosen, choose
+from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.request import RenewRequest, RenewResult
 from safetok.workflows.renew.start import renew_chosen
 
@@ -48,8 +48,6 @@ def run_row(
     """Renew one row's certificate. Raises whatever `renew` raises, and PersonNeeded (`plan_row_changed`,
     `contract_end_differs`) where the token no longer holds what was planned.
     """
-    from safetok.store.journal import Journal
-
     pin = pins.of(row.pin_source)
     request = RenewRequest(
         pin=pin,
@@ -63,8 +61,7 @@ def run_row(
     )
     try:
         chosen = choose(context, Reading(tokens=(token,)), serial=token.info.serial, cert=None, mst=row.mst or None)
-        unfinished = Journal(context.database).unfinished(token.info.serial)
-        if not unfinished:
+        if unfinished_of(context, token.info.serial, chosen.certificate) is None:
             _as_planned(context, row, chosen)
             _use_agencies(context, row, chosen)
         return _renewed(context, tokens, row, chosen, request)

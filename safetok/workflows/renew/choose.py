@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from safetok.domain.certificates import Certificate
+from safetok.domain.certificates import Certificate, parse
+from safetok.domain.companies import company_of, plain_mst
+from safetok.domain.renewal import Renewal
 from safetok.domain.times import show_date
 from safetok.domain.tokens import KeyPresence, Reading, StoredCertificate, TokenReading
 from safetok.errors import DriverFailed, NoToken, PersonNeeded, SeveralTokens
@@ -29,9 +31,14 @@ class Chosen:
         return self.stored.certificate
 
 
-def company(certificate: Certificate) -> str | bytes:
-    """Whose a certificate is: the tax code, else the subject."""
-    return certificate.mst or certificate.subject_der
+def unfinished_of(context: Context, token_serial: str, certificate: Certificate) -> Renewal | None:
+    """The renewal under way of this certificate's company on this token: the one to carry on with, whichever of the company's
+    certificates it began from. A token may hold several companies'.
+    """
+    from safetok.store.journal import Journal
+
+    waiting = Journal(context.database).unfinished(token_serial)
+    return next((one for one in waiting if company_of(parse(one.old_certificate)) == company_of(certificate)), None)
 
 
 def choose(context: Context, reading: Reading, *, serial: str | None, cert: str | None, mst: str | None) -> Chosen:
@@ -66,15 +73,15 @@ def choose(context: Context, reading: Reading, *, serial: str | None, cert: str 
 
 def _candidates(token: TokenReading) -> Sequence[Chosen]:
     """One for each company on a token: its latest certificate; an earlier one of the same company is not asked about."""
-    latest: dict[str | bytes, StoredCertificate] = {}
+    latest: dict[str, StoredCertificate] = {}
     for stored in sorted(
         (s for s in token.certificates if not s.certificate.is_ca),
         key=lambda s: (s.key is not KeyPresence.ABSENT, s.certificate.not_before, s.certificate.not_after),
     ):
-        latest[company(stored.certificate)] = stored
+        latest[company_of(stored.certificate)] = stored
     chosen = [Chosen(token=token, stored=stored) for stored in latest.values()]
     for stored in token.certificates:
-        newest = latest.get(company(stored.certificate))
+        newest = latest.get(company_of(stored.certificate))
         if newest is not None and newest is not stored:
             chosen.append(Chosen(token=token, stored=stored, newer=newest))
     return chosen
@@ -86,7 +93,7 @@ def _fits(chosen: Chosen, cert: str | None, mst: str | None) -> bool:
         return asked in {chosen.certificate.serial, chosen.certificate.serial.lstrip("0")}
     if chosen.newer is not None:
         return False
-    return mst is None or chosen.certificate.mst == mst.strip()
+    return mst is None or plain_mst(chosen.certificate.mst or "") == plain_mst(mst)
 
 
 def _choice_text(chosen: Chosen) -> str:

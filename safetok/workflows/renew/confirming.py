@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from safetok.domain import certificates
 from safetok.domain.renewal import Hold, Renewal, State
 from safetok.domain.revocation import RevocationAnswer
@@ -9,6 +11,8 @@ from safetok.errors import CaUnreachable, CaWait, PersonNeeded
 from safetok.locale import _
 from safetok.workflows.renew import ending
 from safetok.workflows.renew.run import Held, Run, no_answer, token_step
+
+REJECTING = timedelta(days=7)  # how long a CA that names no time to confirm is told of the rejection
 
 
 def signed_confirmation(
@@ -62,14 +66,15 @@ def _names_its_hash(confirmation: bytes) -> bool:
 
 def send_confirmation(run: Run, der: bytes = b"") -> object:
     """Send the stored certConf, or `der`, and read what comes back. Raises Held (CA_UNREACHABLE) when nothing usable does."""
-    from safetok.ca.cmp.answers import read_answer
+    from safetok.ca.cmp.answers import Confirmed, read_answer
     from safetok.ca.cmp.requests import sender_nonce_of
     from safetok.ca.cmp.transport import send
+    from safetok.net import may_have_gone_out
 
-    message = der or run.renewal.confirmation
+    message, sent = der or run.renewal.confirmation, run.context.now()
     try:
         raw = send(run.context.http, run.endpoint, message)
-        return read_answer(
+        answer = read_answer(
             raw,
             endpoint=run.endpoint,
             transaction_id=run.renewal.transaction_id,
@@ -79,7 +84,18 @@ def send_confirmation(run: Run, der: bytes = b"") -> object:
             expect="confirmation",
         )
     except (CaUnreachable, CaWait) as error:
+        if not der and may_have_gone_out(error):
+            _sent(run, sent)
         raise no_answer(error) from error
+    if not der and not isinstance(answer, Confirmed):
+        _sent(run, sent)
+    return answer
+
+
+def _sent(run: Run, at: datetime) -> None:
+    """Write down when the CA may first have had the stored certConf."""
+    if run.renewal.confirmation_sent_at is None:
+        run.update(confirmation_sent_at=at)
 
 
 def _by_status(run: Run) -> None:
@@ -87,7 +103,16 @@ def _by_status(run: Run) -> None:
     revocation = new_status(run)
     if revocation is RevocationAnswer.GOOD:
         _acknowledged(run, "seen")
-    elif revocation in {RevocationAnswer.REVOKED, RevocationAnswer.SUSPENDED}:
+    elif revocation is RevocationAnswer.SUSPENDED:  # it may be lifted; a key that was destroyed does not come back
+        raise Held(
+            Hold.PENDING,
+            CaWait(
+                _("The CA has suspended the new certificate without confirming it."),
+                code="new_suspended",
+                hint=_("Ask the CA. Both certificates are on the token. Then: safetok renew --resume"),
+            ),
+        )
+    elif revocation is RevocationAnswer.REVOKED:
         run.advance(State.LAPSED, reason=_("its confirmation came too late; the new certificate is revoked."))
     elif _has_no_status(run) and _sent_in_time(run.renewal):
         _acknowledged(run, "unseen")
@@ -141,8 +166,9 @@ def _has_no_status(run: Run) -> bool:
 
 def reject(run: Run) -> None:
     """UNTRUSTED: the rejecting certConf is sent until the CA has it, answers under its signature, or the time is over."""
-    confirm_by = run.renewal.confirm_by
-    if confirm_by is None or run.context.now() < confirm_by:
+    assert run.renewal.received_at is not None
+    until = run.renewal.confirm_by or run.renewal.received_at + REJECTING
+    if run.context.now() < until:
         send_confirmation(run)
     ending.clean(run)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from safetok.domain.certificates import Certificate
 from safetok.domain.offers import PrivateOffer
 from safetok.domain.times import last_usable_day, parse_day, show_date, show_day
 from safetok.domain.tokens import Kind
 from safetok.errors import PersonNeeded, UsageError
 from safetok.locale import _
-from safetok.records import dataclass
 from safetok.workflows.renew.eligibility import Eligible
 from safetok.workflows.renew.request import RenewRequest, shortfall
 
@@ -20,16 +21,6 @@ if TYPE_CHECKING:
 
 class Declined(Exception):
     """The person said no: the renewal ends DECLINED, which is 0."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Terms:
-    """What was confirmed."""
-
-    contract_end: date | None
-    contract_end_by: str  # offer | user
-    requested_not_after: datetime | None
-    offer: PrivateOffer | None
 
 
 def show_notes(context: Context, eligible: Eligible, request: RenewRequest) -> None:
@@ -89,7 +80,53 @@ def accept(context: Context, request: RenewRequest) -> None:
         raise Declined
 
 
-def show_details(context: Context, eligible: Eligible, *, contract_end: date, not_after: datetime, asked: bool) -> None:
+def weigh(
+    context: Context, eligible: Eligible, offer: PrivateOffer, issuers: Sequence[Certificate], request: RenewRequest
+) -> None:
+    """An offer whose end is not the contract's (or an issuing certificate's that ends before it), or for another key, is not what
+    the second confirmation confirms. A person is told and may go on; nobody's run stops. Raises PersonNeeded (`offer_differs`,
+    `new_key_needed`).
+    """
+    if not offer.same_key and not request.new_key:
+        raise PersonNeeded(
+            _("{ca} offers a certificate for a new key only.").format(ca=eligible.authority.title),
+            code="new_key_needed",
+            hint=_("Nothing was done. Make a new key on the token: safetok renew --new-key"),
+            token=eligible.serial,
+        )
+    last = last_usable_day(offer.new_not_after)
+    if last == offer.contract_end:
+        return
+    if last < offer.contract_end:
+        wanted = request.min_not_after is not None and offer.new_not_after >= request.min_not_after
+        if _with_its_issuer(offer.new_not_after, issuers) or wanted or context.prompter.interactive:
+            return  # the days that are missing are shown with the details
+    raise PersonNeeded(
+        _("{ca} offers a certificate to {new}, but the contract runs to {contract}. Nothing was done.").format(
+            ca=eligible.authority.title, new=show_day(last), contract=show_day(offer.contract_end)
+        ),
+        code="offer_differs",
+        hint=_("Ask {ca}: {contact}").format(
+            ca=eligible.authority.title, contact=eligible.authority.contacts.hotline or "?"
+        ),
+        token=eligible.serial,
+        data={"contract_end": offer.contract_end.isoformat(), "old_serial": eligible.certificate.serial},
+    )
+
+
+def _with_its_issuer(not_after: datetime, issuers: Sequence[Certificate]) -> bool:
+    return last_usable_day(not_after) in {last_usable_day(issuer.not_after) for issuer in issuers}
+
+
+def show_details(
+    context: Context,
+    eligible: Eligible,
+    issuers: Sequence[Certificate],
+    *,
+    contract_end: date,
+    not_after: datetime,
+    asked: bool,
+) -> None:
     """Everything the person is about to confirm, a line each."""
     say, old = context.prompter.say, eligible.certificate
     say("")
@@ -107,11 +144,19 @@ def show_details(context: Context, eligible: Eligible, *, contract_end: date, no
     say(line.format(day=show_day(new_day)))
     say(_("Days gained: {n}").format(n=(new_day - last_usable_day(old.not_after)).days))
     if missing := shortfall(contract_end, not_after):
-        context.prompter.warn(
+        text = (
             _(
                 "The contract runs to {contract}; the new certificate only to {new}, {n} days short, because the "
                 "certificate of {ca} ends that day. About the rest: ask {contact}."
-            ).format(
+            )
+            if _with_its_issuer(not_after, issuers)
+            else _(
+                "The contract runs to {contract}; {ca} offers a certificate only to {new}, {n} days short. About the rest: ask "
+                "{contact}."
+            )
+        )
+        context.prompter.warn(
+            text.format(
                 contract=show_day(contract_end),
                 new=show_day(new_day),
                 n=missing,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from safetok.domain.authorities import Authority
 from safetok.domain.campaign import CampaignAnswer, CampaignVerdict
 from safetok.domain.certificates import Certificate
+from safetok.domain.companies import company_of
 from safetok.domain.times import end_of_day, last_usable_day, show_date, vietnamese_day
-from safetok.errors import PersonNeeded, UsageError
+from safetok.errors import NotTrusted, PersonNeeded, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
-from safetok.workflows.renew.choose import Chosen, company
+from safetok.workflows.renew.choose import Chosen
 from safetok.workflows.renew.request import RenewRequest
 
 if TYPE_CHECKING:
@@ -91,7 +93,54 @@ def assess(context: Context, chosen: Chosen, request: RenewRequest) -> Eligible 
             )
             return NothingDue(chosen=chosen, reasons=(reason,), contract_end=stated)
     _expired_refused(context.now(), certificate, authority, offered=offered)
+    _checkable(context, authority)
     return Eligible(chosen=chosen, authority=authority, verdict=verdict, offered=offered, contract_end=stated)
+
+
+def ca_certificates(context: Context, authority: Authority) -> tuple[tuple[Certificate, ...], tuple[Certificate, ...]]:
+    """The issuing CAs and the anchors that a new certificate is checked by. Raises PersonNeeded (`no_ca_certificates`) where the
+    settings name none, UsageError (`bad_certificate_file`).
+    """
+    from safetok.store.settings import load_pem
+
+    issuers = tuple(ca for path in authority.issuers for ca in load_pem(path))
+    anchors = tuple(ca for path in authority.anchors for ca in load_pem(path))
+    if not issuers or not anchors:
+        raise PersonNeeded(
+            _("safetok has no certificates of {ca} itself to check a new one by.").format(ca=authority.title),
+            code="no_ca_certificates",
+            hint=_(
+                "Fetch them from the CA's own site and name the files in {file}: [authorities.{name}] issuers, anchors."
+            ).format(file=context.settings.home.settings, name=authority.name),
+            data={"authority": authority.name},
+        )
+    return issuers, anchors
+
+
+def _checkable(context: Context, authority: Authority) -> None:
+    """A new certificate of this CA could be believed: what nobody could check is not asked for."""
+    from safetok.trust.path import build_path
+
+    issuers, anchors = ca_certificates(context, authority)
+    now, helping = context.now(), [issuer.der for issuer in issuers]
+    for issuer in issuers:
+        if not issuer.not_before <= now <= issuer.not_after:
+            continue
+        if issuer in anchors:
+            return
+        with suppress(NotTrusted):
+            build_path(issuer, intermediates=helping, anchors=anchors, at=now)
+            return
+    raise PersonNeeded(
+        _(
+            "A new certificate of {ca} could not be checked: none of its issuing certificates leads to a root now."
+        ).format(ca=authority.title),
+        code="no_path",
+        hint=_("Put right what {file} names: [authorities.{name}] issuers, anchors. No PIN was asked for.").format(
+            file=context.settings.home.settings, name=authority.name
+        ),
+        data={"authority": authority.name},
+    )
 
 
 def _others(chosen: Chosen) -> tuple[Certificate, ...]:
@@ -100,7 +149,7 @@ def _others(chosen: Chosen) -> tuple[Certificate, ...]:
     return tuple(
         s.certificate
         for s in chosen.token.certificates
-        if s.certificate.sha256 != own.sha256 and company(s.certificate) == company(own)
+        if s.certificate.sha256 != own.sha256 and company_of(s.certificate) == company_of(own)
     )
 
 

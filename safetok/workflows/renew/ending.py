@@ -5,6 +5,7 @@ from __future__ import annotations
 from safetok.domain import certificates
 from safetok.errors import SafetokError
 from safetok.locale import _
+from safetok.log import note
 from safetok.workflows.renew.run import Run, token_step
 
 
@@ -48,6 +49,26 @@ def hand_over(run: Run) -> None:
             )
         )
     tell_issued(run)
+
+
+def keep_beside(run: Run, error: SafetokError) -> None:
+    """A certificate that the token does not take is saved as files, which `error` names: it waits there, and nothing is lost."""
+    from safetok.reports.files import certificate_files, stem, write_all
+
+    new = certificates.parse(run.renewal.certificate)
+    chain = [certificates.parse(der) for der in run.renewal.chain]
+    folder = run.context.settings.home.state / "export" / stem(new)
+    try:
+        written = write_all(folder, certificate_files(new, chain), replace=True)
+    except SafetokError as failed:
+        note(f"renewal {run.renewal.id}: the certificate could not be saved: {failed.code}")
+        return
+    error.hint = " ".join(
+        (
+            error.hint,
+            _("The new certificate is saved: {file}. Carry on with: safetok renew --resume").format(file=written[0]),
+        )
+    ).strip()
 
 
 def tell_issued(run: Run) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from safetok.domain.renewal import ENDS, Renewal, State
+from safetok.domain.renewal import ENDS, Hold, Renewal, State
 from safetok.errors import CaRefused, Interrupted, NotTrusted, PersonNeeded, SafetokError
 from safetok.locale import _
 from safetok.workflows.renew import confirming, ending, keys, mail, sending, writing
@@ -28,6 +28,7 @@ STEPS: dict[State, Callable[[Run], None]] = {
     State.ABANDONED: ending.clean,
 }
 
+_BESIDE_THE_TOKEN = {State.VERIFIED, State.WRITTEN}  # the new certificate is there, and not safely on the token
 _NOT_YET_ANSWERED = {State.CONFIRMED, State.KEY_MADE, State.REQUESTED, State.PENDING}
 
 
@@ -63,6 +64,8 @@ def _step_by_step(run: Run, steps: Mapping[State, Callable[[Run], None]]) -> Non
                 raise _stopped()
             steps[run.renewal.state](run)
     except Held as held:
+        if held.hold in {Hold.NEED_SPACE, Hold.NEED_WRITE} and run.renewal.state in _BESIDE_THE_TOKEN:
+            ending.keep_beside(run, held.error)
         ended = end_error(run.renewal)  # an end whose clean-up must wait is told as the end it is
         run.update(hold=held.hold, reason=run.renewal.reason if ended else held.error.message)
         raise

@@ -68,6 +68,7 @@ def _ask(run: Run, message: bytes, nonces: frozenset[bytes], *, times: int) -> N
     from safetok.ca.cmp.answers import Issued, Refused, Waiting, read_answer
     from safetok.ca.cmp.transport import send
 
+    _ = run.anchors  # a file of this computer that cannot be read stops it here, and is nothing the CA did
     try:
         raw = send(run.context.http, run.endpoint, message)
         answer = read_answer(
@@ -136,21 +137,25 @@ def _verify(run: Run, answer: Issued) -> SafetokError | None:
 
     renewal = run.renewal
     assert renewal.received_at is not None
+    issuers, anchors = run.issuers, run.anchors
     try:
         new = certificates.parse(answer.certificate)
+    except UsageError as error:
+        return error
+    try:
         chain = verify_answer(
             new,
             old=run.old,
             spki=renewal.spki,
-            issuers=run.issuers,
-            anchors=run.anchors,
+            issuers=issuers,
+            anchors=anchors,
             extra=answer.extra,
             requested_not_after=renewal.requested_not_after,
             validity=validity_of(run),
             min_not_after=renewal.min_not_after,
             at=renewal.received_at,
         )
-    except (NotTrusted, UsageError) as error:
+    except NotTrusted as error:
         return error
     run.advance(State.VERIFIED, chain=tuple(c.der for c in chain[1:]), receipt=_implicit(run, answer))
     return None
@@ -211,7 +216,8 @@ def _refused(run: Run, answer: Refused, times: int) -> None:
             ),
         )
     if answer.temporary and not late:
-        run.update(poll=b"")  # answered: the next one is a new one
+        if times == run.renewal.sent_count:  # answered, and none was lost before it: the next one is a new one
+            run.update(poll=b"")
         raise Held(
             Hold.CA_UNREACHABLE,
             CaUnreachable(

@@ -15,7 +15,7 @@ from safetok.locale import _
 from safetok.workflows.context import free_space
 from safetok.workflows.pins import log_in
 from safetok.workflows.renew import consent
-from safetok.workflows.renew.choose import Chosen, choose
+from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.consent import Declined
 from safetok.workflows.renew.eligibility import Eligible, NothingDue, assess, requested_end
 from safetok.workflows.renew.engine import carry_on
@@ -61,26 +61,35 @@ def renew_chosen(context: Context, tokens: Tokens, chosen: Chosen, request: Rene
     from safetok.store.journal import Journal
 
     journal = Journal(context.database)
-    unfinished = journal.unfinished(chosen.token.info.serial)
-    if unfinished and request.new_request:
-        give_up_lost(context, unfinished[0])
-    elif unfinished and not context.dry_run:
+    unfinished = unfinished_of(context, chosen.token.info.serial, chosen.certificate)
+    lost = None
+    if unfinished is not None and request.new_request:
+        lost = _lost(unfinished)
+    elif unfinished is not None and not context.dry_run:
         context.prompter.say(
             _("A renewal of this token is unfinished: carrying on with it ({id}, {state}).").format(
-                id=unfinished[0].id, state=unfinished[0].state.value
+                id=unfinished.id, state=unfinished.state.value
             )
         )
-        return resume_one(context, unfinished[0], request, tokens)
+        return resume_one(context, unfinished, request, tokens)
     if (adopted := _adoption(context, chosen, request)) is not None:
+        _give_up(context, journal, lost)
         return adopted
     eligible = assess(context, chosen, request)
     if isinstance(eligible, NothingDue):
+        _give_up(context, journal, lost)
         return _nothing_due(eligible)
-    return _begin(context, tokens, journal, eligible, request)
+    return _begin(context, tokens, journal, eligible, request, lost=lost)
 
 
 def _begin(
-    context: Context, tokens: Tokens, journal: Journal, eligible: Eligible, request: RenewRequest
+    context: Context,
+    tokens: Tokens,
+    journal: Journal,
+    eligible: Eligible,
+    request: RenewRequest,
+    *,
+    lost: Renewal | None = None,
 ) -> RenewResult:
     if eligible.chosen.stored.key is KeyPresence.ABSENT:
         raise PersonNeeded(
@@ -101,7 +110,9 @@ def _begin(
         with tokens.session(eligible.serial) as session:
             fit_to_write(session, eligible.authority)
             log_in(context, session, request.pin, name=eligible.name, authority=eligible.authority)
-            run = _confirmed(context, tokens, journal=journal, eligible=eligible, request=request, session=session)
+            run = _confirmed(
+                context, tokens, journal=journal, eligible=eligible, request=request, session=session, lost=lost
+            )
             return ended(context, carry_on(run))
     except Declined:
         return RenewResult(
@@ -122,6 +133,7 @@ def _confirmed(
     eligible: Eligible,
     request: RenewRequest,
     session: Session,
+    lost: Renewal | None,
 ) -> Run:
     """Accept, the private offer, details, the second confirmation; then the row, from CONFIRMED on."""
     from safetok.store.inventory import Inventory
@@ -150,8 +162,9 @@ def _confirmed(
     )
     run.lend(session)
     if offer is not None:
+        consent.weigh(context, eligible, offer, run.issuers, request)
         consent.show_details(
-            context, eligible, contract_end=offer.contract_end, not_after=offer.new_not_after, asked=False
+            context, eligible, run.issuers, contract_end=offer.contract_end, not_after=offer.new_not_after, asked=False
         )
     day, by = consent.confirm_contract_end(context, eligible, request, offer.contract_end if offer else None)
     if offer is not None:
@@ -160,7 +173,7 @@ def _confirmed(
         now = context.now()
         issuer_end = max((c.not_after for c in run.issuers if c.not_before <= now), default=None)
         not_after = requested_end(day, issuer_end)
-        consent.show_details(context, eligible, contract_end=day, not_after=not_after, asked=True)
+        consent.show_details(context, eligible, run.issuers, contract_end=day, not_after=not_after, asked=True)
     run.renewal = replace(
         run.renewal,
         state=State.CONFIRMED,
@@ -172,6 +185,7 @@ def _confirmed(
         offer_expires=offer.expires if offer else None,
     )
     with context.database.transaction():
+        _give_up(context, journal, lost)
         run.renewal = journal.create(run.renewal)
         Inventory(context.database).set_contract_end(eligible.certificate.sha256, day, context.now())
     return run
@@ -241,12 +255,8 @@ def ended(context: Context, renewal: Renewal) -> RenewResult:
     return result_of(renewal, agencies_open=len(rows))
 
 
-def give_up_lost(context: Context, renewal: Renewal) -> None:
-    """--new-request: a renewal whose answer is lost for good makes room for another. The doubt stays in its row, and a key
-    made for it on the token: the CA may have issued a certificate for that key.
-    """
-    from safetok.store.journal import Journal
-
+def _lost(renewal: Renewal) -> Renewal:
+    """--new-request: the renewal whose answer is lost for good. Raises PersonNeeded (`not_lost`) for any other."""
     if renewal.hold is not Hold.ANSWER_LOST:
         raise PersonNeeded(
             _("--new-request is only for a renewal whose answer was lost; this one is {state}.").format(
@@ -256,8 +266,17 @@ def give_up_lost(context: Context, renewal: Renewal) -> None:
             hint=_("Carry it on: safetok renew --resume"),
             token=renewal.token_serial,
         )
-    Journal(context.database).advance(
-        renewal,
+    return renewal
+
+
+def _give_up(context: Context, journal: Journal, lost: Renewal | None) -> None:
+    """It makes room for another, in the moment when there is another. The doubt stays in its row, and a key made for it on the
+    token: the CA may have issued a certificate for that key.
+    """
+    if lost is None or context.dry_run:
+        return
+    journal.advance(
+        lost,
         State.ABANDONED,
         now=context.now(),
         hold=None,

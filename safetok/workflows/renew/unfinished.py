@@ -6,13 +6,14 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from safetok.domain import certificates
-from safetok.domain.renewal import Renewal, State
+from safetok.domain.renewal import ENDS, Hold, Renewal, State
 from safetok.domain.times import rfc3339
 from safetok.errors import ExitStatus, PersonNeeded, SafetokError, SeveralTokens, UsageError, first_that_holds
 from safetok.locale import _
+from safetok.log import note
 from safetok.workflows.renew.alone import alone
 from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of
-from safetok.workflows.renew.run import Held
+from safetok.workflows.renew.run import Held, Run
 from safetok.workflows.renew.start import renew, resume_one, run_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def resume(context: Context, request: RenewRequest) -> tuple[list[RenewResult], 
     for renewal in waiting:
         try:
             if request.new_request:
-                done.append(renew(context, dataclasses.replace(request, serial=renewal.token_serial)))
+                done.append(renew(context, dataclasses.replace(request, serial=renewal.token_serial, mst=renewal.mst)))
             else:
                 done.append(resume_one(context, renewal, request))
         except SafetokError as error:
@@ -83,14 +84,13 @@ def _row(renewal: Renewal) -> dict[str, Any]:
 def abandon(context: Context, identity: str, request: RenewRequest, *, force: bool) -> RenewResult:
     """Give one renewal up: free before it was requested; with `force` once it was; a rejecting certConf first once issued.
 
-    Raises UsageError (`unknown_renewal`), PersonNeeded (`may_have_been_issued`, `too_late_to_abandon`).
+    With `force` a renewal whose token is lost for good, or whose CA never takes its last word, is closed as it stands.
+    Raises UsageError (`unknown_renewal`), PersonNeeded (`may_have_been_issued`, `too_late_to_abandon`), NoToken.
     """
     from safetok.store.journal import Journal
-    from safetok.workflows.renew.confirming import take_back
     from safetok.workflows.renew.engine import carry_on, explained
 
-    journal = Journal(context.database)
-    found = [r for r in journal.unfinished() if r.id == identity]
+    found = [r for r in Journal(context.database).unfinished() if r.id == identity]
     if not found:
         raise UsageError(
             _("No unfinished renewal is called {id}.").format(id=identity),
@@ -98,34 +98,84 @@ def abandon(context: Context, identity: str, request: RenewRequest, *, force: bo
             hint=_("See them: safetok renew --list"),
         )
     renewal = found[0]
-    may_be_issued = renewal.state in _MAY_BE_ISSUED and bool(renewal.request)  # none: the CA refused it unseen
-    if may_be_issued and not force:
+    over = renewal.state in ENDS and force
+    _may_be_given_up(renewal, force=force)
+    run = run_of(context, renewal, request)
+    try:
+        with alone(run):
+            run.renewal = renewal  # what was judged above: one that another run has moved meanwhile is refused
+            if over or not _gone_back(run, force=force):
+                _close(run)
+        return result_of(run.renewal if run.renewal.finished else carry_on(run))
+    except Held as held:
+        if held.hold is Hold.NEED_TOKEN:
+            held.error.hint += " " + _("If the token is lost for good: {command}").format(
+                command=f"safetok renew --abandon {identity} --force"
+            )
+        raise explained(run.renewal, held.error) from held
+    finally:
+        run.close()
+
+
+def _may_be_given_up(renewal: Renewal, *, force: bool) -> None:
+    if _may_be_issued(renewal) and not force:
         raise PersonNeeded(
             _("The request was sent: a certificate may have been issued. It is given up only with --force."),
             code="may_have_been_issued",
             hint=_("First try: safetok renew --resume"),
             token=renewal.token_serial,
         )
-    if renewal.state not in _BEFORE_REQUEST | _MAY_BE_ISSUED | _REJECTABLE:
+    if renewal.state not in _BEFORE_REQUEST | _MAY_BE_ISSUED | _REJECTABLE and not (renewal.state in ENDS and force):
         raise PersonNeeded(
             _("This renewal is too far to be given up ({state}).").format(state=renewal.state.value),
             code="too_late_to_abandon",
             hint=_("Finish it: safetok renew --resume"),
             token=renewal.token_serial,
         )
-    run = run_of(context, renewal, request)
+
+
+def _may_be_issued(renewal: Renewal) -> bool:
+    return renewal.state in _MAY_BE_ISSUED and bool(renewal.request)  # none: the CA refused it unseen
+
+
+def _gone_back(run: Run, *, force: bool) -> bool:
+    """ABANDONED, after the CA has taken back what it issued. False when the token that would have to sign is not in and, by
+    `force`, is not waited for.
+    """
+    from safetok.workflows.renew.confirming import take_back
+
+    renewal, told = run.renewal, True
+    if renewal.state in _REJECTABLE and renewal.route == "cmp":
+        try:
+            take_back(run)
+        except Held as held:
+            if held.hold is not Hold.NEED_TOKEN or not force:
+                raise
+            told = False
+    if not told:
+        reason = _("given up without its token; the CA was not told")
+    elif _may_be_issued(renewal):
+        reason = _("given up; a certificate may have been issued")
+    else:
+        reason = _("given up")
+    run.advance(State.ABANDONED, reason=reason, cleaned=renewal.key_plan == "same")
+    return told
+
+
+def _close(run: Run) -> None:
+    """An end whose clean-up cannot be done is written down as over. What can be done now, is."""
+    from safetok.workflows.renew import confirming, ending
+
+    if run.renewal.finished:
+        return
+    if run.renewal.state is State.UNTRUSTED:
+        try:
+            confirming.send_confirmation(run)
+        except Held as held:
+            note(f"renewal {run.renewal.id}: closed, though the CA was not told: {held.error.code}")
     try:
-        with alone(run):
-            run.renewal = renewal  # what was judged above: one that another run has moved meanwhile is refused
-            if renewal.state in _REJECTABLE and renewal.route == "cmp":
-                take_back(run)
-            run.advance(
-                State.ABANDONED,
-                reason=_("given up; a certificate may have been issued") if may_be_issued else _("given up"),
-                cleaned=renewal.key_plan == "same",
-            )
-        return result_of(carry_on(run))
+        ending.clean(run)
     except Held as held:
-        raise explained(run.renewal, held.error) from held
-    finally:
-        run.close()
+        if held.hold is not Hold.NEED_TOKEN:
+            raise
+        run.update(cleaned=True, hold=None)

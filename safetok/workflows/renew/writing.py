@@ -51,7 +51,6 @@ def _prove(run: Run, session: Session, stored: tuple[StoredCertificate, ...], *,
     new = certificates.parse(renewal.certificate)
     with token_step(run, _("reading the certificate back")):
         prove(session, new, stored, random=run.context.random)
-        now = run.context.now()
         reading = TokenReading(info=session.info, certificates=stored)
     confirmation = b""
     if renewal.receipt != "implicit" and renewal.route == "cmp":
@@ -59,8 +58,8 @@ def _prove(run: Run, session: Session, stored: tuple[StoredCertificate, ...], *,
     with run.context.database.transaction():
         for state in through[:-1]:
             run.advance(state)
-        run.advance(through[-1], confirmation=confirmation, confirmation_sent_at=now)
-        Inventory(run.context.database).record(reading, now)
+        run.advance(through[-1], confirmation=confirmation)
+        Inventory(run.context.database).record(reading, run.context.now())
 
 
 def prove(
