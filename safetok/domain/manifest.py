@@ -56,7 +56,7 @@ _ENVIRONMENT = re.compile(r"env:(SAFETOK_PIN_[A-Z0-9_]+)")
 _EXCEL_ZERO = date(1899, 12, 30)
 _DAYS = (date(2015, 1, 1), date(2100, 12, 31))  # a contract's end outside them is a slip
 _MST_DIGITS = (10, 12, 13)
-_CONFIRMED = "ngay_ket_thuc_hop_dong, khoa"  # the columns in which two rows must not contradict each other
+_CONFIRMED = "ngay_ket_thuc_hop_dong, da_ky_het, khoa"  # the columns in which two rows must not contradict each other
 _DIGITS_KEPT = 15  # of a number in a spreadsheet
 SHORTENED = re.compile(r"\d[.,]\d+[eE]\+?\d+|\d+E\+\d+")  # 1,23E+15; a hex serial may hold an e
 
@@ -251,7 +251,7 @@ def _agreeing(rows: list[Wanted]) -> list[Wanted]:
     for row in rows:
         if row.token is not None or row.mst is not None:
             other = first.setdefault((row.token, row.mst), row)
-            if (row.contract_end, row.new_key) != (other.contract_end, other.new_key):
+            if (row.contract_end, row.signed, row.new_key) != (other.contract_end, other.signed, other.new_key):
                 against.setdefault(other.row, row.row)
     message = _("Row {row} says otherwise of the same token: neither is renewed.")
     return [

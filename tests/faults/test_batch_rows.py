@@ -118,9 +118,34 @@ def test_a_token_that_is_away_is_planned_by_what_is_known_of_it(cli: Inside, fle
     for number in (0, 1):
         token_folder(fleet, number).rename(fleet.folder / f"away-{number}")
     found = planned(cli, listed(fleet, row(fleet, 0, token=""), row(fleet, 1, end="")))
-    assert codes(found) == [("not_plugged_in", "no_token"), ("not_ready", "token_not_in")]
+    assert codes(found) == [("not_plugged_in", "no_token"), ("not_ready", "contract_end_unknown")]
     assert found[0]["token"] == fleet.serials[0]
     assert found[0]["name"]
+
+
+def test_what_is_not_signed_is_never_run(cli: Inside, fleet: Fleet) -> None:
+    """Not plugged in while the plan is made: a row not marked as signed, or without its PIN file, is not ready; nor does another
+    row of the same token that says it is signed make it so.
+    """
+    for number in (0, 1):
+        token_folder(fleet, number).rename(fleet.folder / token_folder(fleet, number).name)
+    path = listed(
+        fleet,
+        row(fleet, 0, signed="chưa"),
+        row(fleet, 1, pin="file:none.txt"),
+        row(fleet, 2),
+        row(fleet, 2, mst="", signed="chưa"),
+    )
+    found = planned(cli, path)
+    assert codes(found) == [
+        ("not_ready", "not_signed"),
+        ("not_ready", "pin_file"),
+        ("refused", "row_twice"),
+        ("not_ready", "not_signed"),
+    ]
+    for folder in fleet.folder.glob("*-*-*-*"):
+        folder.rename(fleet.places.tokens / folder.name)
+    assert ran(cli, fleet) == (0, [])
 
 
 def test_a_day_later_than_the_one_stated_before_is_stopped(cli: Inside, fleet: Fleet) -> None:

@@ -145,6 +145,10 @@ def test_rows_that_contradict_each_other_are_both_left_alone() -> None:
     assert "Row 3 says otherwise" in str(rows[0].problems[0])
     assert rows[1].problems
     assert rows[2].problems == ()
+    at = HEADS.index("Đã ký hết")
+    unsigned = [*GOOD[:at], "chưa", *GOOD[at + 1 :]]
+    for pair in ([GOOD, unsigned], [unsigned, GOOD]):
+        assert all(row.problems for row in manifest.read([HEADS, *pair]).rows), "signed, and not signed"
 
 
 def test_the_keyring_is_known_by_the_name_the_messages_give_it() -> None:

@@ -137,11 +137,11 @@ def _checked(context: Context, wanted: Iterable[Wanted], tokens: _Tokens, folder
 
 
 def _once_each(rows: list[PlanRow]) -> list[PlanRow]:
-    """A certificate that two rows mean is renewed by neither."""
+    """A certificate that two rows mean is renewed by neither, even where one of them keeps it back."""
     first: dict[str, PlanRow] = {}
     twice: dict[int, int] = {}
     for row in rows:
-        if row.certificate and row.runs:
+        if row.certificate:
             other = first.setdefault(row.certificate, row)
             if other is not row:
                 twice[row.row], twice[other.row] = other.row, row.row
@@ -152,7 +152,7 @@ def _once_each(rows: list[PlanRow]) -> list[PlanRow]:
             code="row_twice",
             reason=_("Row {row} means the same certificate.").format(row=twice[row.row]),
         )
-        if row.row in twice
+        if row.row in twice and row.runs
         else row
         for row in rows
     ]
@@ -184,7 +184,7 @@ def _check(context: Context, wanted: Wanted, tokens: _Tokens, agencies: frozense
             context, tokens.fitting(wanted.token, wanted.mst), serial=wanted.token, cert=None, mst=wanted.mst
         )
     except NoToken as error:
-        return _not_in(context, row, error, tokens)
+        return _not_in(context, row, wanted, error, tokens, folder)
     except SafetokError as error:
         return replace(row, verdict=Verdict.NOT_READY, code=error.code, reason=f"{error.message} {error.hint}".strip())
     row = _about(context, row, chosen.certificate, chosen.token.info.serial)
@@ -217,24 +217,29 @@ def _judged(context: Context, row: PlanRow, wanted: Wanted, chosen: Chosen, fold
         if isinstance(found, NothingDue):
             return replace(row, verdict=Verdict.NOTHING_DUE, reason="; ".join(found.reasons))
         row = replace(row, verdict=Verdict.RENEW, reason=" ".join(context.prompter.warnings))
-    lacking = _lacking(context, row, wanted, chosen, folder)
+    lacking = _lacking(context, row, wanted, folder) or _unfit(chosen)
     if lacking is not None:
         return replace(row, verdict=Verdict.NOT_READY, code=lacking[0], reason=lacking[1])
     return row
 
 
-def _lacking(context: Context, row: PlanRow, wanted: Wanted, chosen: Chosen, folder: Path) -> tuple[str, str] | None:
-    """What a person must still do before this row may run with nobody there: a code and a sentence."""
+def _unfit(chosen: Chosen) -> tuple[str, str] | None:
+    """Why this token can only be renewed by hand, or not here: a code and a sentence."""
+    if chosen.token.info.pin_pad:
+        return "pin_pad", _("This token's PIN is typed on its own keypad: renew it by hand.")
+    if chosen.stored.key is KeyPresence.ABSENT:
+        return "key_absent", _("The key of this certificate is not on the token: it cannot be renewed here.")
+    return None
+
+
+def _lacking(context: Context, row: PlanRow, wanted: Wanted, folder: Path) -> tuple[str, str] | None:
+    """What the row must still say, or have, before it may run with nobody there, be its token in or not: a code and a sentence."""
     from safetok.store.inventory import Inventory
 
     if row.contract_end is None:
         return "contract_end_unknown", _("The contract's end is not in the list: it is the second confirmation.")
     if not wanted.signed:
         return "not_signed", _("Not marked as signed (da_ky_het): sign what is pending with the old certificate first.")
-    if chosen.token.info.pin_pad:
-        return "pin_pad", _("This token's PIN is typed on its own keypad: renew it by hand.")
-    if chosen.stored.key is KeyPresence.ABSENT:
-        return "key_absent", _("The key of this certificate is not on the token: it cannot be renewed here.")
     stated = Inventory(context.database).contract_end(row.certificate)
     if stated is not None and row.contract_end > stated:
         return "contract_end_differs", _(
@@ -256,7 +261,9 @@ def _no_pin(row: PlanRow, folder: Path) -> tuple[str, str] | None:
     return None
 
 
-def _not_in(context: Context, row: PlanRow, error: NoToken, tokens: _Tokens) -> PlanRow:
+def _not_in(
+    context: Context, row: PlanRow, wanted: Wanted, error: NoToken, tokens: _Tokens, folder: Path
+) -> PlanRow:
     """A token that is not plugged in: what is known of it, so that it can be called by name when it is wanted."""
     from safetok.store.inventory import Inventory
 
@@ -272,13 +279,13 @@ def _not_in(context: Context, row: PlanRow, error: NoToken, tokens: _Tokens) -> 
             "No token has this Token ID, but {serial} is plugged in: is it that one? Copy it from: safetok tokens"
         )
         return replace(row, verdict=Verdict.NOT_READY, code="token_misspelt", reason=reason.format(serial=meant))
-    verdict, reason = Verdict.NOT_IN, _("Not plugged in.")
-    if row.contract_end is None:
-        verdict, reason = Verdict.NOT_READY, _("Not plugged in, and the contract's end is not in the list.")
     if fitting and len({one.token_serial for one in fitting}) == 1:
         newest = max(fitting, key=lambda one: (one.certificate.not_before, one.certificate.not_after))
         row = _about(context, row, newest.certificate, newest.token_serial)
-    return replace(row, verdict=verdict, code=error.code, reason=reason)
+    lacking, away = _lacking(context, row, wanted, folder), _("Not plugged in.")
+    if lacking is not None:
+        return replace(row, verdict=Verdict.NOT_READY, code=lacking[0], reason=f"{away} {lacking[1]}")
+    return replace(row, verdict=Verdict.NOT_IN, code=error.code, reason=away)
 
 
 def _nearly(written: str, serials: Iterable[str]) -> str:
