@@ -8,7 +8,7 @@ from typing import Literal
 
 from safetok.store.database import Database
 
-Outcome = Literal["ok", "wrong", "locked", "unknown"]
+Outcome = Literal["ok", "wrong", "doubtful", "locked", "unknown"]  # doubtful: an answer that may mean a wrong PIN
 KEYRING = "keyring"  # the purpose of a login with the keyring's PIN: nobody typed it, so it is tried once
 _OUTDATED = "outdated"  # the outcome of no try at all: the keyring could not be asked when the token's PIN was changed
 
@@ -56,17 +56,31 @@ class PinLog:
         )
         return row is not None
 
-    def failed(self, purpose: str, token_serial: str | None = None) -> bool:
-        """Whether the last try for this purpose (on this token, else on any) that was answered did not open its token.
+    def failed(self, purpose: str, token_serial: str) -> bool:
+        """Whether the last try for this purpose on this token that was answered did not open it.
 
-        One that a kill or a power cut left without an answer says nothing of the PIN; it stays counted against its token.
+        One without an answer (a kill, a power cut, a token pulled out) says nothing of the PIN; it stays counted.
         """
+        return self._answered(purpose, token_serial) not in {"", "ok"}
+
+    def wrong(self, purpose: str, token_serial: str | None = None, *, after: int = 0) -> bool:
+        """Whether the last try for this purpose that was answered (on this token, else on any; made after that number) says that
+        its PIN is wrong, or may say so. A token that is locked, or has no PIN, says nothing of it.
+        """
+        return self._answered(purpose, token_serial, after) in {"wrong", "doubtful"}
+
+    def last(self) -> int:
+        """The number of the newest try of all."""
+        row = self._db.row("SELECT coalesce(max(number), 0) AS number FROM pin_attempts")
+        return int(row["number"]) if row is not None else 0
+
+    def _answered(self, purpose: str, token_serial: str | None, after: int = 0) -> str:
         row = self._db.row(
             "SELECT outcome FROM pin_attempts WHERE purpose = :purpose AND (:token IS NULL OR token_serial = :token) "
-            "AND outcome IS NOT NULL ORDER BY number DESC LIMIT 1",
-            {"purpose": purpose, "token": token_serial},
+            "AND outcome IS NOT NULL AND number > :after ORDER BY number DESC LIMIT 1",
+            {"purpose": purpose, "token": token_serial, "after": after},
         )
-        return row is not None and row["outcome"] != "ok"
+        return str(row["outcome"]) if row is not None else ""
 
     def keyring_outdated(self, token_serial: str, now: datetime) -> None:
         """Commit that the token's PIN changes while the keyring cannot be asked: what it may hold is not to be tried any more."""

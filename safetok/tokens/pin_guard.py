@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from safetok.domain.times import Clock
 from safetok.domain.tokens import PinState, TokenInfo
-from safetok.errors import DriverFailed, PinRefused, PinWrong, SafetokError, UsageError
+from safetok.errors import DriverFailed, NoToken, PinRefused, PinWrong, SafetokError, UsageError
 from safetok.locale import _
 
 if TYPE_CHECKING:
     from safetok.store.pins import PinLog
 
 _Result = TypeVar("_Result")
+_NO_ANSWER = {"token_removed", "crashed", "timed_out"}  # codes of a login that nobody answered
+_OF_THE_DEVICE = {"DEVICE_ERROR", "DEVICE_MEMORY", "HOST_MEMORY", "SESSION_CLOSED", "SESSION_HANDLE_INVALID", "SLOT_ID_INVALID"}
 
 
 class _Door(Protocol):
@@ -133,11 +135,20 @@ class PinGuard:
         except PinRefused as error:
             self._log.finish(number, "locked" if error.code == "pin_locked" else "unknown")
             raise
+        except (DriverFailed, NoToken) as error:
+            if not _unanswered(error):
+                self._log.finish(number, "doubtful")
+            raise
         except BaseException:
             self._log.finish(number, "unknown")
             raise
         self._log.finish(number, "ok")
         return result
+
+
+def _unanswered(error: DriverFailed | NoToken) -> bool:
+    """Whether a login ended without a word on the PIN. GENERAL_ERROR is one: some drivers say no more to a wrong PIN."""
+    return isinstance(error, NoToken) or error.code in _NO_ANSWER or error.data.get("ckr") in _OF_THE_DEVICE
 
 
 def refuse_locally(info: TokenInfo, pin: str | None) -> None:

@@ -13,11 +13,22 @@ import openpyxl
 import pytest
 
 from safetok.domain.plan import Plan, PlanRow, Verdict
-from safetok.errors import CaUnreachable, CaWait, NoToken, PersonNeeded, SafetokError, UsageError
+from safetok.errors import (
+    CaUnreachable,
+    CaWait,
+    DriverFailed,
+    NoToken,
+    PersonNeeded,
+    PinRefused,
+    PinWrong,
+    SafetokError,
+    UsageError,
+)
 from safetok.reports import batch as reports
 from safetok.store import paths
 from safetok.store.pins import PinLog
 from safetok.store.settings import Settings
+from safetok.tokens.pin_guard import PinGuard
 from safetok.workflows.batch import plan_file
 from safetok.workflows.batch.pins import PinSources, file_of
 from safetok.workflows.batch.planning import spread, working_days
@@ -300,6 +311,45 @@ def test_a_login_cut_short_stops_no_pin_file(context: Context, tmp_path: Path) -
     with pytest.raises(PersonNeeded) as refused:
         PinSources(context, rows, tmp_path, environ={}).of("file:pin.txt").take(context, "t4", "")
     assert refused.value.code == "pin_source_stopped"
+
+
+@pytest.mark.parametrize(
+    ("error", "stops_it_here", "stops_all"),
+    [
+        (DriverFailed("pulled", code="token_removed"), False, False),
+        (DriverFailed("crash", code="crashed"), False, False),
+        (DriverFailed("d", code="pkcs11", data={"ckr": "DEVICE_ERROR"}), False, False),
+        (PinRefused("expired", code="pin_expired"), True, False),
+        (PinRefused("locked"), True, False),
+        (DriverFailed("g", code="pkcs11", data={"ckr": "GENERAL_ERROR"}), True, True),
+        (PinWrong("wrong"), True, True),
+    ],
+)
+def test_only_an_answer_on_the_pin_stops_its_source(
+    context: Context, tmp_path: Path, error: SafetokError, stops_it_here: bool, stops_all: bool
+) -> None:
+    """A token that went away, crashed or is locked says nothing of a PIN that serves others, too; every try stays counted."""
+    secret(tmp_path)
+    rows = [row(2, pin_source="file:pin.txt"), row(3, pin_source="file:pin.txt")]
+    log, source = PinLog(context.database), PinSources(context, rows, tmp_path, environ={}).of("file:pin.txt")
+    log.finish(log.begin("t2", source.purpose("given"), NOW), "ok")
+
+    def login() -> None:
+        raise error
+
+    source.take(context, "t2", "")
+    with pytest.raises(SafetokError):
+        PinGuard(log, lambda: NOW)._counted("t2", source.purpose("given"), login)
+    source.settled("t2", opened=False)
+    for token, stops in (("t2", stops_it_here or stops_all), ("t3", stops_all)):
+        again = PinSources(context, rows, tmp_path, environ={}).of("file:pin.txt")
+        if stops:
+            with pytest.raises(PersonNeeded):
+                again.take(context, token, "")
+        else:
+            again.take(context, token, "")
+            again.release()
+    assert log.count("t2") == 1
 
 
 def test_a_variable_that_failed_on_a_token_is_not_tried_on_it_again(context: Context, tmp_path: Path) -> None:

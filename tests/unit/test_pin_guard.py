@@ -93,7 +93,8 @@ OUTCOMES = [
     (PinWrong("w"), "wrong", 1),
     (PinRefused("l"), "locked", 1),
     (PinRefused("l", code="pin_expired"), "unknown", 1),
-    (DriverFailed("d"), "unknown", 1),
+    (DriverFailed("d"), "doubtful", 1),
+    (DriverFailed("d", code="crashed"), None, 1),
     (KeyboardInterrupt(), "unknown", 1),
 ]
 
@@ -101,7 +102,7 @@ OUTCOMES = [
 @pytest.mark.parametrize(("comes_to", "outcome", "count"), OUTCOMES)
 @pytest.mark.parametrize("what", ["login", "change", "sign", "batch"])
 def test_each_try_is_written_down(
-    log: PinLog, what: str, comes_to: SafetokError | None, outcome: str, count: int
+    log: PinLog, what: str, comes_to: SafetokError | None, outcome: str | None, count: int
 ) -> None:
     """Its purpose, its time and what it came to: a login, another named purpose, a change, a signature that asks."""
     door = Door(log, None if what == "sign" else comes_to)

@@ -96,15 +96,18 @@ class RowPin(PinSource):
         self._sources, self._source, self._shared = sources, source, shared
         self._holding = False
         self._known_as = ""  # what the log of tries calls the source as it was when its PIN was taken
+        self._since = 0  # the newest try of all by then
 
     def _take(self, context: Context, token_serial: str, name: str) -> tuple[str, Source]:  # noqa: ARG002
         if self._source == "keyring":
             return self._from_keyring(context, token_serial)
+        from safetok.store.pins import PinLog
+
         if self._shared is not None:
             self._shared.lock.acquire()
             self._holding = True
         try:
-            self._known_as = self._sources.purpose(self._source)
+            self._known_as, self._since = self._sources.purpose(self._source), PinLog(context.database).last()
             self._refuse_what_failed(context, token_serial)
             return self._sources.value(self._source), "given"
         except BaseException:
@@ -138,12 +141,12 @@ class RowPin(PinSource):
         if self._sources.changed and not (self._shared is not None and self._shared.failed):
             return
         log, purpose = PinLog(context.database), self._known_as
-        stopped = self._shared is not None and (self._shared.failed or log.failed(purpose))
+        stopped = self._shared is not None and (self._shared.failed or log.wrong(purpose))
         if stopped:
             raise PersonNeeded(
-                _("{source} serves several tokens and was wrong on one of them: it is tried on no other.").format(
-                    source=self._source
-                ),
+                _(
+                    "{source} serves several tokens and was wrong on one of them, or may have been: it is tried on no other."
+                ).format(source=self._source),
                 code="pin_source_stopped",
                 hint=_("Put it right; then run the plan again (with --pins-changed where it is a variable)."),
                 token=token_serial,
@@ -168,7 +171,7 @@ class RowPin(PinSource):
             from safetok.store.pins import PinLog
 
             log = PinLog(self._sources.context.database)  # a refusal before the token was asked says nothing of the PIN
-            self._shared.failed = log.failed(self._known_as, token_serial)
+            self._shared.failed = log.wrong(self._known_as, token_serial, after=self._since)
         self.release()
 
     def release(self) -> None:

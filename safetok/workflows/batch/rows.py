@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 from safetok.domain.plan import PlanRow, RowResult, RowState
 from safetok.domain.times import show_day
 from safetok.domain.tokens import Reading
-from safetok.errors import CaUnreachable, CaWait, ExitStatus, Interrupted, NoToken, PersonNeeded, SafetokError
+from safetok.errors import (
+    CaUnreachable,
+    CaWait,
+    DriverFailed,
+    ExitStatus,
+    Interrupted,
+    NoToken,
+    PersonNeeded,
+    SafetokError,
+)
 from safetok.locale import _
 from safetok.workflows.batch.pins import PinSources
 from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
@@ -65,6 +74,11 @@ def run_row(
             _as_planned(context, row, chosen)
             _use_agencies(context, row, chosen)
         return _renewed(context, tokens, row, chosen, request)
+    except DriverFailed as error:
+        if error.code != "token_removed":
+            raise
+        hint = _("Plug the RIGHT token {serial} in again, then: safetok batch resume").format(serial=token.info.serial)
+        raise NoToken(error.message, code=error.code, hint=hint, token=error.token, data=error.data) from error
     finally:
         pin.release()
 

@@ -1,0 +1,77 @@
+"""One token of a batch that goes away or fails while the others share its PIN file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support_fleet import Fleet, as_made, kept_fleet
+from support_inside import Inside
+from support_simulator import Simulator
+
+TOKENS = 5
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[Fleet]:
+    """Tokens that are owed a renewal and their CA, made once."""
+    with kept_fleet(TOKENS) as made:
+        yield made
+
+
+@pytest.fixture
+def fleet(fresh: Fleet) -> Iterator[Fleet]:
+    """The fleet before anything was done with it, its CA running."""
+    with as_made(fresh) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def simulator(fleet: Fleet, simulator_module: Path) -> Simulator:
+    """The simulator between safetok and the fleet's tokens."""
+    made = Simulator(simulator_module, fleet.folder / "simulator.conf")
+    made.steer(forward=fleet.module)
+    return made
+
+
+@pytest.fixture
+def cli(fleet: Fleet, simulator: Simulator) -> Inside:
+    """The program in this process, with the simulator as its driver."""
+    given = {name: value for name, value in fleet.environ.items() if name.startswith(("SAFETOK_", "SOFTHSM2_"))}
+    return Inside({**given, **simulator.environment})
+
+
+@pytest.mark.parametrize("action", ["remove", "return DEVICE_REMOVED", "return TOKEN_NOT_PRESENT"])
+def test_a_token_pulled_out_at_its_login_waits_and_the_others_are_done(
+    cli: Inside, fleet: Fleet, simulator: Simulator, action: str
+) -> None:
+    """A PIN file that serves all: nothing is known against it, and `batch resume` takes the row that waits."""
+    path = fleet.write_list(fleet.folder / "list.csv")
+    plan = cli.json("batch", "plan", str(path)).data["plan"]
+    simulator.steer(faults=[f"C_Login 3 {action}"])
+    said = cli.json("batch", "run", plan)
+    assert (said.status, Counter(row["state"] for row in said.data["rows"])) == (12, {"done": TOKENS - 1, "waiting": 1})
+    (waits,) = [row for row in said.data["rows"] if row["state"] == "waiting"]
+    assert (waits["code"], waits["exit_status"]) == ("token_removed", 3)
+    assert "safetok batch resume" in waits["message"]
+    simulator.steer(faults=[])
+    simulator.plug()
+    again = cli.json("batch", "resume")
+    assert (again.status, [(row["token"], row["state"]) for row in again.data["rows"]]) == (0, [(waits["token"], "done")])
+
+
+@pytest.mark.parametrize("action", ["return DEVICE_ERROR", "crash"])
+def test_a_driver_that_fails_at_one_login_costs_that_row(
+    cli: Inside, fleet: Fleet, simulator: Simulator, action: str
+) -> None:
+    """The row is named and fails with 17; every other token with the same PIN file is renewed; run again, so is this one."""
+    path = fleet.write_list(fleet.folder / "list.csv")
+    plan = cli.json("batch", "plan", str(path)).data["plan"]
+    simulator.steer(faults=[f"C_Login 3 {action}"])
+    said = cli.json("batch", "run", plan)
+    assert Counter(row["state"] for row in said.data["rows"]) == {"done": TOKENS - 1, "failed": 1}, said.out
+    (failed,) = [row for row in said.data["rows"] if row["state"] == "failed"]
+    assert failed["exit_status"] == 17
+    assert cli.json("batch", "run", plan).status == 0
