@@ -160,6 +160,13 @@ def test_a_day_later_than_the_one_stated_before_is_stopped(cli: Inside, fleet: F
     assert codes(planned(cli, path)) == [("not_ready", "contract_end_differs")]
 
 
+def test_a_day_of_a_list_that_was_never_run_stands_against_no_other(cli: Inside, fleet: Fleet) -> None:
+    """A check states nothing: a slip in an earlier list does not refuse the list put right."""
+    planned(cli, listed(fleet, row(fleet, 0, end="30/06/2027")))
+    assert codes(planned(cli, listed(fleet, row(fleet, 0)))) == [("renew", None)]
+    assert ran(cli, fleet)[0] == 0
+
+
 def test_a_day_that_the_ca_contradicts_is_put_right_in_the_list(cli: Inside, fleet: Fleet) -> None:
     """A slip of the pen, a year too early: the row says what to do, and the list put right is renewed."""
     path = listed(fleet, row(fleet, 0, end="30/06/2027"))

@@ -86,10 +86,6 @@ def plan(context: Context, file: Path, *, out: Path | None = None, per_day: int 
         rows=tuple(rows),
     )
     path = out or file.with_name(f"{file.stem}.plan.json")
-    with context.database.transaction():
-        for row in rows:
-            if row.verdict is Verdict.RENEW and row.certificate and row.contract_end:
-                Inventory(context.database).set_contract_end(row.certificate, row.contract_end, context.now())
     plan_file.write(context, made, path)
     return Planned(plan=made, file=path, ignored=manifest.ignored)
 

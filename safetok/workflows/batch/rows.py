@@ -73,7 +73,7 @@ def run_row(
         if unfinished_of(context, token.info.serial, chosen.certificate) is None:
             _as_planned(context, row, chosen)
             _use_agencies(context, row, chosen)
-        return _renewed(context, tokens, row, chosen, request)
+        return renew_chosen(context, tokens, chosen, request)
     except DriverFailed as error:
         if error.code != "token_removed":
             raise
@@ -113,17 +113,7 @@ def _as_planned(context: Context, row: PlanRow, chosen: Chosen) -> None:
         )
 
 
-def _renewed(context: Context, tokens: Tokens, row: PlanRow, chosen: Chosen, request: RenewRequest) -> RenewResult:
-    """The renewal. A day that the CA's own contradicts was a slip of the list: it no longer stands against the right one."""
-    from safetok.store.inventory import Inventory
 
-    try:
-        return renew_chosen(context, tokens, chosen, request)
-    except PersonNeeded as error:
-        inventory, sha256 = Inventory(context.database), chosen.certificate.sha256
-        if error.code == "contract_end_differs" and inventory.contract_end(sha256) == row.contract_end:
-            inventory.set_contract_end(sha256, None)
-        raise
 
 
 def _use_agencies(context: Context, row: PlanRow, chosen: Chosen) -> None:
