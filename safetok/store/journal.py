@@ -164,6 +164,14 @@ class Journal:
             for row in self._db.rows("SELECT * FROM renewal_events WHERE renewal = ? ORDER BY number", (renewal_id,))
         ]
 
+    def done_with(self, token_serial: str, old_serial: str) -> list[Renewal]:
+        """Finished renewals of the certificate of this serial number on that token; issuers number on their own."""
+        rows = self._db.rows(
+            "SELECT * FROM renewals WHERE token_serial = ? AND old_serial = ? AND state = ?",
+            (token_serial, old_serial, State.DONE.value),
+        )
+        return [_decode(row) for row in rows]
+
     def renewed_from(self, sha256: str) -> Renewal | None:
         """The renewal that brought the certificate of this SHA-256; None when it came by other means."""
         row = self._db.row("SELECT * FROM renewals WHERE certificate_sha256 = ?", (sha256,))

@@ -201,7 +201,7 @@ def test_a_ca_that_is_down_or_has_revoked_is_known_before_a_pin_is_used(cli: Ins
 
 
 def test_what_is_renewed_or_under_way_is_said_in_the_plan(cli: Inside, fleet: Fleet) -> None:
-    """Done: nothing due. Unfinished: it is carried on, also where the list names no day; ended by hand meanwhile: left alone."""
+    """Done: nothing due. Unfinished: it is carried on, also where the list names no day; ended by hand meanwhile: it is done."""
     write_json(fleet.places.ca / "faults.json", [{"name": "cut", "on": "kur"}])
     path = listed(fleet, row(fleet, 0), row(fleet, 1), row(fleet, 2))
     planned(cli, path)
@@ -213,8 +213,23 @@ def test_what_is_renewed_or_under_way_is_said_in_the_plan(cli: Inside, fleet: Fl
     assert [one["planned"] for one in again] == ["renew" if n == waiting else "nothing_due" for n in range(3)]
     assert again[waiting]["message"]
     assert cli("renew", "--resume", "--pin-stdin", stdin=f"{PIN}\n").status == 0
-    status, after = ran(cli, fleet)
-    assert (status, [one["code"] for one in after]) == (12, ["contract_end_unknown"])
+    assert ran(cli, fleet) == (0, [])
+
+
+def test_a_plan_made_again_keeps_what_the_night_has_done(cli: Inside, fleet: Fleet) -> None:
+    """Rows that safetok has renewed have nothing due; the new plan's report still says from which serial to which, and when."""
+    path = listed(fleet, row(fleet, 0), row(fleet, 1))
+    before = [one["old_serial"] for one in planned(cli, path)]
+    after = ran(cli, fleet)[1]
+    again = planned(cli, path)
+    assert [(one["planned"], one["old_serial"]) for one in again] == [("nothing_due", serial) for serial in before]
+    told = cli.json("batch", "report", str(fleet.folder / "list.plan.json")).data["rows"]
+    assert [(one["state"], one["old_serial"], one["new_serial"]) for one in told] == [
+        ("done", old, one["new_serial"]) for old, one in zip(before, after, strict=True)
+    ]
+    table = fleet.folder / "report.csv"
+    assert cli("batch", "report", str(fleet.folder / "list.plan.json"), "--out", str(table)).status == 0
+    assert all(line.split(";")[-1] for line in table.read_text("utf-8-sig").splitlines()[1:]), "when"
 
 
 def test_a_pin_pad_is_for_a_person(cli: Inside, fleet: Fleet, simulator_module: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import field, replace
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from safetok.domain.companies import plain_mst
 from safetok.domain.manifest import Wanted
 from safetok.domain.plan import Plan, PlanRow, Verdict
+from safetok.domain.renewal import State
 from safetok.domain.times import show_day, vietnamese_day
 from safetok.domain.tokens import KeyPresence, Reading, TokenReading
 from safetok.errors import CaUnreachable, CaWait, CertificateRevoked, NoToken, SafetokError, UsageError
@@ -27,6 +29,7 @@ from safetok.workflows.renew.request import RenewRequest
 
 if TYPE_CHECKING:
     from safetok.domain.certificates import Certificate
+    from safetok.domain.renewal import Renewal
     from safetok.workflows.context import Context
 
 AT_ONCE = 6  # rows looked at together: most of the time is a CA's answer
@@ -196,7 +199,7 @@ def _judged(context: Context, row: PlanRow, wanted: Wanted, chosen: Chosen, fold
         reason = _("A renewal is unfinished ({id}, {state}): it is carried on.").format(
             id=unfinished.id, state=unfinished.state.value
         )
-        return replace(row, verdict=Verdict.RENEW, reason=reason)
+        return replace(_from(row, unfinished), verdict=Verdict.RENEW, reason=reason)
     request = RenewRequest(
         serial=row.token, contract_end=row.contract_end, confirm_contract_end=row.contract_end, yes=True
     )
@@ -211,12 +214,29 @@ def _judged(context: Context, row: PlanRow, wanted: Wanted, chosen: Chosen, fold
         return replace(row, verdict=Verdict.NOT_READY, code=error.code, reason=f"{error.message} {error.hint}".strip())
     else:
         if isinstance(found, NothingDue):
-            return replace(row, verdict=Verdict.NOTHING_DUE, reason="; ".join(found.reasons))
+            return _nothing_due(context, row, found)
         row = replace(row, verdict=Verdict.RENEW, reason=" ".join(context.prompter.warnings))
     lacking = _lacking(context, row, wanted, folder) or _unfit(chosen)
     if lacking is not None:
         return replace(row, verdict=Verdict.NOT_READY, code=lacking[0], reason=lacking[1])
     return row
+
+
+def _nothing_due(context: Context, row: PlanRow, found: NothingDue) -> PlanRow:
+    """A row that needs nothing. Where safetok itself renewed it, it stands in the plan with the certificate it had before: the
+    report says from which to which, and when.
+    """
+    from safetok.store.journal import Journal
+
+    row = replace(row, verdict=Verdict.NOTHING_DUE, reason="; ".join(found.reasons))
+    renewal = Journal(context.database).renewed_from(found.chosen.certificate.sha256)
+    return _from(row, renewal) if renewal is not None and renewal.state is State.DONE else row
+
+
+def _from(row: PlanRow, renewal: Renewal) -> PlanRow:
+    """The row of the certificate that this renewal began with."""
+    sha256 = hashlib.sha256(renewal.old_certificate).hexdigest()
+    return replace(row, certificate=sha256, old_serial=renewal.old_serial)
 
 
 def _unfit(chosen: Chosen) -> tuple[str, str] | None:

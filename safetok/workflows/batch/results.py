@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import threading
@@ -10,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetok.domain.companies import plain_mst
-from safetok.domain.plan import Plan, RowResult, RowState
-from safetok.domain.renewal import State
+from safetok.domain.plan import Plan, PlanRow, RowResult, RowState
 from safetok.domain.times import parse_rfc3339, rfc3339
 from safetok.errors import UsageError
 from safetok.locale import _, why
 
 if TYPE_CHECKING:
+    from safetok.domain.renewal import Renewal
+    from safetok.store.journal import Journal
     from safetok.workflows.context import Context
 
 
@@ -39,16 +41,20 @@ class Results:
         self.from_journal(context)
 
     def from_journal(self, context: Context) -> None:
-        """A renewal that came to its end without the run that began it, or waits, is known from its own row."""
+        """A renewal of a planned certificate that is done, by whatever run or hand, or that waits, is known from its own row."""
         from safetok.store.journal import Journal
 
         journal = Journal(context.database)
         unfinished = {(one.token_serial, plain_mst(one.mst or "")): one for one in journal.unfinished()}
         for row in self._plan.rows:
             known = self._last.get(row.row)
-            if row.token is None or (known is not None and known.state.settled):
+            if row.token is None or (known is not None and known.state is RowState.DONE):
                 continue
-            if (renewal := unfinished.get((row.token, plain_mst(row.mst or "")))) is not None:
+            if (done := _renewal_of(journal, row)) is not None:
+                self._last[row.row] = _done(row.row, done)
+            elif known is not None and known.state.settled:
+                continue
+            elif (renewal := unfinished.get((row.token, plain_mst(row.mst or "")))) is not None:
                 if known is None or known.state is RowState.OPEN:
                     self._last[row.row] = RowResult(
                         row=row.row,
@@ -58,12 +64,6 @@ class Results:
                         message=renewal.reason,
                         renewal_id=renewal.id,
                     )
-                continue
-            if known is None and not self._path.exists():
-                continue
-            for renewal in journal.all(token_serial=row.token, limit=3):
-                if renewal.state is State.DONE and renewal.old_serial == row.old_serial:
-                    self._last[row.row] = _done(row.row, renewal.token_serial, renewal)
 
     def of(self, row: int) -> RowResult:
         """Where a row stands."""
@@ -98,16 +98,22 @@ class Results:
             ) from error
 
 
-def _done(row: int, token: str, renewal: object) -> RowResult:
-    from safetok.domain.renewal import Renewal
+def _renewal_of(journal: Journal, row: PlanRow) -> Renewal | None:
+    """The finished renewal of the certificate that was planned."""
+    if row.token is None or not row.certificate:
+        return None
+    found = journal.done_with(row.token, row.old_serial)
+    return next((one for one in found if hashlib.sha256(one.old_certificate).hexdigest() == row.certificate), None)
+
+
+def _done(row: int, renewal: Renewal) -> RowResult:
     from safetok.workflows.renew.request import result_of
 
-    assert isinstance(renewal, Renewal)
     shown = result_of(renewal)
     return RowResult(
         row=row,
         state=RowState.DONE,
-        token=token,
+        token=renewal.token_serial,
         at=renewal.updated_at,
         new_serial=shown.new_serial or "",
         not_after=shown.not_after,
