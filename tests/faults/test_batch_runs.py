@@ -117,6 +117,17 @@ def test_a_run_with_nothing_to_do_says_what_it_leaves(cli: Inside, fleet: Fleet)
     assert f"safetok batch plan '{folder / 'l.csv'}'" in refused_.out
 
 
+def test_the_plan_run_last_is_meant_also_where_nothing_was_due(cli: Inside, fleet: Fleet) -> None:
+    """`batch report` and `batch resume` without a name are about the plan of the run before, whatever that run found to do."""
+    first = planned(cli, fleet, [0])
+    assert codes(cli.json("batch", "run", str(first))) == ["done"]
+    other = fleet.write_list(fleet.folder / "other.csv", [0])
+    second = cli.json("batch", "plan", str(other)).data["plan"]
+    assert cli.json("batch", "run", second).data["rows"] == []
+    assert cli.json("batch", "report").data["manifest"] == str(other)
+    assert cli.json("batch", "resume").data["plan"] == second
+
+
 def test_a_report_counts_its_rows(cli: Inside, fleet: Fleet) -> None:
     """The table ends with how many rows are in which state."""
     path = planned(cli, fleet, [0, 1])

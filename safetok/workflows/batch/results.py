@@ -129,8 +129,16 @@ def folder(context: Context) -> Path:
 
 
 def remember(context: Context, path: Path) -> None:
-    """The plan that `batch resume` and `batch report` mean when none is named."""
-    (folder(context) / "last").write_text(str(path.absolute()), "utf-8")
+    """The plan that `batch resume` and `batch report` mean when none is named. Raises UsageError (`plan_file`)."""
+    file, meant = folder(context) / "last", str(path.absolute())
+    if _lines(file) == [meant]:
+        return
+    try:
+        file.write_text(meant, "utf-8")
+    except OSError as error:
+        raise UsageError(
+            _("{path} cannot be used: {why}.").format(path=file, why=why(error)), code="plan_file"
+        ) from error
 
 
 def last(context: Context) -> Path:

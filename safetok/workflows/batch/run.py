@@ -61,6 +61,7 @@ def run(context: Context, path: Path, options: Options, tell: Tell) -> Ran:
     """
     plan = plan_file.read(context, path)
     with _alone(context):
+        results.remember(context, path)
         kept = results.Results(context, plan)
         due = _due(context, plan, kept, options)
         course = Course(context, kept, options, tell)
@@ -70,7 +71,6 @@ def run(context: Context, path: Path, options: Options, tell: Tell) -> Ran:
             if due:
                 plan_file.unchanged(context, plan)
                 kept.begin()
-                results.remember(context, path)
                 runner.run()
             if course.stopping:
                 kept.from_journal(context)  # rows that were between two tries are under way, too
