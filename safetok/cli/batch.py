@@ -286,7 +286,7 @@ def _show_report(report: Report, written: Path | None, form: Format) -> None:
 
 def _show_table(report: Report) -> None:
     from safetok.domain.times import show_date
-    from safetok.workflows.batch.report import standing, why
+    from safetok.workflows.batch.report import standing, whose, why
 
     heads = [
         Column(_("Row"), right=True),
@@ -303,7 +303,7 @@ def _show_table(report: Report) -> None:
         end = show_date(result.not_after) if result.not_after else ""
         cell = Toned(standing(row, result), _tone(row, result))
         token = row.token or result.token or row.mst or "?"
-        lines.append([row.row, row.name, token, cell, result.new_serial, end, why(row, result)])
+        lines.append([row.row, whose(row, result), token, cell, result.new_serial, end, why(row, result)])
     out = screen()
     out.table(heads, lines)
     counts = Counter(standing(row, report.results[row.row]) for row in report.plan.rows)

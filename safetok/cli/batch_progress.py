@@ -125,16 +125,19 @@ class _Terminal:
             self._bar.update(self._task, speed=speed)
         if state in {"failed", "waiting"}:
             text = _("Row {row}, {name}: {why}")
-            name = event.row.name or event.row.token or event.row.mst or "?"
+            name = event.data["name"] or event.row.token or event.row.mst or "?"
             tone = "bad" if state == "failed" else "warn"
             self._say(text.format(row=event.row.row, name=name, why=event.result.message), tone)
         elif event.result.new_serial:
-            self._say(f"{event.row.name}: {event.row.old_serial} -> {event.result.new_serial}", "good")
+            short = f". {event.result.message}" if event.result.shortfall_days else ""
+            changed = f"{event.data['old_serial']} -> {event.result.new_serial}"
+            self._say(f"{event.data['name']}: {changed}{short}", "warn" if short else "good")
 
     def _row_waits(self, event: Event) -> None:
         assert event.row is not None
         text = _("{name}: {why} Again in {seconds} seconds.")
-        self._say(text.format(name=event.row.name, why=event.data["message"], seconds=event.data["seconds"]), "dim")
+        name = event.data["name"] or event.row.token or event.row.mst or "?"
+        self._say(text.format(name=name, why=event.data["message"], seconds=event.data["seconds"]), "dim")
 
     def _insert(self, event: Event) -> None:
         names = [self._called(row) for row in event.data["next"]]
@@ -144,19 +147,18 @@ class _Terminal:
         self._say(_("Plug in next ({n} left): {names}").format(n=event.data["rows"], names="; ".join(names)), "strong")
 
     def _token_in(self, event: Event) -> None:
-        assert event.row is not None
-        self._say(_("In: {name}, Token ID {serial}").format(name=event.row.name, serial=event.data["token"]), "")
+        self._say(_("In: {name}, Token ID {serial}").format(name=event.data["name"], serial=event.data["token"]), "")
 
     def _several_in(self, event: Event) -> None:
         assert event.row is not None
         text = _("Row {row}, {name}: {why}")
-        name = event.row.name or event.row.mst or "?"
+        name = event.data["name"] or event.row.mst or "?"
         self._say(text.format(row=event.row.row, name=name, why=event.data["message"]), "warn")
 
     def _pull_out(self, event: Event) -> None:
-        assert event.row is not None
         self._say(
-            _("Pull out: {name}, Token ID {serial}").format(name=event.row.name, serial=event.data["token"]), "strong"
+            _("Pull out: {name}, Token ID {serial}").format(name=event.data["name"], serial=event.data["token"]),
+            "strong",
         )
 
     def _not_needed(self, event: Event) -> None:

@@ -60,13 +60,14 @@ def _run(context: Context, file: Path, options: Options, events: Path | None) ->
 def _errors(ran: Ran) -> list[SafetokError]:
     """One for each row that is not done, with its row number."""
     from safetok.errors import Unexpected
+    from safetok.workflows.batch.report import whose
 
     errors: list[SafetokError] = []
     for row in ran.plan.rows:
         result = ran.results[row.row]
         if row.row in ran.worked_on and not result.state.settled and result.code:
             text = _("Row {row}, {name}: {why}")
-            name = row.name or row.token or row.mst or "?"
+            name = whose(row, result) or row.token or row.mst or "?"
             message = text.format(row=row.row, name=name, why=result.message)
             errors.append(Unexpected(message, code=result.code, token=result.token))
     return errors

@@ -77,7 +77,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowResult:
-    """What a run came to with one row."""
+    """What a run came to with one row; `name`, `mst` and `old_serial` as its token says, where the plan did not know them."""
 
     row: int
     state: RowState
@@ -86,6 +86,10 @@ class RowResult:
     code: str = ""
     message: str = ""
     exit_status: int = int(ExitStatus.DONE)
+    name: str = ""
+    mst: str = ""
+    old_serial: str = ""
     new_serial: str = ""
     not_after: datetime | None = None
+    shortfall_days: int | None = None  # that the new certificate ends before the contract does
     renewal_id: str = ""

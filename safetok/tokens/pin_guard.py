@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 _NO_ANSWER = {"token_removed", "crashed", "timed_out"}  # codes of a login that nobody answered
-_OF_THE_DEVICE = {"DEVICE_ERROR", "DEVICE_MEMORY", "HOST_MEMORY", "SESSION_CLOSED", "SESSION_HANDLE_INVALID", "SLOT_ID_INVALID"}
+_OF_THE_DEVICE = {
+    "DEVICE_ERROR",
+    "DEVICE_MEMORY",
+    "HOST_MEMORY",
+    "SESSION_CLOSED",
+    "SESSION_HANDLE_INVALID",
+    "SLOT_ID_INVALID",
+}
 
 
 class _Door(Protocol):

@@ -306,6 +306,23 @@ def test_what_is_the_same_for_every_token_is_said_once(cli: Inside, fleet: Fleet
 # --- running -------------------------------------------------------------------------------------------------------------
 
 
+def test_a_certificate_cut_short_by_its_ca_s_own_end_says_so(cli: Inside, fleet: Fleet) -> None:
+    """A contract that goes beyond the CA's own certificate: done, with how many days are missing, in the run and in the report."""
+    process.stop(fleet.places)
+    register = fleet.places.ca / "register.json"
+    entries = read_json(register)
+    entries[0] |= {"contract_end": "2030-06-30"}
+    write_json(register, entries)
+    fleet.start()
+    planned(cli, listed(fleet, row(fleet, 0, end="30/06/2030"), row(fleet, 1)))
+    status, after = ran(cli, fleet)
+    short = after[0]["shortfall_days"]
+    assert (status, [one["state"] for one in after], after[1]["shortfall_days"]) == (0, ["done", "done"], 0)
+    assert short > 100
+    told = cli.json("batch", "report").data["rows"][0]
+    assert (told["shortfall_days"], f"{short} days short" in told["message"]) == (short, True)
+
+
 def test_a_company_s_agencies_are_those_of_the_list(cli: Inside, fleet: Fleet) -> None:
     """The column of agencies says which registrations are opened; a second list may say it again."""
     path = listed(fleet, row(fleet, 0) + ";vnaccs, etax", row(fleet, 1), extra="Cơ quan")

@@ -270,6 +270,29 @@ def test_a_token_pulled_out_before_its_turn_is_waited_for(cli: Inside, fleet: Fl
     assert running.returncode == 0
 
 
+def test_a_token_never_seen_before_is_called_by_its_company(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:
+    """--insert with a list of Token IDs that nobody has seen: whose each is stands in the events, the report and its table."""
+    listed = fleet.write_list(fleet.folder / "list.csv", [0])
+    listed.write_text(listed.read_text("utf-8-sig").replace(fleet.msts[0], ""), encoding="utf-8-sig")
+    folder = token_folder(fleet, 0)
+    folder.rename(fleet.folder / folder.name)
+    (unknown,) = cli.json("batch", "plan", str(listed)).data["rows"]
+    assert (unknown["planned"], unknown["name"]) == ("not_plugged_in", "")
+    running = start(fleet, simulator, "--insert")
+    until(running, "insert")
+    (fleet.folder / folder.name).rename(folder)
+    name = until(running, "token_in")["name"]
+    ended = until(running, "row_end")
+    assert (ended["state"], ended["name"], bool(ended["old_serial"])) == ("done", name, True)
+    assert until(running, "pull_out")["name"] == name != ""
+    running.communicate(timeout=60)
+    (row,) = cli.json("batch", "report").data["rows"]
+    assert (row["name"], row["mst"], row["old_serial"]) == (name, fleet.msts[0], ended["old_serial"])
+    table = fleet.folder / "report.csv"
+    assert cli("batch", "report", "--out", str(table)).status == 0
+    assert name in table.read_text("utf-8-sig")
+
+
 def test_a_company_on_no_token_or_on_two_waits(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:
     """Rows by company alone: a token that has gone since the plan is told, the others are done."""
     listed = fleet.write_list(fleet.folder / "list.csv", [0, 1])

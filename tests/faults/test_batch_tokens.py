@@ -59,7 +59,10 @@ def test_a_token_pulled_out_at_its_login_waits_and_the_others_are_done(
     simulator.steer(faults=[])
     simulator.plug()
     again = cli.json("batch", "resume")
-    assert (again.status, [(row["token"], row["state"]) for row in again.data["rows"]]) == (0, [(waits["token"], "done")])
+    assert (again.status, [(row["token"], row["state"]) for row in again.data["rows"]]) == (
+        0,
+        [(waits["token"], "done")],
+    )
 
 
 @pytest.mark.parametrize("action", ["return DEVICE_ERROR", "crash"])

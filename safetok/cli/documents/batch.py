@@ -9,7 +9,9 @@ from safetok.domain.plan import RowState, Verdict
 
 
 class BatchRow(Document):
-    """One row of a list; `state` is null until a run has looked at it."""
+    """One row of a list; `state` is null until a run has looked at it. `shortfall_days`: by how many days the new certificate
+    ends before the contract does, 0 where it does not; null until the row is done.
+    """
 
     row: int
     token: str | None
@@ -23,6 +25,7 @@ class BatchRow(Document):
     old_serial: Serial | None
     new_serial: Serial | None
     not_after: Instant | None
+    shortfall_days: int | None
     contract_end: date | None
     new_key: bool
     group: str

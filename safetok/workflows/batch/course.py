@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from safetok.domain.companies import plain_mst
@@ -15,6 +16,7 @@ from safetok.records import dataclass
 from safetok.workflows.batch.queue import Queue
 
 if TYPE_CHECKING:
+    from safetok.domain.certificates import Certificate
     from safetok.domain.tokens import Reading, TokenReading
     from safetok.workflows.batch.results import Results
     from safetok.workflows.context import Context
@@ -62,21 +64,27 @@ class Course:
         self.ended: set[int] = set()  # rows that this run has brought to a result, be it that they wait
         self._failures = 0
         self._telling = threading.Lock()
-        self._tokens: dict[str, TokenReading] = {}
+        self._tokens: dict[str, TokenReading] = {}  # those that are in
+        self._seen: dict[str, TokenReading] = {}  # those that are in, or were in this run
 
     def tell(self, name: str, /, *, row: PlanRow | None = None, result: RowResult | None = None, **data: Any) -> None:
         """Tell an event: whose row it is, how it stands, and when."""
         shown: dict[str, Any] = {"event": name, "at": rfc3339(self.context.now())}
         if row is not None:
-            shown |= {"row": row.row, "token": row.token, "name": row.name}
+            shown |= {"row": row.row, "token": row.token}
+            holds = self._certificate(row, data.get("token") or row.token)
+            shown["name"] = row.name or (holds.subject_name if holds else "")
         if result is not None:
             shown |= {
+                "name": shown.get("name") or result.name,
                 "state": str(result.state),
                 "token": result.token,
                 "code": result.code,
                 "exit_status": result.exit_status,
                 "message": result.message,
+                "old_serial": (row.old_serial if row else "") or result.old_serial or None,
                 "new_serial": result.new_serial or None,
+                "shortfall_days": result.shortfall_days,
             }
         with self._telling:
             self._tell(Event(name=name, data=shown | data, row=row, result=result))
@@ -87,6 +95,7 @@ class Course:
 
         Inventory(self.context.database).record(reading, self.context.now())
         self._tokens = {token.info.serial: token for token in reading.tokens if not token.info.readable_only}
+        self._seen.update(self._tokens)
 
     def tokens_of(self, row: PlanRow) -> list[str]:
         """The tokens that are in for this row: the one it names, or those that carry its company. Only one can be worked on."""
@@ -103,6 +112,10 @@ class Course:
 
     def end(self, row: PlanRow, result: RowResult) -> None:
         """Keep and tell how a row ended; too many failures end the run."""
+        if (holds := self._certificate(row, result.token)) is not None:
+            # once a renewal has begun the newest certificate may be its own
+            old = result.old_serial or (holds.serial if not result.renewal_id else "")
+            result = replace(result, name=holds.subject_name, mst=holds.mst or "", old_serial=old)
         self.kept.add(result)
         self.ended.add(row.row)
         self.tell("row_end", row=row, result=result)
@@ -113,6 +126,11 @@ class Course:
             if self.options.max_failures is not None and self._failures >= self.options.max_failures:
                 self.cut_short = True
                 self.queue.close()
+
+    def _certificate(self, row: PlanRow, serial: str | None) -> Certificate | None:
+        """The certificate that a token which is in, or was, holds for this row's company."""
+        token = self._seen.get(serial or "")
+        return newest(token, row.mst) if token is not None else None
 
     @property
     def stopping(self) -> bool:
@@ -131,11 +149,17 @@ def taxed(token: TokenReading) -> set[str]:
     return {plain_mst(one.certificate.mst or "") for one in token.certificates if not one.certificate.is_ca}
 
 
+def newest(token: TokenReading, mst: str | None) -> Certificate | None:
+    """The newest certificate on a token, of this company where one is named."""
+    own = [stored.certificate for stored in token.certificates if not stored.certificate.is_ca]
+    fitting = [one for one in own if mst is None or plain_mst(one.mst or "") == plain_mst(mst)]
+    return max(fitting, key=lambda one: (one.not_before, one.not_after), default=None)
+
+
 def named(token: TokenReading) -> str:
     """Whose token it is: the company of its newest certificate, else the label."""
-    own = [stored.certificate for stored in token.certificates if not stored.certificate.is_ca]
-    newest = max(own, key=lambda one: (one.not_before, one.not_after), default=None)
-    return newest.subject_name if newest is not None else token.info.label
+    found = newest(token, None)
+    return found.subject_name if found is not None else token.info.label
 
 
 def not_plugged_in(serial: str) -> NoToken:

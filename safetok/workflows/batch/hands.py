@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from safetok.errors import CaWait, ExitStatus, SafetokError, Unexpected
 from safetok.locale import _
 from safetok.log import note
-from safetok.workflows.batch import rows
+from safetok.workflows.batch import results, rows
 from safetok.workflows.batch.quiet import Quiet
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Hands:
             course.queue.done(task, answered=False)
         else:
             self._answering.add(row.authority)
-            course.end(row, rows.ended(row, result, now=context.now()))
+            course.end(row, results.ended(row, result, now=context.now()))
             course.queue.done(task, answered=True)
         finally:
             self._took += time.monotonic() - self._begun.pop(task.token)

@@ -277,9 +277,7 @@ def _no_pin(row: PlanRow, folder: Path) -> tuple[str, str] | None:
     return None
 
 
-def _not_in(
-    context: Context, row: PlanRow, wanted: Wanted, error: NoToken, tokens: _Tokens, folder: Path
-) -> PlanRow:
+def _not_in(context: Context, row: PlanRow, wanted: Wanted, error: NoToken, tokens: _Tokens, folder: Path) -> PlanRow:
     """A token that is not plugged in: what is known of it, so that it can be called by name when it is wanted."""
     from safetok.store.inventory import Inventory
 

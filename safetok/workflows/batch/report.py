@@ -71,12 +71,12 @@ class Report:
         result = self.results.get(row.row)
         return [
             str(row.row),
-            row.name,
-            row.mst or "",
+            whose(row, result),
+            row.mst or (result.mst if result else ""),
             row.token or (result.token if result else "") or "",
             standing(row, result),
             why(row, result),
-            row.old_serial,
+            row.old_serial or (result.old_serial if result else ""),
             result.new_serial if result else "",
             show_date(result.not_after) if result and result.not_after else "",
             show_day(row.contract_end) if row.contract_end else "",
@@ -108,22 +108,28 @@ def why(row: PlanRow, result: RowResult | None) -> str:
     return row.reason
 
 
+def whose(row: PlanRow, result: RowResult | None) -> str:
+    """The company's name: as it was planned, else as its token says."""
+    return row.name or (result.name if result else "")
+
+
 def row_data(row: PlanRow, result: RowResult | None = None) -> dict[str, Any]:
     """One row as scripts read it; `state` is null until a run has looked at it."""
     begun = result is not None and result.state is not RowState.OPEN
     return {
         "row": row.row,
         "token": row.token or (result.token if result else None),
-        "mst": row.mst,
-        "name": row.name,
+        "mst": row.mst or (result.mst if result else None) or None,
+        "name": whose(row, result),
         "planned": str(row.verdict),
         "state": str(result.state) if begun and result else None,
         "code": (result.code if begun and result else row.code) or None,
         "message": why(row, result),
         "exit_status": result.exit_status if begun and result else None,
-        "old_serial": row.old_serial or None,
+        "old_serial": row.old_serial or (result.old_serial if result else None) or None,
         "new_serial": (result.new_serial or None) if result else None,
         "not_after": rfc3339(result.not_after) if result and result.not_after else None,
+        "shortfall_days": result.shortfall_days if result else None,
         "contract_end": row.contract_end.isoformat() if row.contract_end else None,
         "new_key": row.new_key,
         "group": row.group,

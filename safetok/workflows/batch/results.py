@@ -17,9 +17,12 @@ from safetok.errors import UsageError
 from safetok.locale import _, why
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from safetok.domain.renewal import Renewal
     from safetok.store.journal import Journal
     from safetok.workflows.context import Context
+    from safetok.workflows.renew.request import RenewResult
 
 
 class Results:
@@ -51,19 +54,18 @@ class Results:
             if row.token is None or (known is not None and known.state is RowState.DONE):
                 continue
             if (done := _renewal_of(journal, row)) is not None:
-                self._last[row.row] = _done(row.row, done)
-            elif known is not None and known.state.settled:
+                self._last[row.row] = _done(row, done)
+            elif known is not None and known.state is not RowState.OPEN:
                 continue
             elif (renewal := unfinished.get((row.token, plain_mst(row.mst or "")))) is not None:
-                if known is None or known.state is RowState.OPEN:
-                    self._last[row.row] = RowResult(
-                        row=row.row,
-                        state=RowState.WAITING,
-                        token=row.token,
-                        at=renewal.updated_at,
-                        message=renewal.reason,
-                        renewal_id=renewal.id,
-                    )
+                self._last[row.row] = RowResult(
+                    row=row.row,
+                    state=RowState.WAITING,
+                    token=row.token,
+                    at=renewal.updated_at,
+                    message=renewal.reason,
+                    renewal_id=renewal.id,
+                )
 
     def of(self, row: int) -> RowResult:
         """Where a row stands."""
@@ -106,18 +108,31 @@ def _renewal_of(journal: Journal, row: PlanRow) -> Renewal | None:
     return next((one for one in found if hashlib.sha256(one.old_certificate).hexdigest() == row.certificate), None)
 
 
-def _done(row: int, renewal: Renewal) -> RowResult:
+def _done(row: PlanRow, renewal: Renewal) -> RowResult:
     from safetok.workflows.renew.request import result_of
 
-    shown = result_of(renewal)
+    return ended(row, result_of(renewal), now=renewal.updated_at)
+
+
+def ended(row: PlanRow, result: RenewResult, *, now: datetime) -> RowResult:
+    """The row's result where the renewal ended without an error."""
+    done, short = result.state == "DONE", result.shortfall_days or 0
+    said = [*result.reasons]
+    if done and short:
+        said.append(_("{n} days short of the contract's end.").format(n=short))
     return RowResult(
-        row=row,
-        state=RowState.DONE,
-        token=renewal.token_serial,
-        at=renewal.updated_at,
-        new_serial=shown.new_serial or "",
-        not_after=shown.not_after,
-        renewal_id=renewal.id,
+        row=row.row,
+        state=RowState.DONE if done else RowState.NOTHING_DUE,
+        token=result.token,
+        at=now,
+        code=result.state.lower(),
+        message="; ".join(said),
+        name=result.name,
+        old_serial=(result.old_serial or "") if done else "",
+        new_serial=(result.new_serial or "") if done else "",
+        not_after=result.not_after if done else None,
+        shortfall_days=short if done else None,
+        renewal_id=result.renewal_id or "",
     )
 
 

@@ -113,9 +113,6 @@ def _as_planned(context: Context, row: PlanRow, chosen: Chosen) -> None:
         )
 
 
-
-
-
 def _use_agencies(context: Context, row: PlanRow, chosen: Chosen) -> None:
     """Remember which agencies this company uses, where the list says so."""
     if row.agencies is None:
@@ -134,22 +131,6 @@ def _use_agencies(context: Context, row: PlanRow, chosen: Chosen) -> None:
         with context.database.transaction():
             for name, used in wanted.items():
                 registrations.set_used(company, name, used)
-
-
-def ended(row: PlanRow, result: RenewResult, *, now: datetime) -> RowResult:
-    """The row's result where the renewal ended without an error."""
-    done = result.state == "DONE"
-    return RowResult(
-        row=row.row,
-        state=RowState.DONE if done else RowState.NOTHING_DUE,
-        token=result.token,
-        at=now,
-        code=result.state.lower(),
-        message=" ".join(result.reasons),
-        new_serial=(result.new_serial or "") if done else "",
-        not_after=result.not_after if done else None,
-        renewal_id=result.renewal_id or "",
-    )
 
 
 def failed(row: PlanRow, error: SafetokError, *, token: str | None, now: datetime) -> RowResult:
