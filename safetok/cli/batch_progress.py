@@ -6,7 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -22,29 +22,55 @@ if TYPE_CHECKING:
 
 @contextmanager
 def teller(events: Path | None) -> Iterator[Tell]:
-    """What a run tells its events to: the terminal or stderr, and the file `events`. Raises UsageError (`events_file`)."""
+    """What a run tells its events to: the terminal or stderr, and the file `events`. Raises UsageError (`events_file`). One that
+    cannot be written any more is left, and said once: the run goes on.
+    """
     file = _opened(events)
+    shown = _Terminal() if is_terminal(sys.stderr) and not flags().quiet else None
     lines = [file] if file is not None else []
-    shown: _Terminal | None = None
-    if not flags().quiet:
-        if is_terminal(sys.stderr):
-            shown = _Terminal()
-        else:
-            lines.append(sys.stderr)
+    if shown is None and not flags().quiet:
+        lines.append(sys.stderr)
 
     def tell(event: Event) -> None:
-        for stream in lines:
-            _line(stream, event.data)
+        for stream in list(lines):
+            try:
+                _line(stream, event.data)
+            except OSError as error:
+                lines.remove(stream)
+                if stream is file:
+                    _said_lost(events, error, event, as_line=sys.stderr in lines)
+                else:
+                    _to_nowhere(stream)
         if shown is not None:
-            shown.tell(event)
+            with suppress(OSError):
+                shown.tell(event)
 
     try:
         yield tell
     finally:
-        if shown is not None:
-            shown.close()
-        if file is not None:
-            file.close()
+        with suppress(OSError):
+            if shown is not None:
+                shown.close()
+        with suppress(OSError):
+            if file is not None:
+                file.close()
+
+
+def _said_lost(path: Path | None, error: OSError, event: Event, *, as_line: bool) -> None:
+    text = _("Events are no longer written to {path}: {why}. The run goes on.").format(path=path, why=why(error))
+    with suppress(OSError):
+        if as_line:
+            _line(sys.stderr, {"event": "events_lost", "at": event.data["at"], "message": text})
+        else:
+            screen(sys.stderr).notice(text)
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """What is still on its way there would be complained of once more at the end, and make the exit status."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with suppress(OSError, ValueError):
+        os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _opened(path: Path | None) -> TextIO | None:
@@ -62,11 +88,8 @@ def _line(stream: TextIO, data: dict[str, Any]) -> None:
     from safetok.cli.envelope import encoded, plain
     from safetok.cli.text import speaks_unicode
 
-    try:
-        stream.write(f"{encoded(plain(data), ascii_only=not speaks_unicode(stream))}\n")
-        stream.flush()
-    except BrokenPipeError:  # the reader has gone: the run has not
-        return
+    stream.write(f"{encoded(plain(data), ascii_only=not speaks_unicode(stream))}\n")
+    stream.flush()
 
 
 class _Terminal:

@@ -74,6 +74,7 @@ def _errors(ran: Ran) -> list[SafetokError]:
 
 
 def _show_run(ran: Ran, file: Path) -> None:
+    from safetok.cli.text import quoted
     from safetok.domain.plan import RowState
     from safetok.workflows.batch.report import STATES
 
@@ -94,7 +95,8 @@ def _show_run(ran: Ran, file: Path) -> None:
     if ran.stopped:
         out.notice(_("Stopped, as asked."), "warn")
     if counts[RowState.OPEN] or counts[RowState.WAITING]:
-        out.line(_("The rest is carried on with: safetok batch resume"))
+        command = f"safetok batch run {quoted(file)} --insert" if ran.insert else "safetok batch resume"
+        out.line(_("The rest is carried on with: {command}").format(command=command))
     _show_rest(ran, file)
     if counts[RowState.DONE]:
         out.notice(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,3 +81,41 @@ def test_a_driver_that_fails_at_one_login_costs_that_row(
     (failed,) = [row for row in said.data["rows"] if row["state"] == "failed"]
     assert failed["exit_status"] == 17
     assert cli.json("batch", "run", plan).status == 0
+
+
+@pytest.mark.parametrize("redirected", ["--events /dev/full", "2>/dev/full", "--events /dev/full 2>/dev/full", "2>&-"])
+def test_a_log_that_cannot_be_written_stops_no_row(fleet: Fleet, cli: Inside, redirected: str) -> None:
+    """A full disk behind the events: every row is renewed, the exit status is theirs, and stderr says once which file is lost."""
+    path = fleet.write_list(fleet.folder / "list.csv", [0, 1])
+    plan = cli.json("batch", "plan", str(path)).data["plan"]
+    done = subprocess.run(
+        ["bash", "-c", f"'{sys.executable}' -m safetok batch run '{plan}' --json {redirected}"],
+        env={**fleet.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["data"]["states"] == {"done": 2}
+    lost = [line for line in done.stderr.splitlines() if "/dev/full" in line]
+    assert len(lost) == int(redirected == "--events /dev/full")
+    assert all(json.loads(line)["event"] for line in done.stderr.splitlines())
+
+
+def test_a_stopped_insert_says_how_it_is_carried_on(fleet: Fleet, cli: Inside) -> None:
+    """Ctrl-C while tokens are awaited: the command that is named takes them as they come again."""
+    path = fleet.write_list(fleet.folder / "list.csv", [0])
+    plan = cli.json("batch", "plan", str(path)).data["plan"]
+    for folder in fleet.places.tokens.iterdir():
+        folder.rename(fleet.folder / folder.name)
+    words = [sys.executable, "-m", "safetok", "batch", "run", plan, "--insert"]
+    running = subprocess.Popen(
+        words, env=fleet.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert running.stderr is not None
+    while b'"insert"' not in running.stderr.readline():
+        pass
+    running.send_signal(2)
+    out, _err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert f"safetok batch run {plan} --insert" in out.decode()

@@ -40,6 +40,7 @@ class Ran:
     worked_on: frozenset[int]
     stopped: bool = False
     cut_short: bool = False  # by --max-failures
+    insert: bool = False  # tokens were taken as they came
 
     def states(self) -> Counter[str]:
         """How many rows are in each state, of those that a run may begin."""
@@ -127,6 +128,7 @@ class Runner:
             worked_on=frozenset(self._worked_on),
             stopped=self._course.stop.is_set(),
             cut_short=self._course.cut_short,
+            insert=self._options.insert,
         )
 
     def run(self) -> None:
