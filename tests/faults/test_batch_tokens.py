@@ -119,3 +119,23 @@ def test_a_stopped_insert_says_how_it_is_carried_on(fleet: Fleet, cli: Inside) -
     out, _err = running.communicate(timeout=60)
     assert running.returncode == 130
     assert f"safetok batch run {plan} --insert" in out.decode()
+
+
+def test_a_token_that_takes_no_pin_from_a_list_is_not_ready(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:
+    """A locked PIN and one at its last try are known before a PIN is used, in the run and in the next plan: each with its way."""
+    path = fleet.write_list(fleet.folder / "list.csv", [0, 1])
+    plan = cli.json("batch", "plan", str(path)).data["plan"]
+    simulator.steer(tokens={fleet.serials[0]: {"pin_tries": 1}, fleet.serials[1]: {"pin_tries": 2}})
+    for serial in fleet.serials[:2]:
+        words = ("renew", "--serial", serial, "--yes", "--confirm-contract-end", "30/06/2028", "--pin-stdin")
+        assert cli(*words, stdin="00000000\n").status in {5, 6}
+    by_hand = f"safetok renew --serial {fleet.serials[1]} --force-last-try"
+    logins = simulator.count("C_Login")
+    ran = cli.json("batch", "run", plan)
+    assert (ran.status, [row["code"] for row in ran.data["rows"]]) == (12, ["pin_locked", "last_try"])
+    assert by_hand in ran.data["rows"][1]["message"]
+    again = cli.json("batch", "plan", str(path))
+    found = again.data["rows"]
+    assert [(row["planned"], row["code"]) for row in found] == [("not_ready", "pin_locked"), ("not_ready", "last_try")]
+    assert by_hand in found[1]["message"]
+    assert simulator.count("C_Login") == logins

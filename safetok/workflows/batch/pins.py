@@ -10,7 +10,7 @@ from collections.abc import Iterable, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetok.errors import PersonNeeded, SafetokError, UsageError
+from safetok.errors import PersonNeeded, PinRefused, SafetokError, UsageError
 from safetok.locale import _, why
 from safetok.log import secret
 from safetok.records import dataclass
@@ -179,6 +179,16 @@ class RowPin(PinSource):
         if self._holding and self._shared is not None:
             self._holding = False
             self._shared.lock.release()
+
+
+def next_step(refused: PinRefused) -> str:
+    """What to do about a token that takes no PIN from a list."""
+    if refused.code != "last_try":
+        return refused.hint
+    return _(
+        "Ask the person who holds the PIN. Whoever is certain of it renews by hand: "
+        "safetok renew --serial {serial} --force-last-try"
+    ).format(serial=refused.token)
 
 
 def _kept(serial: str) -> str | None:

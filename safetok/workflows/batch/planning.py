@@ -17,7 +17,7 @@ from safetok.domain.plan import Plan, PlanRow, Verdict
 from safetok.domain.renewal import State
 from safetok.domain.times import show_day, vietnamese_day
 from safetok.domain.tokens import KeyPresence, Reading, TokenReading
-from safetok.errors import CaUnreachable, CaWait, CertificateRevoked, NoToken, SafetokError, UsageError
+from safetok.errors import CaUnreachable, CaWait, CertificateRevoked, NoToken, PinRefused, SafetokError, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows import sheets
@@ -216,7 +216,7 @@ def _judged(context: Context, row: PlanRow, wanted: Wanted, chosen: Chosen, fold
         if isinstance(found, NothingDue):
             return _nothing_due(context, row, found)
         row = replace(row, verdict=Verdict.RENEW, reason=" ".join(context.prompter.warnings))
-    lacking = _lacking(context, row, wanted, folder) or _unfit(chosen)
+    lacking = _unfit(context, row, chosen) or _lacking(context, row, wanted, folder)
     if lacking is not None:
         return replace(row, verdict=Verdict.NOT_READY, code=lacking[0], reason=lacking[1])
     return row
@@ -239,8 +239,16 @@ def _from(row: PlanRow, renewal: Renewal) -> PlanRow:
     return replace(row, certificate=sha256, old_serial=renewal.old_serial)
 
 
-def _unfit(chosen: Chosen) -> tuple[str, str] | None:
+def _unfit(context: Context, row: PlanRow, chosen: Chosen) -> tuple[str, str] | None:
     """Why this token can only be renewed by hand, or not here: a code and a sentence."""
+    from safetok.workflows.batch.pins import next_step
+    from safetok.workflows.pins import guard_for
+
+    authority = context.settings.authorities.get(row.authority)
+    try:
+        guard_for(context, authority, force_last_try=False).check(chosen.token.info)
+    except PinRefused as error:
+        return error.code, f"{error.message} {next_step(error)}".strip()
     if chosen.token.info.pin_pad:
         return "pin_pad", _("This token's PIN is typed on its own keypad: renew it by hand.")
     if chosen.stored.key is KeyPresence.ABSENT:

@@ -16,10 +16,11 @@ from safetok.errors import (
     Interrupted,
     NoToken,
     PersonNeeded,
+    PinRefused,
     SafetokError,
 )
 from safetok.locale import _
-from safetok.workflows.batch.pins import PinSources
+from safetok.workflows.batch.pins import PinSources, next_step
 from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.request import RenewRequest, RenewResult
 from safetok.workflows.renew.start import renew_chosen
@@ -156,6 +157,8 @@ def _next_step(row: PlanRow, error: SafetokError) -> str:
         return _(
             "Put it right in {source}; a PIN that really is so is given by hand: safetok renew --pin-as-is"
         ).format(source=row.pin_source)
+    if isinstance(error, PinRefused):
+        return next_step(error)
     if error.code == "contract_end_differs":
         return _("Compare it with the contract, put the list right and make the plan again.")
     return error.hint
