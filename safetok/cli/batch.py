@@ -11,6 +11,7 @@ import typer
 
 from safetok.cli import batch_run as running
 from safetok.cli.commands import Commands
+from safetok.cli.globals import flags
 from safetok.cli.render import Column, Tone, Toned, screen
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
@@ -111,7 +112,10 @@ def plan(*, file: List, out: PlanOut = None, per_day: PerDay = None) -> None:
             status = ExitStatus.PARTLY
         rows = [row_data(row) for row in result.plan.rows]
         data = {"plan": str(result.file), "id": result.plan.id, "ignored_columns": result.ignored, "rows": rows}
-        return Outcome(result, data=data, exit_status=status)
+        bad = {Verdict.REFUSED, Verdict.NOT_READY, Verdict.UNCHECKED}
+        told = [running.row_error(row) for row in result.plan.rows if row.verdict in bad]
+        in_words = not (flags().json or flags().quiet)  # then each row's reason stands in the table
+        return Outcome(result, data=data, errors=() if in_words else told, exit_status=status)
 
     run(["batch", "plan"], work, _show_plan)
 

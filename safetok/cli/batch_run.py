@@ -12,6 +12,7 @@ from safetok.locale import _
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from safetok.domain.plan import PlanRow, RowResult
     from safetok.errors import SafetokError
     from safetok.workflows.batch.course import Options
     from safetok.workflows.batch.run import Ran
@@ -51,6 +52,7 @@ def _run(context: Context, file: Path, options: Options, events: Path | None) ->
         "plan": str(file),
         "id": ran.plan.id,
         "states": dict(ran.states()),
+        "kits": ran.kits,
         "rows": [row_data(row, ran.results[row.row]) for row in ran.plan.rows if row.row in ran.worked_on],
     }
     told = () if not (flags().json or flags().quiet) else _errors(ran)  # else each row was told as it ended
@@ -58,19 +60,26 @@ def _run(context: Context, file: Path, options: Options, events: Path | None) ->
 
 
 def _errors(ran: Ran) -> list[SafetokError]:
-    """One for each row that is not done, with its row number."""
-    from safetok.errors import Unexpected
-    from safetok.workflows.batch.report import whose
+    """One for each row that is not done, and that this run worked on or an earlier one has left failed."""
+    from safetok.domain.plan import RowState
 
-    errors: list[SafetokError] = []
-    for row in ran.plan.rows:
-        result = ran.results[row.row]
-        if row.row in ran.worked_on and not result.state.settled and result.code:
-            text = _("Row {row}, {name}: {why}")
-            name = whose(row, result) or row.token or row.mst or "?"
-            message = text.format(row=row.row, name=name, why=result.message)
-            errors.append(Unexpected(message, code=result.code, token=result.token))
-    return errors
+    return [
+        row_error(row, result)
+        for row in ran.plan.rows
+        if (result := ran.results[row.row]).code and (row.row in ran.worked_on or result.state is RowState.FAILED)
+        if row.runs and not result.state.settled
+    ]
+
+
+def row_error(row: PlanRow, result: RowResult | None = None) -> SafetokError:
+    """What keeps a row from being done, with its number; without a result as it was planned."""
+    from safetok.errors import Unexpected
+    from safetok.workflows.batch.report import whose, why
+
+    token = row.token or (result.token if result else None)
+    name = whose(row, result) or token or row.mst or "?"
+    message = _("Row {row}, {name}: {why}").format(row=row.row, name=name, why=why(row, result))
+    return Unexpected(message, code=result.code if result else row.code, token=token)
 
 
 def _show_run(ran: Ran, file: Path) -> None:
@@ -98,6 +107,8 @@ def _show_run(ran: Ran, file: Path) -> None:
         command = f"safetok batch run {quoted(file)} --insert" if ran.insert else "safetok batch resume"
         out.line(_("The rest is carried on with: {command}").format(command=command))
     _show_rest(ran, file)
+    if ran.kits is not None:
+        out.line(_("The companies' files for the agencies are in {folder}.").format(folder=ran.kits))
     if counts[RowState.DONE]:
         out.notice(
             _("STILL TO DO (mandatory): the agencies of each renewed company must be updated."),

@@ -105,8 +105,12 @@ def test_each_row_is_told_what_keeps_it_back(cli: Inside, fleet: Fleet) -> None:
         row(fleet, 4, pin="file:none.txt"),
         extra="Cơ quan",
     )
-    found = planned(cli, path)
+    said = cli.json("batch", "plan", str(path))
+    found = said.data["rows"]
     assert [one["code"] for one in found] == ["row_twice", "row_twice", "bad_cell", "certificate_not_in", "pin_file"]
+    errors = said.envelope["errors"]
+    assert [(one["code"], one["token"]) for one in errors] == [(one["code"], one["token"]) for one in found]
+    assert all(each["message"] in one["message"] for each, one in zip(found, errors, strict=True))
     assert "vnaccs" in found[2]["message"]
     assert fleet.msts[3] in found[3]["message"]
     assert ran(cli, fleet) == (0, []), "none of them is begun"

@@ -94,11 +94,15 @@ def test_a_pin_that_cannot_be_right_says_where_it_is(cli: Inside, fleet: Fleet) 
 
 
 def test_a_run_with_nothing_to_do_says_what_it_leaves(cli: Inside, fleet: Fleet) -> None:
-    """Rows of a later day, rows that failed, rows that no run takes: each with its next step; 0 all the same."""
+    """Rows of a later day, rows that no run takes: each with its next step, and 0. Rows that an earlier run left failed: 12, for
+    the plan is partly failed.
+    """
     path = planned(cli, fleet, [0], pin="env:SAFETOK_PIN_A")
     assert "safetok batch run" in cli("batch", "run", str(path)).out
     left = cli("batch", "resume")
-    assert (left.status, "Nothing to do" in left.out, "1 rows failed" in left.out) == (0, False, True)
+    assert (left.status, "Nothing to do" in left.out, "1 rows failed" in left.out) == (12, False, True)
+    script = cli.json("batch", "resume")
+    assert (script.status, script.codes, script.data["rows"]) == (12, ["pin_env_missing"], [])
     listed = fleet.write_list(fleet.folder / "list.csv", [0, 1])
     said = cli.json("batch", "plan", str(listed), "--per-day", "1")
     path = Path(said.data["plan"])
@@ -126,6 +130,16 @@ def test_the_plan_run_last_is_meant_also_where_nothing_was_due(cli: Inside, flee
     assert cli.json("batch", "run", second).data["rows"] == []
     assert cli.json("batch", "report").data["manifest"] == str(other)
     assert cli.json("batch", "resume").data["plan"] == second
+
+
+def test_a_run_says_where_the_companies_files_are(cli: Inside, fleet: Fleet) -> None:
+    """--kits: the folder stands at the end, in the data and in the last event, and holds each company's page."""
+    path = planned(cli, fleet, [0, 1])
+    said = cli("batch", "run", str(path), "--kits")
+    folder = Path(json.loads(said.err.splitlines()[-1])["kits"])
+    assert str(folder) in said.out
+    assert len(list(folder.glob("*/*.html"))) >= 2
+    assert cli.json("batch", "run", str(path), "--kits").data["kits"] is None, "none was made"
 
 
 def test_a_report_counts_its_rows(cli: Inside, fleet: Fleet) -> None:

@@ -44,11 +44,14 @@ class BatchPlan(Document):
 
 
 class BatchRun(Document):
-    """`safetok batch run` and `resume`; `rows` are those this run worked on, `states` counts all that a run may begin."""
+    """`safetok batch run` and `resume`; `rows` are those this run worked on, `states` counts all that a run may begin; `kits` is
+    the folder that the companies' files went to (--kits).
+    """
 
     plan: str
     id: str
     states: dict[str, int]
+    kits: str | None
     rows: list[BatchRow]
 
 

@@ -137,6 +137,9 @@ class Hands:
             course.queue.done(task, answered=False)
         else:
             self._answering.add(row.authority)
+            if course.options.kits and result.state == "DONE" and not result.kit:
+                said = _("The files for the agencies could not be written: safetok export makes them.")
+                result = replace(result, reasons=(*result.reasons, said))
             course.end(row, results.ended(row, result, now=context.now()))
             course.queue.done(task, answered=True)
         finally:

@@ -41,6 +41,7 @@ class Ran:
     stopped: bool = False
     cut_short: bool = False  # by --max-failures
     insert: bool = False  # tokens were taken as they came
+    kits: Path | None = None  # where the companies' files went, where they were asked for
 
     def states(self) -> Counter[str]:
         """How many rows are in each state, of those that a run may begin."""
@@ -48,11 +49,12 @@ class Ran:
 
     @property
     def exit_status(self) -> ExitStatus:
-        """0 when every row worked on is done or has nothing due; 130 when stopped; else 12."""
+        """0 when every row worked on is done or has nothing due, and none is left failed; 130 when stopped; else 12."""
         if self.stopped:
             return ExitStatus.INTERRUPTED
         good = all(self.results[row].state.settled for row in self.worked_on)
-        return ExitStatus.DONE if good and not self.cut_short else ExitStatus.PARTLY
+        failed = self.states()[RowState.FAILED] or self.cut_short
+        return ExitStatus.DONE if good and not failed else ExitStatus.PARTLY
 
 
 def run(context: Context, path: Path, options: Options, tell: Tell) -> Ran:
@@ -79,7 +81,8 @@ def run(context: Context, path: Path, options: Options, tell: Tell) -> Ran:
             course.tell("end", exit_status=int(error.exit_status), code=error.code, message=error.message)
             raise
         ran = runner.ran()
-        course.tell("end", exit_status=int(ran.exit_status), rows=dict(ran.states()))
+        kits = str(ran.kits) if ran.kits else None
+        course.tell("end", exit_status=int(ran.exit_status), rows=dict(ran.states()), kits=kits)
         return ran
 
 
@@ -122,10 +125,13 @@ class Runner:
         self._worked_on: set[int] = set()
 
     def ran(self) -> Ran:
+        stands = {row.row: self._course.kept.of(row.row) for row in self._plan.rows}
+        written = self._options.kits and any(stands[row].state is RowState.DONE for row in self._worked_on)
         return Ran(
             plan=self._plan,
-            results={row.row: self._course.kept.of(row.row) for row in self._plan.rows},
+            results=stands,
             worked_on=frozenset(self._worked_on),
+            kits=self._context.settings.home.state / "export" if written else None,
             stopped=self._course.stop.is_set(),
             cut_short=self._course.cut_short,
             insert=self._options.insert,
