@@ -214,6 +214,13 @@ def _show_plan(planned: Planned) -> None:
                 n=unchecked
             )
         )
+    if unfit := counts[Verdict.NOT_READY] + counts[Verdict.REFUSED]:
+        out.notice(
+            _("{n} rows are not ready or refused: put right what is said of them, then make the plan again.").format(
+                n=unfit
+            ),
+            hint=f"safetok batch plan {quoted(planned.plan.manifest)}",
+        )
     if any(row.runs for row in rows):
         out.notice(
             _("The plan is in {file}. Nothing has been renewed yet.").format(file=planned.file),

@@ -46,6 +46,7 @@ def _run(context: Context, file: Path, options: Options, events: Path | None) ->
     from safetok.workflows.batch.report import row_data
     from safetok.workflows.batch.run import run as run_plan
 
+    _refuse_no_numbers(options)
     with teller(events) as tell:
         ran = run_plan(context, file, options, tell)
     data = {
@@ -57,6 +58,20 @@ def _run(context: Context, file: Path, options: Options, events: Path | None) ->
     }
     told = () if not (flags().json or flags().quiet) else _errors(ran)  # else each row was told as it ended
     return Outcome((ran, file), data=data, errors=told, exit_status=ran.exit_status)
+
+
+def _refuse_no_numbers(options: Options) -> None:
+    """Refuse `nan` and `inf`, which no lower bound keeps out. Raises UsageError (`bad_number`)."""
+    import math
+
+    from safetok.errors import UsageError
+
+    for name in ("rate", "patience", "jitter"):
+        value = getattr(options, name)
+        if value is not None and not math.isfinite(value):
+            raise UsageError(
+                _("{option} takes a number, not {value}.").format(option=f"--{name}", value=value), code="bad_number"
+            )
 
 
 def _errors(ran: Ran) -> list[SafetokError]:

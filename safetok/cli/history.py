@@ -13,7 +13,6 @@ from safetok.locale import _, later
 
 if TYPE_CHECKING:
     from safetok.cli.render import Screen
-    from safetok.domain.renewal import State
     from safetok.workflows.context import Context
     from safetok.workflows.history import History, Told
 
@@ -75,6 +74,7 @@ def show(found: History) -> None:
 
 def _row(told: Told) -> list[str]:
     from safetok.domain.times import show_instant
+    from safetok.workflows.history import state_word
 
     renewal = told.renewal
     return [
@@ -91,6 +91,7 @@ def _row(told: Told) -> list[str]:
 def _show_way(out: Screen, told: Told) -> None:
     from safetok.cli.render import Column
     from safetok.domain.times import show_day, show_instant
+    from safetok.workflows.history import state_word
 
     renewal = told.renewal
     out.line(told.name, "strong")
@@ -120,27 +121,3 @@ def _show_way(out: Screen, told: Told) -> None:
     )
     if not renewal.finished:
         out.notice(_("It is not finished."), "warn", hint="safetok renew --resume")
-
-
-def state_word(state: State) -> str:
-    """A state in words, and its name for those who ask support about it."""
-    words = {
-        "PLANNED": _("planned"),
-        "ACCEPTED": _("accepted by the person"),
-        "CONFIRMED": _("confirmed by the person"),
-        "KEY_MADE": _("new key made on the token"),
-        "REQUESTED": _("asked for at the CA"),
-        "PENDING": _("the CA asks to wait"),
-        "ISSUED": _("the CA has answered"),
-        "VERIFIED": _("the new certificate is checked"),
-        "WRITTEN": _("written to the token"),
-        "PROVEN": _("read back, test signature made"),
-        "ACKNOWLEDGED": _("the CA knows that it arrived"),
-        "DONE": _("complete"),
-        "DECLINED": _("declined by the person"),
-        "REJECTED": _("refused by the CA"),
-        "UNTRUSTED": _("answer not trusted, refused"),
-        "LAPSED": _("taken back by the CA"),
-        "ABANDONED": _("given up"),
-    }
-    return f"{words[state.value]} ({state.value})"

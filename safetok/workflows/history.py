@@ -10,7 +10,7 @@ from safetok.locale import _
 from safetok.records import dataclass
 
 if TYPE_CHECKING:
-    from safetok.domain.renewal import Renewal
+    from safetok.domain.renewal import Renewal, State
     from safetok.store.inventory import Inventory
     from safetok.store.journal import Event
     from safetok.workflows.context import Context
@@ -131,3 +131,27 @@ def _serial(inventory: Inventory, der: bytes) -> str:
         return inventory.parse(der).serial if der else ""
     except SafetokError:
         return ""
+
+
+def state_word(state: State) -> str:
+    """A state in words, and its name for those who ask support about it."""
+    words = {
+        "PLANNED": _("planned"),
+        "ACCEPTED": _("accepted by the person"),
+        "CONFIRMED": _("confirmed by the person"),
+        "KEY_MADE": _("new key made on the token"),
+        "REQUESTED": _("asked for at the CA"),
+        "PENDING": _("the CA asks to wait"),
+        "ISSUED": _("the CA has answered"),
+        "VERIFIED": _("the new certificate is checked"),
+        "WRITTEN": _("written to the token"),
+        "PROVEN": _("read back, test signature made"),
+        "ACKNOWLEDGED": _("the CA knows that it arrived"),
+        "DONE": _("complete"),
+        "DECLINED": _("declined by the person"),
+        "REJECTED": _("refused by the CA"),
+        "UNTRUSTED": _("answer not trusted, refused"),
+        "LAPSED": _("taken back by the CA"),
+        "ABANDONED": _("given up"),
+    }
+    return f"{words[state.value]} ({state.value})"

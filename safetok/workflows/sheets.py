@@ -28,10 +28,13 @@ _CHUNK = 1 << 16
 
 
 class Sheet(NamedTuple):
-    """The cells of a sheet, row by row, and the day its serial dates are counted from."""
+    """The cells of a sheet, row by row, and the day its serial dates are counted from; the name of the one that was read where
+    a workbook has several.
+    """
 
     cells: list[list[Cell]]
     epoch: date = date(1899, 12, 30)
+    first_of_several: str = ""
 
 
 def read(path: Path) -> Sheet:
@@ -105,6 +108,7 @@ def _workbook(path: Path, data: bytes) -> Sheet:
         epoch = date(1904, 1, 1) if book.epoch == CALENDAR_MAC_1904 else date(1899, 12, 30)
         found = book.worksheets[0].iter_rows(max_row=MOST_ROWS + 1, max_col=MOST_COLUMNS, values_only=True)
         cells: list[list[Cell]] = [[*row] for row in found]
+        name = book.worksheets[0].title if len(book.worksheets) > 1 else ""
         book.close()
     except Exception as error:  # openpyxl raises whatever its parsers raise on a damaged workbook
         raise UsageError(
@@ -112,7 +116,7 @@ def _workbook(path: Path, data: bytes) -> Sheet:
         ) from error
     if len(cells) > MOST_ROWS:
         raise _beyond(path)
-    return Sheet(cells, epoch)
+    return Sheet(cells, epoch, name)
 
 
 def _bounded(path: Path, data: bytes) -> None:

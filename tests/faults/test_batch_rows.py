@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from support_fleet import CONTRACT_END, PIN, Fleet, as_made, kept_fleet
 from support_inside import Inside
@@ -116,6 +117,67 @@ def test_each_row_is_told_what_keeps_it_back(cli: Inside, fleet: Fleet) -> None:
     assert ran(cli, fleet) == (0, []), "none of them is begun"
 
 
+def test_a_row_that_is_kept_back_says_what_to_do(cli: Inside, fleet: Fleet) -> None:
+    """A PIN file that others can read, a certificate that is revoked, a contract that is over: each with its next step, and the
+    plan of which no row can be run says what comes next. No PIN is used.
+    """
+    (fleet.folder / "open.txt").write_text(PIN)
+    (fleet.folder / "open.txt").chmod(0o644)
+    process.stop(fleet.places)
+    register = fleet.places.ca / "register.json"
+    entries = read_json(register)
+    entries[1] |= {"standing": "revoked", "since": entries[1]["not_after"], "reason": "keyCompromise"}
+    write_json(register, entries)
+    fleet.start()
+    path = listed(fleet, row(fleet, 0, pin="file:open.txt"), row(fleet, 1), row(fleet, 2, end="30/06/2026"))
+    found = planned(cli, path)
+    assert codes(found) == [
+        ("not_ready", "pin_file_open"),
+        ("refused", "certificate_revoked"),
+        ("not_ready", "contract_over"),
+    ]
+    assert "chmod 600 open.txt" in found[0]["message"]
+    assert "Ask your CA" in found[1]["message"]
+    assert "30/06/2026" in found[2]["message"]
+    said = cli("batch", "plan", str(path))
+    assert f"safetok batch plan {path}" in said.out
+    assert "safetok batch run" not in said.out
+
+
+def test_a_contract_that_ended_since_the_plan_costs_no_pin(
+    cli: Inside, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last day passes between the plan and its run: the row says so, and the token is not logged in to."""
+    planned(cli, listed(fleet, row(fleet, 0)))
+    monkeypatch.setattr(rows, "vietnamese_day", lambda _now: date(2028, 7, 1))
+    status, after = ran(cli, fleet)
+    assert (status, [one["code"] for one in after]) == (12, ["contract_over"])
+    assert cli.json("status").data["tokens"][0]["pin_tries_spent"] == 0
+    assert cli.json("history").data["renewals"] == []
+
+
+def test_a_list_behind_a_cover_sheet_is_asked_for(cli: Inside, fleet: Fleet) -> None:
+    """A workbook whose first sheet is no list: the refusal names that sheet, the only one that is read."""
+    book = openpyxl.Workbook()
+    book.active.title = "Bìa"
+    book.active.append(["Danh sách token"])
+    book.create_sheet("Token").append(["Token ID"])
+    path = fleet.folder / "list.xlsx"
+    book.save(path)
+    said = cli.json("batch", "plan", str(path))
+    assert (said.status, said.codes) == (2, ["manifest_columns"])
+    assert "(Bìa)" in said.envelope["errors"][0]["hint"]
+
+
+@pytest.mark.parametrize(
+    "words", [("--rate", "nan"), ("--rate", "inf"), ("--patience", "nan"), ("--jitter", "inf")], ids=" ".join
+)
+def test_what_is_no_number_is_refused(cli: Inside, fleet: Fleet, words: tuple[str, str]) -> None:
+    """`nan` passes every lower bound: 2, before the plan is looked at."""
+    said = cli.json("batch", "run", str(fleet.folder / "none.json"), *words)
+    assert (said.status, said.codes) == (2, ["bad_number"])
+
+
 def test_a_token_that_is_away_is_planned_by_what_is_known_of_it(cli: Inside, fleet: Fleet) -> None:
     """Seen before and not in now: its company's name is in the plan; without the contract's end it is not ready either."""
     assert cli("status").status in {0, 14}
@@ -215,7 +277,7 @@ def test_what_is_renewed_or_under_way_is_said_in_the_plan(cli: Inside, fleet: Fl
     (waiting,) = [one["row"] - 2 for one in after if one["state"] == "waiting"]
     again = planned(cli, listed(fleet, *(row(fleet, n, end="") for n in range(3))))
     assert [one["planned"] for one in again] == ["renew" if n == waiting else "nothing_due" for n in range(3)]
-    assert again[waiting]["message"]
+    assert "asked for at the CA (REQUESTED)" in again[waiting]["message"]
     assert cli("renew", "--resume", "--pin-stdin", stdin=f"{PIN}\n").status == 0
     assert ran(cli, fleet) == (0, [])
 

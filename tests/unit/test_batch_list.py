@@ -223,6 +223,17 @@ def test_a_token_id_that_a_workbook_keeps_as_a_number_is_rounded(tmp_path: Path)
     assert [(one.token, one.problems) for one in others] == [("123456789012345", ()), ("1234567890123457", ())]
 
 
+def test_a_workbook_tells_which_of_its_sheets_was_read(tmp_path: Path) -> None:
+    """With a cover before the list, the cover is what is read: its name is there to be said; a lone sheet's is not."""
+    path = workbook(tmp_path, [["Danh sách token"]])
+    assert sheets.read(path).first_of_several == ""
+    book = openpyxl.load_workbook(path)
+    book.active.title = "Bìa"
+    book.create_sheet("Token").append(["Token ID"])
+    book.save(path)
+    assert sheets.read(path).first_of_several == "Bìa"
+
+
 def test_a_formula_in_a_workbook_is_never_calculated(tmp_path: Path) -> None:
     """Only the value that was saved counts; a formula without one is an empty cell."""
     path = workbook(tmp_path, [["Token ID", "Mã số thuế"], ['=HYPERLINK("http://x")', "0100109106"]])

@@ -18,6 +18,7 @@ from safetok.errors import (
     CaWait,
     DriverFailed,
     NoToken,
+    NotTrusted,
     PersonNeeded,
     PinRefused,
     PinWrong,
@@ -29,7 +30,7 @@ from safetok.store import paths
 from safetok.store.pins import PinLog
 from safetok.store.settings import Settings
 from safetok.tokens.pin_guard import PinGuard
-from safetok.workflows.batch import plan_file
+from safetok.workflows.batch import plan_file, results, rows
 from safetok.workflows.batch.pins import PinSources, file_of
 from safetok.workflows.batch.planning import spread, working_days
 from safetok.workflows.batch.queue import Queue, Task
@@ -245,6 +246,18 @@ def test_a_question_in_a_batch_is_refused_with_its_words(ask: str) -> None:
         getattr(Quiet(), ask)(*["Ready, or   not: ", ()][: 2 if ask == "choose" else 1])
     assert (refused.value.code, refused.value.exit_status) == ("nobody_to_ask", 11)
     assert "Ready, or not" in refused.value.message
+
+
+def test_reasons_are_told_as_sentences() -> None:
+    """Half sentences and whole ones do not run into each other."""
+    assert results.sentences(("not of SAFE-CA", "It is done.", "")) == "Not of SAFE-CA. It is done."
+
+
+def test_a_full_token_is_told_what_makes_room() -> None:
+    """no_space before the PIN, and while writing: the same next step, once."""
+    for hint in ("Nothing is deleted.", "Old certificates can be removed: safetok certs prune"):
+        told = rows.failed(row(), NotTrusted("full", code="no_space", hint=hint), token="t2", now=NOW)
+        assert told.message.count("safetok certs prune") == 1
 
 
 def secret(folder: Path, name: str = "pin.txt", text: str = "12345678\n") -> Path:

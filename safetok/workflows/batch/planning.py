@@ -23,6 +23,8 @@ from safetok.records import dataclass
 from safetok.workflows import sheets
 from safetok.workflows.batch import plan_file
 from safetok.workflows.batch.quiet import Quiet
+from safetok.workflows.batch.results import sentences
+from safetok.workflows.history import state_word
 from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.eligibility import NothingDue, assess
 from safetok.workflows.renew.request import RenewRequest
@@ -73,7 +75,13 @@ def plan(context: Context, file: Path, *, out: Path | None = None, per_day: int 
     from safetok.store.inventory import Inventory
 
     sheet = sheets.read(file)
-    manifest = lists.read(sheet.cells, epoch=sheet.epoch)
+    try:
+        manifest = lists.read(sheet.cells, epoch=sheet.epoch)
+    except UsageError as error:
+        if sheet.first_of_several and error.code in {"manifest_columns", "manifest_empty"}:
+            only = _("Only the workbook's first sheet ({name}) is read: put the list there, or into a file of its own.")
+            error.hint = f"{only.format(name=sheet.first_of_several)} {error.hint}".strip()
+        raise
     with context.tokens() as tokens:
         reading = tokens.read()
     Inventory(context.database).record(reading, context.now())
@@ -197,7 +205,7 @@ def _judged(context: Context, row: PlanRow, wanted: Wanted, chosen: Chosen, fold
     unfinished = unfinished_of(context, chosen.token.info.serial, chosen.certificate)
     if unfinished is not None and wanted.signed:
         reason = _("A renewal is unfinished ({id}, {state}): it is carried on.").format(
-            id=unfinished.id, state=unfinished.state.value
+            id=unfinished.id, state=state_word(unfinished.state)
         )
         return replace(_from(row, unfinished), verdict=Verdict.RENEW, reason=reason)
     request = RenewRequest(
@@ -207,7 +215,7 @@ def _judged(context: Context, row: PlanRow, wanted: Wanted, chosen: Chosen, fold
     try:
         found = assess(context, chosen, request)
     except CertificateRevoked as error:
-        return replace(row, code=error.code, reason=error.message)
+        return replace(row, code=error.code, reason=f"{error.message} {error.hint}".strip())
     except (CaUnreachable, CaWait) as error:
         row = replace(row, verdict=Verdict.UNCHECKED, code=error.code, reason=f"{error.message} {error.hint}".strip())
     except SafetokError as error:
@@ -228,7 +236,7 @@ def _nothing_due(context: Context, row: PlanRow, found: NothingDue) -> PlanRow:
     """
     from safetok.store.journal import Journal
 
-    row = replace(row, verdict=Verdict.NOTHING_DUE, reason="; ".join(found.reasons))
+    row = replace(row, verdict=Verdict.NOTHING_DUE, reason=sentences(found.reasons))
     renewal = Journal(context.database).renewed_from(found.chosen.certificate.sha256)
     return _from(row, renewal) if renewal is not None and renewal.state is State.DONE else row
 
@@ -262,6 +270,9 @@ def _lacking(context: Context, row: PlanRow, wanted: Wanted, folder: Path) -> tu
 
     if row.contract_end is None:
         return "contract_end_unknown", _("The contract's end is not in the list: it is the second confirmation.")
+    if row.contract_end < vietnamese_day(context.now()):
+        ended = _("The contract ended on {day}: no time is left to top up.").format(day=show_day(row.contract_end))
+        return "contract_over", ended
     if not wanted.signed:
         return "not_signed", _("Not marked as signed (da_ky_het): sign what is pending with the old certificate first.")
     stated = Inventory(context.database).contract_end(row.certificate)
@@ -281,7 +292,7 @@ def _no_pin(row: PlanRow, folder: Path) -> tuple[str, str] | None:
         try:
             file_of(folder, row.pin_source)
         except SafetokError as error:
-            return error.code, error.message
+            return error.code, f"{error.message} {error.hint}".strip()
     return None
 
 

@@ -17,6 +17,7 @@ from safetok.errors import UsageError
 from safetok.locale import _, why
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from safetok.domain.renewal import Renewal
@@ -126,7 +127,7 @@ def ended(row: PlanRow, result: RenewResult, *, now: datetime) -> RowResult:
         token=result.token,
         at=now,
         code=result.state.lower(),
-        message="; ".join(said),
+        message=sentences(said),
         name=result.name,
         old_serial=(result.old_serial or "") if done else "",
         new_serial=(result.new_serial or "") if done else "",
@@ -134,6 +135,11 @@ def ended(row: PlanRow, result: RenewResult, *, now: datetime) -> RowResult:
         shortfall_days=short if done else None,
         renewal_id=result.renewal_id or "",
     )
+
+
+def sentences(parts: Iterable[str]) -> str:
+    """Reasons, some of them half sentences, as sentences one after the other."""
+    return " ".join(f"{part[:1].upper()}{part[1:].rstrip('.')}." for part in parts if part)
 
 
 def folder(context: Context) -> Path:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from safetok.domain.plan import PlanRow, RowResult, RowState
-from safetok.domain.times import show_day
+from safetok.domain.times import show_day, vietnamese_day
 from safetok.domain.tokens import Reading
 from safetok.errors import (
     CaUnreachable,
@@ -92,6 +92,12 @@ def _as_planned(context: Context, row: PlanRow, chosen: Chosen) -> None:
         raise PersonNeeded(
             _("The contract's end is not in the plan: nobody has confirmed it."), code="contract_end_unknown"
         )
+    if row.contract_end < vietnamese_day(context.now()):
+        raise PersonNeeded(
+            _("The contract ended on {day}: no time is left to top up.").format(day=show_day(row.contract_end)),
+            code="contract_over",
+            token=chosen.token.info.serial,
+        )
     certificate = chosen.certificate
     if row.certificate and certificate.sha256 != row.certificate:
         raise PersonNeeded(
@@ -159,6 +165,9 @@ def _next_step(row: PlanRow, error: SafetokError) -> str:
         ).format(source=row.pin_source)
     if isinstance(error, PinRefused):
         return next_step(error)
+    if error.code == "no_space":
+        removed = _("Old certificates can be removed: safetok certs prune")
+        return error.hint if "safetok certs prune" in error.hint else f"{error.hint} {removed}"
     if error.code == "contract_end_differs":
         return _("Compare it with the contract, put the list right and make the plan again.")
     return error.hint
