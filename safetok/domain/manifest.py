@@ -245,14 +245,26 @@ def _row(
 
 
 def _agreeing(rows: list[Wanted]) -> list[Wanted]:
-    """Of rows that are the same but for what is confirmed in them, none is to be believed: nobody knows which was meant."""
+    """Of rows that are the same but for what is confirmed in them, none is to be believed: nobody knows which was meant. A row
+    of a token that leaves the company out may mean any of that token's.
+    """
     first: dict[tuple[str | None, str | None], Wanted] = {}
+    of_token: dict[str, Wanted] = {}
+    of_no_company: dict[str, Wanted] = {}
     against: dict[int, int] = {}
     for row in rows:
-        if row.token is not None or row.mst is not None:
-            other = first.setdefault((row.token, row.mst), row)
+        if row.token is None and row.mst is None:
+            continue
+        others = [first.setdefault((row.token, row.mst), row)]
+        if row.token is not None and not row.problems:
+            others.append((of_no_company if row.mst else of_token).get(row.token, row))
+            of_token.setdefault(row.token, row)
+            if row.mst is None:
+                of_no_company.setdefault(row.token, row)
+        for other in others:
             if (row.contract_end, row.signed, row.new_key) != (other.contract_end, other.signed, other.new_key):
                 against.setdefault(other.row, row.row)
+                against.setdefault(row.row, other.row)
     message = _("Row {row} says otherwise of the same token: neither is renewed.")
     return [
         replace(row, problems=(*row.problems, Problem(row=row.row, column=_CONFIRMED, value="", message=text)))

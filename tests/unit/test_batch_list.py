@@ -147,8 +147,13 @@ def test_rows_that_contradict_each_other_are_both_left_alone() -> None:
     assert rows[2].problems == ()
     at = HEADS.index("Đã ký hết")
     unsigned = [*GOOD[:at], "chưa", *GOOD[at + 1 :]]
-    for pair in ([GOOD, unsigned], [unsigned, GOOD]):
+    nameless = [unsigned[0], "", *unsigned[2:]]
+    for pair in ([GOOD, unsigned], [unsigned, GOOD], [GOOD, nameless], [nameless, GOOD]):
         assert all(row.problems for row in manifest.read([HEADS, *pair]).rows), "signed, and not signed"
+    other = [unsigned[0], "0100109107", *unsigned[2:]]
+    assert "says otherwise" not in str(manifest.read([HEADS, GOOD, other]).rows[0].problems), (
+        "two companies on one token"
+    )
 
 
 def test_the_keyring_is_known_by_the_name_the_messages_give_it() -> None:
