@@ -114,8 +114,9 @@ def plan(*, file: List, out: PlanOut = None, per_day: PerDay = None) -> None:
         data = {"plan": str(result.file), "id": result.plan.id, "ignored_columns": result.ignored, "rows": rows}
         bad = {Verdict.REFUSED, Verdict.NOT_READY, Verdict.UNCHECKED}
         told = [running.row_error(row) for row in result.plan.rows if row.verdict in bad]
-        in_words = not (flags().json or flags().quiet)  # then each row's reason stands in the table
-        return Outcome(result, data=data, errors=() if in_words else told, exit_status=status)
+        return Outcome(
+            result, data=data, errors=told if flags().json else (), exit_status=status
+        )  # the table tells people
 
     run(["batch", "plan"], work, _show_plan)
 
