@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from safetok.domain.times import VIETNAM
+from safetok.domain.times import VIETNAM, vietnamese_time
 from safetok.errors import UsageError
 from safetok.locale import _, later
 from safetok.records import dataclass
@@ -94,7 +94,7 @@ def write(rows: Iterable[Row]) -> bytes:
         for number, (name, _title, _width) in enumerate(COLUMNS, 1):
             cell, value = sheet.cell(last, number), row.values.get(name)
             if isinstance(value, datetime):
-                cell.value = value.astimezone(VIETNAM).replace(tzinfo=None, microsecond=0)
+                cell.value = vietnamese_time(value).replace(tzinfo=None, microsecond=0)
                 cell.number_format = _DATES
             elif value:
                 _text(cell, value)

@@ -86,6 +86,27 @@ def test_a_token_s_number_means_its_certificates(cli: Inside, make_token: Make, 
     assert cli.json("certs", "check", empty.serial).status != 0
 
 
+def test_a_certificate_without_an_end_stops_no_look(
+    cli: Inside, make_token: Make, ec_key: Any, rsa_key: Any, tmp_path: Path
+) -> None:
+    """notAfter 99991231235959Z (RFC 5280 section 4.1.2.5) is shown as 31/12/9999, and the other token's certificate beside it."""
+    endless = issued(rsa_key, name="VÔ HẠN", serial=77, end=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+    make_token("Kho A", certificates=[endless], keys=[rsa_key])
+    other = make_token("Kho B", certificates=[issued(ec_key)], keys=[ec_key])
+    said = cli.json("status")
+    assert (said.status, len(said.data["tokens"])) == (0, 2)
+    assert "31/12/9999" in cli("status").out
+    for words in (["tokens"], ["certs", "list"], ["certs", "show", "4D"], ["certs", "prune"], ["doctor"], ["history"]):
+        assert cli.json(*words).status in {0, 14}, words
+        assert cli(*words).status in {0, 14}, words
+    assert "Something" not in cli.json("certs", "check").out
+    assert cli("export", "--cert", "4D", "--out", str(tmp_path / "out")).status == 0
+    assert cli("export", "--cert", "4D", "--kit", str(tmp_path / "kit")).status == 0
+    assert "9999-12-31T23:59:59" in "".join(file.read_text() for file in (tmp_path / "kit").rglob("*.xml"))
+    assert cli.json("renew", "--serial", other.serial, "--dry-run").status != 1
+    assert cli("agencies", "list", "--xlsx", str(tmp_path / "list.xlsx")).status == 0
+
+
 def test_an_answer_that_says_nothing_is_no_good_news(cli: Inside, make_token: Make, ec_key: Any) -> None:
     """The last question about revocation had no answer: `status --check` ends 18 and says do not take it as good."""
     new = issued(ec_key, start=datetime(2026, 1, 1, tzinfo=UTC), days_left=700)
