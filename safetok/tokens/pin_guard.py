@@ -9,6 +9,7 @@ from safetok.domain.times import Clock
 from safetok.domain.tokens import PinState, TokenInfo
 from safetok.errors import DriverFailed, PinRefused, PinWrong, SafetokError, UsageError
 from safetok.locale import _
+from safetok.tokens.failures import wrong_pin
 
 if TYPE_CHECKING:
     from safetok.store.pins import PinLog
@@ -81,12 +82,23 @@ class PinGuard:
         session.reauthenticate = lambda sign: self._counted(info.serial, "sign", sign)
 
     def change(self, session: _Door, old: str | None, new: str | None) -> None:
-        """Change the PIN; a wrong old one counts as any other try. Raises as `login`."""
+        """Change the PIN; a wrong old one counts as any other try, a new one that the token does not accept as none. Raises as
+        `login`, and UsageError (`new_pin_refused`).
+        """
         info = session.info
         refuse_locally(info, old)
         refuse_locally(info, new)
         self.check(info)
-        self._told(session, lambda: self._counted(info.serial, "change", lambda: session.change_pin(old, new)))
+
+        def change() -> None:
+            try:
+                session.change_pin(old, new)
+            except UsageError as error:
+                if self._state_now(session) in {info.pin_state, PinState.OK, None}:
+                    raise
+                raise wrong_pin(info.serial) from error  # by its flags the token has counted a try: it was the old one
+
+        self._told(session, lambda: self._counted(info.serial, "change", change))
 
     def _told(self, session: _Door, attempt: Callable[[], None]) -> None:
         """Make an attempt. After a wrong one the token is looked at again, for its flags were a snapshot: the error says what
@@ -132,6 +144,9 @@ class PinGuard:
             raise
         except PinRefused as error:
             self._log.finish(number, "locked" if error.code == "pin_locked" else "unknown")
+            raise
+        except UsageError as error:
+            self._log.finish(number, "untried" if error.code == "new_pin_refused" else "unknown")
             raise
         except BaseException:
             self._log.finish(number, "unknown")

@@ -137,6 +137,28 @@ def test_a_wrong_pin_of_the_keyring_is_dropped_when_changing_too(
     assert (keyring.pin(token.serial), simulator.memory(token.serial).failed) == ("", 1)
 
 
+@pytest.mark.parametrize("answer", ["PIN_INVALID", "PIN_LEN_RANGE"])
+@pytest.mark.parametrize("source", ["keyring", "typed"])
+def test_a_new_pin_that_the_token_does_not_accept_is_no_wrong_one(
+    cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator, answer: str, source: str
+) -> None:
+    """2 as often as it is tried, no try counted; the keyring keeps the PIN that opens the token, and it goes on doing so."""
+    keyring.set_password("safetok", token.serial, token.pin)
+    simulator.steer(faults=[f"C_SetPIN 0 return {answer}"])
+    for _time in range(3):
+        if source == "keyring":
+            said = cli.json("pin", "change", "--new-pin-env", "P", env={"P": NEW})
+        else:
+            said = cli.json("pin", "change", "--pin-stdin", stdin=f"{token.pin}\n{NEW}\n")
+        assert (said.status, said.codes) == (2, ["new_pin_refused"])
+        assert "dropped" not in said.err
+        assert keyring.pin(token.serial) == token.pin
+    simulator.steer(faults=None)
+    assert cli.json("status").data["tokens"][0]["pin_tries_spent"] == 0
+    assert cli.json("pin", "change", "--new-pin-env", "P", env={"P": NEW}).status == 0
+    assert keyring.pin(token.serial) == NEW
+
+
 def test_a_change_whose_end_is_not_known_leaves_no_pin_in_the_keyring(
     cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator
 ) -> None:

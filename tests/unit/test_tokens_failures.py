@@ -1,6 +1,16 @@
 import pytest
 
-from safetok.errors import DriverFailed, ExitStatus, NoToken, NotTrusted, PersonNeeded, PinRefused, PinWrong, TokenHeld
+from safetok.errors import (
+    DriverFailed,
+    ExitStatus,
+    NoToken,
+    NotTrusted,
+    PersonNeeded,
+    PinRefused,
+    PinWrong,
+    TokenHeld,
+    UsageError,
+)
 from safetok.tokens.failures import Operation, translate
 from safetok.tokens.process import WorkerFailure
 
@@ -20,6 +30,12 @@ from safetok.tokens.process import WorkerFailure
         ("TOKEN_NOT_PRESENT", "generate", DriverFailed, "token_removed", 17),
         ("PIN_INCORRECT", "login", PinWrong, "pin_wrong", 5),
         ("PIN_LEN_RANGE", "login", PinWrong, "pin_wrong", 5),
+        ("PIN_INVALID", "login", PinWrong, "pin_wrong", 5),
+        ("PIN_INCORRECT", "change", PinWrong, "pin_wrong", 5),
+        ("PIN_INVALID", "change", UsageError, "new_pin_refused", 2),
+        ("PIN_LEN_RANGE", "change", UsageError, "new_pin_refused", 2),
+        ("PIN_LOCKED", "change", PinRefused, "pin_locked", 6),
+        ("DEVICE_REMOVED", "change", DriverFailed, "token_removed", 17),
         ("PIN_LOCKED", "login", PinRefused, "pin_locked", 6),
         ("PIN_EXPIRED", "login", PinRefused, "pin_expired", 6),
         ("USER_PIN_NOT_INITIALIZED", "login", PinRefused, "pin_not_set", 6),
