@@ -190,7 +190,7 @@ def _not_written(name: str, token: str) -> SafetokError:
 def held(note: str, token: str) -> SafetokError:
     """What is said where another process holds a token's lock; `note` is what it wrote there."""
     holder, _space, since = note.partition(" ")
-    if holder.isdigit() and since.isdigit():
+    if holder.isdecimal() and since.isdecimal():
         message = _("Another run of safetok holds token {serial}: process {pid}, since {time}.").format(
             serial=token, pid=holder, time=show_instant(datetime.fromtimestamp(int(since), UTC))
         )
@@ -200,5 +200,5 @@ def held(note: str, token: str) -> SafetokError:
         message,
         hint=_("Wait until it has ended, then run this again."),
         token=token,
-        data={"pid": int(holder)} if holder.isdigit() else None,
+        data={"pid": int(holder)} if holder.isdecimal() else None,
     )

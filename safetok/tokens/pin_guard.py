@@ -156,14 +156,21 @@ class PinGuard:
 
 
 def refuse_locally(info: TokenInfo, pin: str | None) -> None:
-    """Raise UsageError (`pin_refused_locally`) for a PIN the token cannot take: empty, or outside its own limits (bytes)."""
+    """Raise UsageError (`pin_refused_locally`) for a PIN the token cannot take: empty, no text, outside its limits (bytes)."""
     if pin is None:
         if info.pin_pad:
             return
         raise UsageError(
             _("This token has no PIN pad: the PIN must be given."), code="pin_refused_locally", token=info.serial
         )
-    length = len(pin.encode())
+    try:
+        length = len(pin.encode())
+    except UnicodeEncodeError:
+        raise UsageError(
+            _("The PIN given is not text (UTF-8). Nothing was sent to the token; no try is spent."),
+            code="pin_refused_locally",
+            token=info.serial,
+        ) from None  # it holds the PIN
     if length == 0:
         reason = _("The PIN is empty. Nothing was sent to the token; no try is spent.")
     elif length < (info.pin_min or 0) or (info.pin_max is not None and length > info.pin_max):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import threading
 from collections.abc import Iterator
 from datetime import date
@@ -135,6 +137,20 @@ def test_one_absurd_answer_of_the_ca_stops_no_plan_and_no_status(
     asked.clear()
     said = cli.json("status", "--refresh")
     assert (said.status, said.codes, len(said.data["tokens"])) == (8, ["unreadable"], TOKENS)
+
+
+def test_a_list_whose_name_is_no_text_is_planned(cli: Inside, fleet: Fleet) -> None:
+    """A name of other bytes than UTF-8 (an old disk, another system): the plan beside it is written, sealed and read as any."""
+    path, pins = listed(fleet, row(fleet, 0)), fleet.folder / "pin.txt"
+    folder = fleet.folder / os.fsdecode(b"th\xe1ng 11")
+    folder.mkdir()
+    other = path.rename(folder / os.fsdecode(b"danh s\xe1ch.csv"))
+    shutil.copy(pins, folder)
+    assert codes(planned(cli, other)) == [("renew", None)]
+    plan = other.with_suffix(".plan.json")
+    assert json.loads(plan.read_text("utf-8"))["folder"] == str(folder)
+    report = cli.json("batch", "report", str(plan))
+    assert (report.status, len(report.data["rows"])) == (0, 1), report.out
 
 
 def test_a_token_that_is_away_is_planned_by_what_is_known_of_it(cli: Inside, fleet: Fleet) -> None:

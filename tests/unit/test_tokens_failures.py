@@ -61,5 +61,6 @@ def test_who_holds_a_token_is_said_where_it_is_known() -> None:
     """The lock's note gives process and time; a garbled note gives the bare fact."""
     known = translate(WorkerFailure("held", "4711 1795392000"), operation="open", driver="d", token="T1")
     assert ("4711" in known.message, known.data) == (True, {"pid": 4711})
-    garbled = translate(WorkerFailure("held", "\x00?"), operation="open", driver="d", token="T1")
-    assert garbled.data == {}
+    for note in ("\x00?", "² 1795392000"):
+        garbled = translate(WorkerFailure("held", note), operation="open", driver="d", token="T1")
+        assert garbled.data == {}
