@@ -151,6 +151,9 @@ def test_a_list_whose_name_is_no_text_is_planned(cli: Inside, fleet: Fleet) -> N
     assert json.loads(plan.read_text("utf-8"))["folder"] == str(folder)
     report = cli.json("batch", "report", str(plan))
     assert (report.status, len(report.data["rows"])) == (0, 1), report.out
+    done = cli.json("batch", "run", str(plan))
+    assert (done.status, [one["state"] for one in done.data["rows"]]) == (0, ["done"]), done.out
+    assert cli.json("batch", "report").status == 0, "the plan run last is found again"
 
 
 def test_a_token_that_is_away_is_planned_by_what_is_known_of_it(cli: Inside, fleet: Fleet) -> None:
