@@ -228,14 +228,29 @@ def _show_all(results: list[RenewResult]) -> None:
 
 
 def _show_list(rows: list[dict[str, Any]]) -> None:
+    from safetok.cli.history import state_word
+    from safetok.domain.renewal import State
+
     out = screen()
     if not rows:
         out.notice(_("No renewal is unfinished."), "good")
         return
     out.table(
-        [Column(_("ID")), Column(_("Company")), Column("Token ID"), Column(_("State")), Column(_("Waits for"))],
         [
-            [row["renewal_id"], row["name"], row["token"], row["state"], row["reason"] or row["hold"] or ""]
+            Column(_("ID")),
+            Column(_("Company"), wrap=True),
+            Column("Token ID"),
+            Column(_("State"), wrap=True),
+            Column(_("Waits for"), wrap=True),
+        ],
+        [
+            [
+                row["renewal_id"],
+                row["name"],
+                row["token"],
+                state_word(State(row["state"])),
+                row["reason"] or row["hold"] or "",
+            ]
             for row in rows
         ],
     )
