@@ -111,10 +111,11 @@ def _change(
     serial, policy = session.serial, authority.pin_policy if authority else PinPolicy()
     old_pin, came_from = old.take(context, serial, name)
     refuse_locally(session.info, old_pin)
-    pins.check_profile(context, old_pin, policy, as_is=old.as_is, serial=serial)
+    pins.check_profile(context, old_pin, policy, called=old.called(came_from), as_is=old.as_is, serial=serial)
+    new_from: pins.Source = "given" if new.given else "prompt"
     new_pin = _new_pin(context, new, name=name, serial=serial)
     refuse_locally(session.info, new_pin)
-    pins.check_profile(context, new_pin, policy, as_is=new.as_is, serial=serial)
+    pins.check_profile(context, new_pin, policy, called=new.called(new_from), as_is=new.as_is, serial=serial)
     if new_pin == old_pin:
         raise UsageError(
             _("The new PIN is the old one. Nothing was sent to the token; no try is spent."),
