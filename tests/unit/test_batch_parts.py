@@ -388,6 +388,8 @@ def test_a_variable_that_failed_on_a_token_is_not_tried_on_it_again(context: Con
 
 
 CELLS = ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\tx", "0100109106", "line\nbreak", "CÔNG TY; LTD", '"q"', ""]
+STEERING = "ai\x1b[31m\u202e\x9b2J"  # colours, turns and clears a terminal
+WRITTEN_OUT = r"ai\u001b[31m\u202e\u009b2J"
 
 
 def test_a_report_as_csv_is_never_calculated() -> None:
@@ -401,10 +403,17 @@ def test_a_report_as_csv_is_never_calculated() -> None:
     assert read[7] == "CÔNG TY; LTD"
 
 
+def test_a_report_steers_no_terminal() -> None:
+    """Control and direction characters of the list are written out in the CSV, which goes to the screen too, and in the workbook."""
+    assert WRITTEN_OUT in reports.comma_separated(["A"], [[STEERING]]).decode("utf-8-sig")
+    content = reports.workbook(["A"], [[STEERING]])
+    assert openpyxl.load_workbook(io.BytesIO(content)).active["A2"].value == WRITTEN_OUT
+
+
 def test_a_report_as_a_workbook_holds_text_alone() -> None:
-    """Every cell of the workbook is a string with what the row said, control characters apart."""
+    """Every cell of the workbook is a string with what the row said, control characters written out."""
     content = reports.workbook(["A"] * len(CELLS), [[*CELLS[:-1], "bell\x07"]])
     cells = next(iter(openpyxl.load_workbook(io.BytesIO(content)).active.iter_rows(min_row=2)))
     assert {cell.data_type for cell in cells} == {"s"}
     assert cells[0].value == CELLS[0]
-    assert cells[-1].value == "bell "
+    assert cells[-1].value == r"bell\u0007"
