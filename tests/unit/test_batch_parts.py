@@ -404,7 +404,7 @@ def test_a_report_as_csv_is_never_calculated() -> None:
 
 
 def test_a_report_steers_no_terminal() -> None:
-    """Control and direction characters of the list are written out in the CSV, which goes to the screen too, and in the workbook."""
+    """Control and direction characters of the list are written out in the CSV (it goes to the screen too) and in the workbook."""
     assert WRITTEN_OUT in reports.comma_separated(["A"], [[STEERING]]).decode("utf-8-sig")
     content = reports.workbook(["A"], [[STEERING]])
     assert openpyxl.load_workbook(io.BytesIO(content)).active["A2"].value == WRITTEN_OUT
