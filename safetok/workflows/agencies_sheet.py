@@ -16,6 +16,7 @@ from safetok.workflows import agencies
 from safetok.workflows.agency_names import all_agencies, letters
 from safetok.workflows.agency_rules import rule_of, working
 from safetok.workflows.overview import RegistrationView
+from safetok.workflows.replacing import refuse_to_replace
 
 if TYPE_CHECKING:
     from safetok.domain.agencies import Agency
@@ -70,10 +71,13 @@ class Imported:
         }
 
 
-def write_sheet(context: Context, listing: Listing, path: Path, words: Callable[[RegistrationView], str]) -> Path:
-    """Write the worklist of a listing to `path`, in place of what is there; `words` says where a registration stands.
+def write_sheet(
+    context: Context, listing: Listing, path: Path, words: Callable[[RegistrationView], str], *, force: bool = False
+) -> Path:
+    """Write the worklist of a listing to `path`; `words` says where a registration stands.
 
-    Raises UsageError `folder_unusable`, `xlsx_missing`.
+    Raises UsageError `file_exists` (whatever is there may hold what staff filled in; not with `force`), `folder_unusable`,
+    `xlsx_missing`.
     """
     from safetok.reports import worklist
     from safetok.reports.fields import fields_of
@@ -104,6 +108,11 @@ def write_sheet(context: Context, listing: Listing, path: Path, words: Callable[
             "key": row.certificate_sha256,
         }
         rows.append(worklist.Row(values=values))
+    if not force:
+        hint = _(
+            "Take what was filled in: safetok agencies import. Then name another file, or replace it with --force."
+        )
+        refuse_to_replace(path, hint, unless=lambda _path: False)
     write_all(path.parent, {path.name: worklist.write(rows)}, replace=True)
     return path
 

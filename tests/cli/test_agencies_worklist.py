@@ -27,7 +27,7 @@ def two(cli: Clocked) -> Clocked:
 
 
 def _sheet(cli: Clocked, path: Path) -> Any:
-    said = cli.json("agencies", "list", "--xlsx", str(path))
+    said = cli.json("agencies", "list", "--xlsx", str(path), "--force")
     assert said.status == 0
     assert said.data["xlsx"] == str(path)
     return openpyxl.load_workbook(path)
@@ -104,6 +104,19 @@ def test_a_worklist_saved_as_csv_or_without_its_formats_is_read(two: Clocked, tm
     book.save(tmp_path / "w.xlsx")
     assert two.json("agencies", "import", str(tmp_path / "w.xlsx")).codes == []
     assert listed(two, "--mst", "0312345678")["vnaccs"]["updated_at"] == "2026-11-22T23:00:00Z"
+
+
+def test_a_sheet_that_staff_filled_in_is_not_written_over(cli: Clocked, tmp_path: Path) -> None:
+    """Another list under the same name is refused and leaves the sheet as it is; --force is for whoever means it."""
+    path = tmp_path / "w.xlsx"
+    book = _sheet(cli, path)
+    _fill(book, path, ("0106324653", "v5", "23/11/2026 14:00", ""))
+    before = path.read_bytes()
+    said = cli.json("agencies", "list", "--xlsx", str(path))
+    assert (said.status, said.codes, path.read_bytes()) == (2, ["file_exists"], before)
+    assert "agencies import" in said.envelope["errors"][0]["hint"]
+    assert cli.json("agencies", "list", "--xlsx", str(path), "--force").status == 0
+    assert path.read_bytes() != before
 
 
 def test_formulas_in_names_stay_text(two: Clocked, tmp_path: Path) -> None:

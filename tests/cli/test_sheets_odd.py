@@ -40,7 +40,7 @@ def workbook(path: Path, *rows: list[Any]) -> Path:
 
 def worklist(cli: Clocked, path: Path, **changed: str) -> tuple[Path, dict[str, str]]:
     """The worklist as CSV with the cells of its first row otherwise, and what that row was."""
-    assert cli.json("agencies", "list", "--xlsx", str(path.with_suffix(".xlsx"))).status == 0
+    assert cli.json("agencies", "list", "--xlsx", str(path.with_suffix(".xlsx")), "--force").status == 0
     sheet = openpyxl.load_workbook(path.with_suffix(".xlsx")).active
     lines = [[str(cell or "") for cell in row] for row in sheet.iter_rows(values_only=True)]
     row = dict(zip(lines[0], lines[2], strict=True))
