@@ -133,7 +133,7 @@ def filled(cells: Sequence[Sequence[Any]], epoch: date) -> Iterator[Filled]:
         values = {name: row[at] if at < len(row) else None for name, at in places.items()}
         told = {name: _said(values.get(name)) for name in ("agency", "serial", "key", "result", "note")}
         when = _moment(values.get("done_at"), epoch)
-        if number > 2 and told["agency"] and (when or told["result"]):  # noqa: PLR2004
+        if number > 2 and told["agency"] and (when or told["result"] or told["note"]):  # noqa: PLR2004
             yield Filled(number=number, done_at=when, **told)
     if places is None:
         raise ValueError
