@@ -279,7 +279,9 @@ def _steps(context: Context, one: Filled, row: Registration, agency: Agency) -> 
             row = moved.registration
     if result is RegistrationState.ACCEPTED and row.state is not result:
         steps.append(("accepted", moves.accepted(row, now=now)))
-    elif result is RegistrationState.REJECTED and (row.state is not result or _as_written(row.reason) != one.note):
+    elif result is RegistrationState.REJECTED and (
+        row.state is not result or (one.note and _as_written(row.reason) != one.note)
+    ):
         steps.append(("reject", moves.rejected(row, reason=one.note)))
     return steps
 

@@ -132,6 +132,16 @@ def test_an_empty_result_never_takes_an_acceptance_back(two: Clocked, tmp_path: 
     assert (row["state"], row["updated_at"]) == ("accepted", "2026-11-23T07:01:00Z")
 
 
+def test_an_empty_note_takes_no_reason_back(two: Clocked, tmp_path: Path) -> None:
+    """A refusal recorded with its reason keeps it when the sheet says refused and no more."""
+    two.json("agencies", "done", "ixhd", "--mst", "0106324653")
+    path, book = tmp_path / "w.xlsx", _sheet(two, tmp_path / "w.xlsx")
+    two.json("agencies", "reject", "ixhd", "--reason", "sai Serial", "--mst", "0106324653")
+    _fill(book, path, ("0106324653", "ixhd", None, "bị từ chối"))
+    assert two.json("agencies", "import", str(path)).data["unchanged"] == 1
+    assert listed(two, "--mst", "0106324653")["ixhd"]["reason"] == "sai Serial"
+
+
 def test_a_note_that_is_not_kept_is_told(two: Clocked, tmp_path: Path) -> None:
     """A note alone, or beside a time, is kept nowhere: it is told by row and is no "already known"; a refusal's note is kept."""
     path, book = tmp_path / "w.xlsx", _sheet(two, tmp_path / "w.xlsx")
