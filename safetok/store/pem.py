@@ -47,6 +47,7 @@ def read_ders(path: Path) -> tuple[bytes, ...]:
         raise UsageError(
             _("The file {file} cannot be read: {why}.").format(file=path, why=why(error)),
             code="bad_certificate_file",
+            hint=_put_another_there(),
         ) from error
     try:
         found = _ders(data) if len(data) <= LARGEST else ()
@@ -123,5 +124,11 @@ def _from_pkcs7(data: bytes) -> tuple[bytes, ...]:
 
 def _bad(path: Path) -> UsageError:
     return UsageError(
-        _("The file {file} holds no certificate that safetok can read.").format(file=path), code="bad_certificate_file"
+        _("The file {file} holds no certificate that safetok can read.").format(file=path),
+        code="bad_certificate_file",
+        hint=_put_another_there(),
     )
+
+
+def _put_another_there() -> str:
+    return _("It must be a certificate as PEM, DER or PKCS#7; put the right file there, then run it again.")

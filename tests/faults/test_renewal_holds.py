@@ -140,7 +140,7 @@ def test_what_does_not_read_back_is_no_success(box: Box) -> None:
     assert (came.status, came.code, came.state) == (10, "write_failed", "VERIFIED")
     assert came.error is not None
     assert came.error.message == _("The certificate just written does not read back. The old one is intact.")
-    assert came.error.hint == _("Carry on with: safetok renew --resume")
+    assert came.error.hint.startswith(_("Carry on with: safetok renew --resume"))
     assert box.journal().hold is Hold.NEED_WRITE
     assert [row["state"] for row in box.issued()] == ["issued"]
     assert box.resume().state == "DONE"

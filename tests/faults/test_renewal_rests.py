@@ -47,14 +47,16 @@ def certificate_of(renewal: Renewal) -> Certificate:
     [
         (RevocationAnswer.GOOD, 0, "", "DONE"),
         (RevocationAnswer.REVOKED, 11, "lapsed", "LAPSED"),
-        (RevocationAnswer.SUSPENDED, 11, "lapsed", "LAPSED"),
+        (RevocationAnswer.SUSPENDED, 9, "new_suspended", "PROVEN"),
         (RevocationAnswer.UNKNOWN, 9, "receipt_unseen", "PROVEN"),
     ],
 )
 def test_a_refused_confirmation_is_settled_by_the_status(
     box: Box, status: RevocationAnswer, exit_status: int, code: str, state: str
 ) -> None:
-    """Good: done. Revoked or suspended: taken back. Not known: it waits, and is done when the CA takes the confirmation."""
+    """Good: done. Revoked: taken back. Suspended (which can be lifted) or not known: it waits, and is done when the CA takes the
+    confirmation.
+    """
     box.plan(REFUSE_CONFIRMATION)
     with patch("safetok.workflows.renew.confirming.new_status", return_value=status) as asked:
         came = box.renew()
@@ -65,7 +67,7 @@ def test_a_refused_confirmation_is_settled_by_the_status(
     if status is RevocationAnswer.GOOD:
         assert row.receipt == "seen"
         assert opened(box) > 0
-    elif status is RevocationAnswer.UNKNOWN:
+    elif status in {RevocationAnswer.UNKNOWN, RevocationAnswer.SUSPENDED}:
         assert row.hold is Hold.PENDING
         assert opened(box) == 0
         box.plan()

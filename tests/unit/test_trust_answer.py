@@ -141,6 +141,19 @@ def test_it_must_not_outlive_its_ca(validity: str) -> None:
     assert verify(renewed(ends=NEW_CA.not_after), requested_not_after=NEW_CA.not_after)
 
 
+def test_it_must_begin_before_the_old_one_ends() -> None:
+    """A beginning that leaves days without a certificate is refused; one at the old one's end is not."""
+    assert code(renewed(begins=OLD.not_after + timedelta(seconds=1))) == "begins_late"
+    assert verify(renewed(begins=OLD.not_after))
+
+
+def test_after_an_expired_one_a_day_ahead_is_a_clock_s_difference() -> None:
+    """Where the old certificate is over, a beginning within a day is the CA's clock; a later one is refused."""
+    old = issue(SUBJECT, "SAFE-CA 2020", key("leaf"), key("SAFE-CA 2020"), [ca_false(), USAGE], ends=NOW - DAY)
+    assert verify(renewed(begins=NOW + DAY), old=old)
+    assert code(renewed(begins=NOW + DAY + timedelta(seconds=1)), old=old) == "begins_late"
+
+
 def test_a_ca_re_issued_with_the_same_key_counts_with_its_latest_end() -> None:
     """Two certificates of one issuing key: the later one bounds, in whatever order they are configured."""
     early = ca("SAFE-CA 2024", "Vietnam National Root CA", ends=NOW + 100 * DAY)

@@ -151,11 +151,10 @@ def folder(context: Context) -> Path:
 
 def remember(context: Context, path: Path) -> None:
     """The plan that `batch resume` and `batch report` mean when none is named. Raises UsageError (`plan_file`)."""
-    file, meant = folder(context) / "last", str(path.absolute())
-    if _lines(file) == [meant]:
-        return
+    file, meant = folder(context) / "last", os.fsencode(path.absolute())  # a name that is no UTF-8, too
     try:
-        file.write_text(meant, "utf-8")
+        if not file.exists() or file.read_bytes() != meant:
+            file.write_bytes(meant)
     except OSError as error:
         raise UsageError(
             _("{path} cannot be used: {why}.").format(path=file, why=why(error)), code="plan_file"
@@ -165,7 +164,7 @@ def remember(context: Context, path: Path) -> None:
 def last(context: Context) -> Path:
     """The plan run last. Raises UsageError (`no_plan`)."""
     try:
-        return Path((folder(context) / "last").read_text("utf-8"))
+        return Path(os.fsdecode((folder(context) / "last").read_bytes()))
     except OSError as error:
         raise UsageError(
             _("No plan has been run here yet."), code="no_plan", hint=_("Make one: safetok batch plan FILE")

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from safetok.workflows.context import Context
 
 
+_HELD_HERE = {State.VERIFIED, State.WRITTEN, State.PROVEN}  # the journal holds the new certificate
+
+
 class Held(Exception):
     """The renewal must wait. `error` is what the user is told, with the exit status of this hold."""
 
@@ -121,10 +124,13 @@ def token_step(run: Run, doing: str) -> Iterator[None]:
             error.hint = error.hint or _("The old certificate is intact. Carry on with: safetok renew --resume")
             raise
         serial = run.renewal.token_serial
+        message = _("The USB token was pulled out while {doing}. The old certificate is intact.").format(doing=doing)
+        if run.renewal.state in _HELD_HERE:
+            message = " ".join((message, _("The new certificate is saved on this computer.")))
         raise Held(
             Hold.NEED_TOKEN,
             NoToken(
-                _("The USB token was pulled out while {doing}. The old certificate is intact.").format(doing=doing),
+                message,
                 code="token_removed",
                 hint=_("Plug in the RIGHT token, {serial}, again, then: safetok renew --resume").format(serial=serial),
             ),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from safetok.domain import certificates
 from safetok.domain.renewal import ENDS, Hold, Renewal, State
 from safetok.domain.times import rfc3339
-from safetok.errors import ExitStatus, PersonNeeded, SafetokError, SeveralTokens, UsageError, first_that_holds
+from safetok.errors import ExitStatus, NoToken, PersonNeeded, SafetokError, SeveralTokens, UsageError, first_that_holds
 from safetok.locale import _
 from safetok.log import note
 from safetok.workflows.renew.alone import alone
@@ -104,17 +104,28 @@ def abandon(context: Context, identity: str, request: RenewRequest, *, force: bo
     try:
         with alone(run):
             run.renewal = renewal  # what was judged above: one that another run has moved meanwhile is refused
-            if over or not _gone_back(run, force=force):
+            if over:
                 _close(run)
+            else:
+                _give_up(run, force=force)
         return result_of(run.renewal if run.renewal.finished else carry_on(run))
     except Held as held:
-        if held.hold is Hold.NEED_TOKEN:
-            held.error.hint += " " + _("If the token is lost for good: {command}").format(
-                command=f"safetok renew --abandon {identity} --force"
-            )
-        raise explained(run.renewal, held.error) from held
+        raise explained(run.renewal, _or_for_good(held.error, identity)) from held
+    except NoToken as error:
+        _or_for_good(error, identity)
+        raise
     finally:
         run.close()
+
+
+def _or_for_good(error: SafetokError, identity: str) -> SafetokError:
+    """What to do when the token that is missing never comes back."""
+    if isinstance(error, NoToken):
+        lost = _("If the token is lost for good: {command}").format(
+            command=f"safetok renew --abandon {identity} --force"
+        )
+        error.hint = f"{error.hint} {lost}"
+    return error
 
 
 def _may_be_given_up(renewal: Renewal, *, force: bool) -> None:
@@ -138,28 +149,22 @@ def _may_be_issued(renewal: Renewal) -> bool:
     return renewal.state in _MAY_BE_ISSUED and bool(renewal.request)  # none: the CA refused it unseen
 
 
-def _gone_back(run: Run, *, force: bool) -> bool:
-    """ABANDONED, after the CA has taken back what it issued. False when the token that would have to sign is not in and, by
-    `force`, is not waited for.
-    """
+def _give_up(run: Run, *, force: bool) -> None:
+    """ABANDONED, after the CA has taken back what it issued; with `force` a token that is not in is not waited for to say so."""
     from safetok.workflows.renew.confirming import take_back
 
-    renewal, told = run.renewal, True
+    renewal = run.renewal
+    reason = _("given up; a certificate may have been issued") if _may_be_issued(renewal) else _("given up")
     if renewal.state in _REJECTABLE and renewal.route == "cmp":
         try:
-            take_back(run)
+            run.session()
         except Held as held:
             if held.hold is not Hold.NEED_TOKEN or not force:
                 raise
-            told = False
-    if not told:
-        reason = _("given up without its token; the CA was not told")
-    elif _may_be_issued(renewal):
-        reason = _("given up; a certificate may have been issued")
-    else:
-        reason = _("given up")
+            reason = _("given up without its token; the CA was not told")
+        else:
+            take_back(run)
     run.advance(State.ABANDONED, reason=reason, cleaned=renewal.key_plan == "same")
-    return told
 
 
 def _close(run: Run) -> None:
