@@ -17,8 +17,8 @@ from safetok.store.registrations import Registrations
 from safetok.store.settings import load
 from safetok.workflows import adopt
 from safetok.workflows.context import Context
-from safetok.workflows.export import predecessor
 from safetok.workflows.known import Selection
+from safetok.workflows.succession import predecessor
 
 OLD, NEW = certificate(1), certificate(2, days=390)
 EVERYTHING = Selection()
