@@ -16,7 +16,7 @@ from safetok.workflows import known
 from safetok.workflows.agency_names import Wanted, all_agencies, short_name, wanted
 from safetok.workflows.agency_rules import rule_of, signing_of, working
 from safetok.workflows.known import Selection
-from safetok.workflows.overview import RegistrationView
+from safetok.workflows.overview import RegistrationView, not_opened_data
 
 if TYPE_CHECKING:
     from safetok.domain.certificates import Certificate
@@ -41,6 +41,7 @@ class Listing:
     old: dict[str, Certificate]  # the one each certificate follows
     signing: dict[tuple[str, str], Signing]
     touched: dict[tuple[str, str], datetime]
+    not_opened: tuple[Certificate, ...] = ()  # a person said not to open their lists
     overdue_after: timedelta | None = None
 
     def overdue(self, view: RegistrationView) -> bool:
@@ -80,6 +81,7 @@ class Listing:
                 for view in self.views
                 if view.standing == "waiting"
             ],
+            "not_opened": not_opened_data(self.not_opened),
         }
 
 
@@ -108,6 +110,8 @@ def listing(context: Context, selection: Selection, *, overdue: str | None = Non
 
     Raises UsageError for a company, token or certificate never seen, and for an `overdue` that is no length of time.
     """
+    from safetok.workflows.adopt import not_opened
+
     overdue_after = moves.parse_age(overdue) if overdue is not None else None
     store = store_of(context)
     rows = _rows(context, store, selection)
@@ -120,6 +124,7 @@ def listing(context: Context, selection: Selection, *, overdue: str | None = Non
         old=old,
         signing=signing,
         touched={row: last for row, (_changes, last) in store.acts().items()},
+        not_opened=not_opened(context, selection),
         overdue_after=overdue_after,
     )
 
