@@ -235,13 +235,12 @@ def _verdict(verdict: Any) -> str:
 
 
 def _write(report: Report, form: Format, out: Path | None) -> Path | None:
-    """Write the report where it was asked for. Raises UsageError (`report_file`, `xlsx_missing`)."""
+    """Write the report where it was asked for. Raises UsageError (`not_a_file`, `file_not_written`, `xlsx_missing`)."""
     if out is None:
         return None
     from safetok.cli.envelope import encoded, plain
-    from safetok.errors import UsageError
-    from safetok.locale import why
     from safetok.reports import batch
+    from safetok.reports.files import write_file
 
     suffix = out.suffix.lower().removeprefix(".")
     if form is Format.TABLE and suffix in {"csv", "xlsx", "json"}:
@@ -253,13 +252,7 @@ def _write(report: Report, form: Format, out: Path | None) -> Path | None:
         content = f"{encoded(plain(report.data()), pretty=True)}\n".encode()
     else:
         content = batch.comma_separated(heads, rows)
-    try:
-        out.write_bytes(content)
-    except OSError as error:
-        raise UsageError(
-            _("The file {path} cannot be written: {why}.").format(path=out, why=why(error)), code="report_file"
-        ) from error
-    return out.absolute()
+    return write_file(out, content).absolute()
 
 
 def _show_report(report: Report, written: Path | None, form: Format) -> None:

@@ -73,11 +73,11 @@ class Imported:
 def write_sheet(context: Context, listing: Listing, path: Path, words: Callable[[RegistrationView], str]) -> Path:
     """Write the worklist of a listing to `path`, in place of what is there; `words` says where a registration stands.
 
-    Raises UsageError `folder_unusable`, `xlsx_missing`.
+    Raises UsageError `not_a_file`, `file_not_written`, `xlsx_missing`.
     """
     from safetok.reports import worklist
     from safetok.reports.fields import fields_of
-    from safetok.reports.files import write_all
+    from safetok.reports.files import write_file
 
     known = all_agencies(agencies.store_of(context))
     rows = []
@@ -104,8 +104,7 @@ def write_sheet(context: Context, listing: Listing, path: Path, words: Callable[
             "key": row.certificate_sha256,
         }
         rows.append(worklist.Row(values=values))
-    write_all(path.parent, {path.name: worklist.write(rows)}, replace=True)
-    return path
+    return write_file(path, worklist.write(rows))
 
 
 def import_sheet(context: Context, path: Path, *, dry_run: bool = False) -> Imported:

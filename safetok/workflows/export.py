@@ -88,7 +88,12 @@ def export(
     files, complete = _files(context, new, old, ())
     if kit:
         files |= _kit_files(context, new, old, hthuc=hthuc, confirmed_by=confirmed_by)
-    return _written(context, out or Path(FOLDER), files, new, old, complete=complete, force=force)
+    hint = (
+        _("Name another folder with --kit, or replace it with --force.")
+        if kit
+        else _("Name another folder with --out, or replace it with --force.")
+    )
+    return _written(context, out or Path(FOLDER), files, new, old, complete=complete, force=force, hint=hint)
 
 
 def message(context: Context, selection: Selection) -> Message:
@@ -218,10 +223,10 @@ def _files(
     from safetok.reports.fields import text_of
     from safetok.reports.files import certificate_files, stem
 
-    chain, complete = _chain(context, new, sent)
+    chain, complete = chain_of(context, new, sent)
     files = certificate_files(new, chain)
     if old is not None:
-        files |= certificate_files(old, _chain(context, old, sent)[0])
+        files |= certificate_files(old, chain_of(context, old, sent)[0])
     # With a byte order mark: Notepad and old office programs show the Vietnamese right.
     files[f"{stem(new)}.txt"] = text_of(new, old, latest=_latest(context, new, old)).encode("utf-8-sig")
     return files, complete
@@ -260,12 +265,16 @@ def _calendar(context: Context, new: Certificate) -> bytes | None:
     return calendar.write(entries, max(entry.changed for entry in entries)) if entries else None
 
 
-def _chain(context: Context, leaf: Certificate, sent: Sequence[bytes]) -> tuple[tuple[Certificate, ...], bool]:
-    """The chain to an anchor of the certificate's CA, and whether it reaches one; else what is known of it."""
+def chain_of(context: Context, leaf: Certificate, sent: Sequence[bytes] = ()) -> tuple[tuple[Certificate, ...], bool]:
+    """The chain to an anchor of the certificate's CA, and whether it reaches one; else what is known of it. `sent` are
+    certificates the CA sent along, believed in nothing.
+    """
+    from safetok.store.journal import Journal
     from safetok.store.settings import authority_of, load_pem
     from safetok.trust.path import build_path, moment_of
 
-    known_cas: list[bytes] = list(sent)
+    renewal = Journal(context.database).renewed_from(leaf.sha256)
+    known_cas: list[bytes] = [*sent, *(renewal.chain if renewal else ())]
     try:
         authority = authority_of(leaf, context.settings)
         if authority is not None:
@@ -302,12 +311,13 @@ def _written(
     *,
     complete: bool,
     force: bool,
+    hint: str = "",
 ) -> Exported:
     from safetok.reports.fields import fields_of
     from safetok.reports.files import write_all
     from safetok.reports.kit import PAGE
 
-    paths = [folder / name for name in files] if context.dry_run else write_all(folder, files, replace=force)
+    paths = [folder / name for name in files] if context.dry_run else write_all(folder, files, replace=force, hint=hint)
     return Exported(
         folder=folder.absolute(),
         files=tuple(path.absolute() for path in paths),

@@ -28,13 +28,12 @@ REMIND_AT = ("08:30", "13:30")  # when the printed units look, Vietnamese office
 def write_calendar(context: Context, listing: Listing, path: Path) -> Path:
     """Write the calendar of a listing and of open dossiers to `path`, in place of what is there.
 
-    Raises UsageError `folder_unusable`.
+    Raises UsageError `not_a_file`, `file_not_written`.
     """
     from safetok.reports import calendar
-    from safetok.reports.files import write_all
+    from safetok.reports.files import write_file
 
-    write_all(path.parent, {path.name: calendar.write(entries(context, listing), context.now())}, replace=True)
-    return path
+    return write_file(path, calendar.write(entries(context, listing), context.now()))
 
 
 def entries(context: Context, listing: Listing) -> list[Entry]:

@@ -207,7 +207,9 @@ def test_the_kit_is_all_that_the_update_needs(cli: Inside, tmp_path: Path) -> No
         assert wanted in page
     assert cli.json("export", "--kit", str(out)).status == 0
     cli("agencies", "done", "vnaccs", "--at", "hôm qua 16:05")
-    assert cli.json("export", "--kit", str(out)).codes == ["file_exists"]
+    clash = cli.json("export", "--kit", str(out))
+    assert clash.codes == ["file_exists"]
+    assert "--kit" in clash.envelope["errors"][0]["hint"]
     assert cli.json("export", "--kit", str(out), "--force").status == 0
     assert 'data-until="' in (out / f"{stem}_co-quan.html").read_text("utf-8")
 
