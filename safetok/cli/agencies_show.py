@@ -317,7 +317,8 @@ def show_hooks(found: Hooks) -> None:
         else:
             out.notice(hook.path.name, "good")
     if found.runs:
-        out.title(_("Tried again ({count})") if found.again else _("Failed ({count})"))
+        title = _("Tried again ({count})") if found.again else _("Failed ({count})")
+        out.title(title.format(count=len(found.runs)))
     for one in found.runs:
         text = f"{one.hook}, {one.event}, {show_instant(one.at)}: {one.why or _('done')}"
         out.notice(text, "good" if one.outcome == "ok" else "bad")

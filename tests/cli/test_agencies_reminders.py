@@ -107,6 +107,8 @@ def test_hooks_are_told_of_updates_waits_and_acceptances_once(cli: Clocked, tmp_
     assert "agencies hooks --retry" in said.err
     assert listed(cli)["etax"]["state"] == "accepted"
     assert cli.json("agencies", "hooks").data["runs"][0]["outcome"] == "failed"
+    for words, title in ((("hooks",), "Bị lỗi (1)"), (("hooks", "--retry"), "Đã chạy lại (1)")):
+        assert title in cli("agencies", *words).out
     assert cli.json("agencies", "hooks", "--retry").status == 12
 
 
