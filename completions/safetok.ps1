@@ -231,6 +231,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--title', 'Tên hiển thị.'),
             @('--24h', 'Nhà cung cấp hóa đơn điện tử khác: tính 24h00 từ lúc cập nhật ở đó.'),
             @('--invoice', 'Nhà cung cấp hóa đơn điện tử khác: tính 24h00 từ lúc cập nhật ở đó.'),
+            @('--no-24h', 'Nhà cung cấp hóa đơn điện tử khác: tính 24h00 từ lúc cập nhật ở đó.'),
             @('--url', 'Địa chỉ nơi cập nhật.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
