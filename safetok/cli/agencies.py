@@ -93,7 +93,9 @@ Url = Annotated[str, typer.Option("--url", metavar="URL", help=later("Where the 
 Waits = Annotated[
     bool | None,
     typer.Option(
-        "--24h/--no-24h", "--invoice", help=later("Another e-invoice provider: 24h00 count from the update there; --no-24h: no longer.")
+        "--24h/--no-24h",
+        "--invoice",
+        help=later("Another e-invoice provider: 24h00 count from the update there; --no-24h: no longer."),
     ),
 ]
 

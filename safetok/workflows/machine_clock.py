@@ -55,5 +55,5 @@ def check_clock(context: Context, issued_at: datetime | None) -> None:
         raise PersonNeeded(
             stands_before(now, then),
             code="clock_wrong",
-            hint=f"{how_to_set()} {_('Is it right? Then give the moment of the update with --at.')}",
+            hint=_("{set} If it is right: give the moment of the update with --at.").format(set=how_to_set()),
         )
