@@ -111,7 +111,7 @@ _safetok() {
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "batch report")
-        words="" options="--format --out"
+        words="" options="--format --out --force"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "export")
@@ -119,11 +119,11 @@ _safetok() {
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "agencies")
-        words="list when import hooks remind done accepted reject skip undo add" options="--mst --serial --cert --check --overdue --xlsx"
+        words="list when import hooks remind done accepted reject skip undo add" options="--mst --serial --cert --check --overdue --xlsx --force"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "agencies list")
-        words="" options="--mst --serial --cert --check --overdue --xlsx"
+        words="" options="--mst --serial --cert --check --overdue --xlsx --force"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "agencies when")

@@ -137,7 +137,8 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
         )
         'batch report' = @(
             @('--format', 'Ghi ở dạng nào.'),
-            @('--out', 'Ghi báo cáo vào TỆP.')
+            @('--out', 'Ghi báo cáo vào TỆP.'),
+            @('--force', 'Với --out: ghi đè tệp đã có mà không phải báo cáo.')
         )
         'export' = @(
             @('--out', 'Thư mục để ghi; không ghi là ./safetok-export.'),
@@ -167,7 +168,8 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--cert', 'CTS nào, theo số Serial.'),
             @('--check', 'Trạng thái kết thúc cho biết có việc đến hạn (14) hay còn cơ quan chưa cập nhật (15).'),
             @('--overdue', 'Như --check, nhưng chỉ tính việc không ai đụng đến lâu như vậy: 2d (2 ngày), 36h (36 giờ).'),
-            @('--xlsx', 'Ghi bảng việc cho nhân viên điền, tệp Excel.')
+            @('--xlsx', 'Ghi bảng việc cho nhân viên điền, tệp Excel.'),
+            @('--force', 'Với --xlsx: ghi đè tệp đã có, kể cả những gì đã điền vào đó.')
         )
         'agencies list' = @(
             @('--mst', 'Đơn vị nào, theo MST.'),
@@ -175,7 +177,8 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--cert', 'CTS nào, theo số Serial.'),
             @('--check', 'Trạng thái kết thúc cho biết có việc đến hạn (14) hay còn cơ quan chưa cập nhật (15).'),
             @('--overdue', 'Như --check, nhưng chỉ tính việc không ai đụng đến lâu như vậy: 2d (2 ngày), 36h (36 giờ).'),
-            @('--xlsx', 'Ghi bảng việc cho nhân viên điền, tệp Excel.')
+            @('--xlsx', 'Ghi bảng việc cho nhân viên điền, tệp Excel.'),
+            @('--force', 'Với --xlsx: ghi đè tệp đã có, kể cả những gì đã điền vào đó.')
         )
         'agencies when' = @(
             @('--need', 'Hạn nộp: 10:00, "24/11 10:00", "T3 10:00".'),

@@ -15,7 +15,7 @@ from safetok.store.database import Database
 from safetok.store.inventory import Inventory
 from safetok.store.paths import home
 
-MST = "0312345678"
+MST = "0301519977"
 
 
 def vn(*parts: int) -> datetime:

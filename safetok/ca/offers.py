@@ -84,8 +84,8 @@ def public_offer(http: Http, authority: Authority, certificate: Certificate) -> 
     window = answer.suggestedWindow
     return PublicOffer(
         exists=answer.offer,
-        window_start=window.start.astimezone(UTC) if window else None,
-        window_end=window.end.astimezone(UTC) if window else None,
+        window_start=_utc(window.start) if window else None,
+        window_end=_utc(window.end) if window else None,
         retry_after=response.retry_after(),
     )
 
@@ -110,9 +110,9 @@ def private_offer(
         offer_id=answer.offer_id,
         contract_number=answer.contract_number,
         contract_end=answer.contract_end,
-        new_not_after=answer.new_not_after.astimezone(UTC),
+        new_not_after=_utc(answer.new_not_after),
         same_key=answer.same_key,
-        expires=answer.expires.astimezone(UTC),
+        expires=_utc(answer.expires),
     )
 
 
@@ -155,7 +155,19 @@ def decode(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise NoAnswer(_("What the CA's server sent cannot be read."), code="unreadable") from error
+        raise _unreadable() from error
+
+
+def _utc(instant: datetime) -> datetime:
+    """A moment as the CA wrote it, in UTC. Raises NoAnswer for one at the very ends of the calendar."""
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise _unreadable() from error
+
+
+def _unreadable() -> NoAnswer:
+    return NoAnswer(_("What the CA's server sent cannot be read."), code="unreadable")
 
 
 def _base(authority: Authority) -> str:

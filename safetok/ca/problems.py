@@ -100,7 +100,9 @@ def _dossier_missing(problem: Problem, title: str, contact: str) -> SafetokError
     named = problem.more.get("missing")
     missing = [_text(item) for item in named[:MOST_PAPERS] if isinstance(item, str)] if isinstance(named, list) else []
     if missing:
-        message = _("The dossier (on paper) is not complete. Missing: {papers}").format(papers="; ".join(missing))
+        message = _("The dossier (on paper) is not complete. Missing: {papers}.").format(
+            papers="; ".join(missing).rstrip(". ")
+        )
     else:
         message = _("The dossier (on paper) is not complete.")
     return PersonNeeded(message, code="dossier_missing", hint=_call(title, contact), data={"missing": missing})

@@ -63,6 +63,9 @@ Xlsx = Annotated[
     Path | None,
     typer.Option("--xlsx", metavar="FILE", help=later("Write a worklist for staff to fill in, an Excel file.")),
 ]
+Force = Annotated[
+    bool, typer.Option("--force", help=later("With --xlsx: replace a file that is there, with what was filled in."))
+]
 Ics = Annotated[
     Path | None,
     typer.Option("--ics", metavar="FILE", help=later("Write a calendar file: to-dos, the ends of waits, deadlines.")),
@@ -109,6 +112,7 @@ def list_(
     check: Check = False,
     overdue: Overdue = None,
     xlsx: Xlsx = None,
+    force: Force = False,
 ) -> None:
     """List registrations."""
 
@@ -117,7 +121,7 @@ def list_(
             return {}
         from safetok.workflows.agencies_sheet import write_sheet
 
-        path = write_sheet(context, listing, xlsx, lambda view: standing_text(view).text)
+        path = write_sheet(context, listing, xlsx, lambda view: standing_text(view).text, force=force)
         context.prompter.say(
             _("Worklist written: {file}. Filled in, it is read by: safetok agencies import").format(file=path)
         )

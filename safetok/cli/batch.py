@@ -91,6 +91,9 @@ Events = Annotated[
     Path | None, typer.Option("--events", metavar="FILE", help=later("Also write each event to FILE, as a JSON line."))
 ]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help=later("Write the report to FILE."))]
+Force = Annotated[
+    bool, typer.Option("--force", help=later("With --out: replace a file that is there and is no report."))
+]
 As = Annotated[Format, typer.Option("--format", metavar="table|csv|xlsx|json", help=later("What to write it as."))]
 
 
@@ -104,7 +107,7 @@ def plan(*, file: List, out: PlanOut = None, per_day: PerDay = None) -> None:
         from safetok.workflows.batch.planning import plan as planned
         from safetok.workflows.batch.report import row_data
 
-        result = planned(context, file, out=out, per_day=per_day)
+        result = planned(context, file, out=_place(file, out), per_day=per_day)
         verdicts = {row.verdict for row in result.plan.rows}
         status = ExitStatus.NOT_CHECKED if Verdict.UNCHECKED in verdicts else ExitStatus.DONE
         if verdicts & {Verdict.REFUSED, Verdict.NOT_READY}:
@@ -165,17 +168,26 @@ def resume(
 
 
 @app.command("report", help=later("How every row of a plan stands: on screen, or as CSV, XLSX or JSON."))
-def report(*, file: SomePlan = None, form: As = Format.TABLE, out: Out = None) -> None:
+def report(*, file: SomePlan = None, form: As = Format.TABLE, out: Out = None, force: Force = False) -> None:
     """Asks nobody and opens no driver."""
 
     def work(context: Context) -> Outcome[tuple[Report, Path | None]]:
         from safetok.workflows.batch.report import report as found
 
         result = found(context, file)
-        written = _write(result, form, out)
+        written = _write(result, form, out, force=force)
         return Outcome((result, written), data={**result.data(), "file": str(written) if written else None})
 
     run(["batch", "report"], work, lambda shown: _show_report(shown[0], shown[1], form))
+
+
+def _place(file: Path, out: Path | None) -> Path:
+    """Where the plan goes: an older plan may be there, and nothing else. Raises UsageError (`file_exists`)."""
+    from safetok.workflows.replacing import is_plan, refuse_to_replace
+
+    place = out or file.with_name(f"{file.stem}.plan.json")
+    refuse_to_replace(place, _("Name another file with --out."), unless=is_plan)
+    return place
 
 
 def _show_plan(planned: Planned) -> None:
@@ -234,18 +246,24 @@ def _verdict(verdict: Any) -> str:
     return _(VERDICTS[verdict])
 
 
-def _write(report: Report, form: Format, out: Path | None) -> Path | None:
-    """Write the report where it was asked for. Raises UsageError (`not_a_file`, `file_not_written`, `xlsx_missing`)."""
+def _write(report: Report, form: Format, out: Path | None, *, force: bool) -> Path | None:
+    """Write the report where it was asked for, in place of an older one. Raises UsageError (`file_exists`, `not_a_file`,
+    `file_not_written`, `xlsx_missing`).
+    """
     if out is None:
         return None
     from safetok.cli.envelope import encoded, plain
     from safetok.reports import batch
     from safetok.reports.files import write_file
+    from safetok.workflows.replacing import is_report, refuse_to_replace
 
     suffix = out.suffix.lower().removeprefix(".")
     if form is Format.TABLE and suffix in {"csv", "xlsx", "json"}:
         form = Format(suffix)
     heads, rows = report.table()
+    if not force:
+        hint = _("Name another file with --out, or replace it with --force.")
+        refuse_to_replace(out, hint, unless=lambda path: is_report(path, heads))
     if form is Format.XLSX:
         content = batch.workbook(heads, rows)
     elif form is Format.JSON:

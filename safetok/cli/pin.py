@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from safetok.workflows.pin_import import Imported
     from safetok.workflows.pin_store import PinResult
 
+_FEW = 5  # Token IDs named in one sentence
+
 app = Commands(help=later("A token's PIN: keep it in the computer's keyring, or change it."))
 
 BothStdin = Annotated[
@@ -159,13 +161,31 @@ def _show_imported(result: Imported) -> None:
 
     out = screen()
     saved = len(result.rows) - len(result.failed)
-    out.notice(_("{n} PINs are saved in the keyring. None of them was tried on a token.").format(n=saved), "good")
-    if result.open_to_others:
-        out.notice(_("Others on this computer can read {file}.").format(file=result.file), "warn")
-    if saved:
+    if result.failed:
+        rows = ", ".join(str(row.row) for row in result.failed)
+        out.notice(_("NOT saved: rows {rows} of {file}.").format(rows=rows, file=result.file), "bad")
+    out.notice(
+        _("{n} PINs are saved in the keyring. None of them was tried on a token.").format(n=saved),
+        "good" if saved else "warn",
+    )
+    if result.strangers:
+        few = ", ".join(result.strangers[:_FEW]) + (", …" if len(result.strangers) > _FEW else "")
         out.notice(
             _(
-                "Delete {file} now, from the recycle bin and from mail too: the PINs stand in it for all to read."
-            ).format(file=result.file),
-            "warn",
+                "Never seen on this computer: {n} Token IDs ({serials}). Case counts: compare them with the tokens."
+            ).format(n=len(result.strangers), serials=few),
+            hint="safetok tokens",
         )
+    if result.open_to_others:
+        out.notice(_("Others on this computer can read {file}.").format(file=result.file), "warn")
+    if result.failed:
+        last = _(
+            "Do not delete {file} yet: it may be the only copy of these. Put the rows right and run this again; then delete it, "
+            "from the recycle bin and from mail too."
+        )
+    elif result.strangers:
+        last = _("Once they are right, delete {file}, from the recycle bin and from mail too.")
+    else:
+        last = _("Delete {file} now, from the recycle bin and from mail too: the PINs stand in it for all to read.")
+    if result.rows:
+        out.notice(last.format(file=result.file))

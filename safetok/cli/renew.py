@@ -146,7 +146,7 @@ def _list(context: Context) -> Outcome[list[dict[str, Any]]]:
 
 def show(result: RenewResult) -> None:
     """What a renewal came to, as the person reads it last."""
-    from safetok.domain.times import show_date
+    from safetok.domain.times import show_date, show_day
 
     out = screen()
     if result.state == "DONE":
@@ -182,6 +182,14 @@ def show(result: RenewResult) -> None:
         )
         _show_left(result)
         return
+    if result.state == "WOULD_RENEW":
+        rows = [(_("Company"), result.name), ("Token ID", result.token), (_("Old serial"), result.old_serial or "")]
+        if result.not_before and result.not_after:
+            valid = _("{start} to {end}").format(start=show_date(result.not_before), end=show_date(result.not_after))
+            rows.append((_("Valid"), valid))
+        if result.contract_end:
+            rows.append((_("Contract's end"), show_day(result.contract_end)))
+        out.pairs(rows)
     if result.state == "NOTHING_DUE":
         out.notice(_("Nothing to do for {name} ({serial}).").format(name=result.name, serial=result.old_serial), "good")
     for reason in result.reasons:
@@ -220,14 +228,29 @@ def _show_all(results: list[RenewResult]) -> None:
 
 
 def _show_list(rows: list[dict[str, Any]]) -> None:
+    from safetok.cli.history import state_word
+    from safetok.domain.renewal import State
+
     out = screen()
     if not rows:
         out.notice(_("No renewal is unfinished."), "good")
         return
     out.table(
-        [Column(_("ID")), Column(_("Company")), Column("Token ID"), Column(_("State")), Column(_("Waits for"))],
         [
-            [row["renewal_id"], row["name"], row["token"], row["state"], row["reason"] or row["hold"] or ""]
+            Column(_("ID")),
+            Column(_("Company"), wrap=True),
+            Column("Token ID"),
+            Column(_("State"), wrap=True),
+            Column(_("Waits for"), wrap=True),
+        ],
+        [
+            [
+                row["renewal_id"],
+                row["name"],
+                row["token"],
+                state_word(State(row["state"])),
+                row["reason"] or row["hold"] or "",
+            ]
             for row in rows
         ],
     )

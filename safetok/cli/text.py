@@ -115,7 +115,7 @@ def quoted(path: object) -> str:
 def columns(stream: TextIO | None = None) -> int:
     """The width to lay text out for: COLUMNS, else the terminal's, else 80; never more than 200."""
     told = os.environ.get("COLUMNS", "")
-    if told.isdigit() and int(told) > 0:
+    if told.isdecimal() and int(told) > 0:
         return min(int(told), 200)
     try:
         width = os.get_terminal_size(cast("TextIO", stream or sys.stdout).fileno()).columns

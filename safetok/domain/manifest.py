@@ -31,7 +31,10 @@ Column = Literal[
 
 # A header is compared without marks, in lower case, words joined by `_`.
 _HEADERS: dict[Column, tuple[str, ...]] = {
-    "token": ("token", "token_id", "serial", "so_token", "ma_token", "so_serial_token", "usb_token", "id_token"),
+    "token": (
+        *("token", "token_id", "tokenid", "id_token", "serial", "token_serial", "serial_token"),
+        *("so_token", "ma_token", "so_serial_token", "usb_token"),
+    ),
     "mst": ("mst", "ma_so_thue", "tax_code", "mst_don_vi"),
     "contract_end": (
         *("contract_end", "ngay_ket_thuc_hop_dong", "ngay_ket_thuc_theo_hop_dong", "ket_thuc_hop_dong"),
@@ -46,7 +49,10 @@ _HEADERS: dict[Column, tuple[str, ...]] = {
     "name": ("name", "ten", "ten_don_vi", "don_vi", "ten_cong_ty", "cong_ty", "company"),
 }
 _COLUMN_OF = {header: column for column, headers in _HEADERS.items() for header in headers}
-_SECRETS = re.compile(r"(^|_)(pin|mapin|mat_khau|matkhau|password|passcode|pass)(_|$)")
+_SECRETS = re.compile(
+    r"(^|_)(token_?)?(ma_?)?(pins?|mk|mat_?khau|pass|passwords?|passwd|passcodes?|pwd|(ma_?)?(so_?)?bi_?mat)"
+    r"(_?code)?(_?token)?_?\d*(_|$)"
+)
 _YES = {"co", "x", "yes", "y", "true", "1", "roi", "da", "da_ky", "da_ky_het", "v", "ok", "dung"}
 _NO = {"", "khong", "no", "n", "false", "0", "chua", "sai"}
 _NEW = {"moi", "new", "khoa_moi", "new_key", *_YES}
@@ -123,19 +129,34 @@ def read(table: Sequence[Sequence[Cell]], *, epoch: date = _EXCEL_ZERO) -> Manif
 
 def plain(text: str) -> str:
     """A header or a word as it is compared: no marks, lower case, `_` between words."""
-    letters = unicodedata.normalize("NFD", text.replace("Đ", "D").replace("đ", "d").casefold())
-    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return re.sub(r"[^0-9a-z]+", "_", bare).strip("_")
+    return re.sub(r"[^0-9a-z]+", "_", _without_marks(text).casefold()).strip("_")
+
+
+def column_of(title: str) -> Column | None:
+    """The column that a header names; None where it means nothing to safetok."""
+    return _COLUMN_OF.get(plain(title))
+
+
+def holds_pins(title: str) -> bool:
+    """Whether a header says that PINs stand below it; where PINs are to be found (nguon_pin) is no such header."""
+    if plain(title).startswith(_HEADERS["pin_source"]):
+        return False
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", _without_marks(title))  # MatKhauToken
+    return any(_SECRETS.search(plain(name)) for name in (title, words))
+
+
+def _without_marks(text: str) -> str:
+    letters = unicodedata.normalize("NFD", text.replace("Đ", "D").replace("đ", "d"))
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
 def _columns(header: Sequence[str]) -> tuple[dict[Column, int], tuple[str, ...]]:
     found: dict[Column, int] = {}
     ignored: list[str] = []
     for at, title in enumerate(header):
-        name = plain(title)
-        column = _COLUMN_OF.get(name)
+        column = column_of(title)
         if column is None:
-            if _SECRETS.search(name):
+            if holds_pins(title):
                 raise UsageError(
                     _(
                         "The list has a column of PINs ({column}): it is refused as a whole, and no PIN was read."

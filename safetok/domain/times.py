@@ -36,9 +36,19 @@ def parse_day(text: str) -> date | None:
 
 
 @lru_cache(maxsize=1024)
+def vietnamese_time(instant: datetime) -> datetime:
+    """What clocks in Vietnam show at `instant`. 99991231235959Z, a certificate's "no end" (RFC 5280 section 4.1.2.5), would be in
+    the year 10000 there, which no calendar has: it is shown as it is written.
+    """
+    try:
+        return instant.astimezone(VIETNAM)
+    except OverflowError:
+        return instant.replace(tzinfo=VIETNAM)
+
+
 def vietnamese_day(instant: datetime) -> date:
     """The day it is in Vietnam at `instant`."""
-    return instant.astimezone(VIETNAM).date()
+    return vietnamese_time(instant).date()
 
 
 def end_of_day(day: date) -> datetime:
@@ -48,7 +58,7 @@ def end_of_day(day: date) -> datetime:
 
 def last_usable_day(not_after: datetime) -> date:
     """The last day a certificate can be used on: the Vietnamese day of notAfter minus one second."""
-    return vietnamese_day(not_after - timedelta(seconds=1))
+    return (vietnamese_time(not_after) - timedelta(seconds=1)).date()
 
 
 def rfc3339(instant: datetime) -> str:
@@ -61,7 +71,10 @@ def parse_rfc3339(text: str) -> datetime:
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError(text)
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:  # before the year 1 or after 9999
+        raise ValueError(text) from error
 
 
 def show_day(day: date) -> str:
@@ -79,5 +92,5 @@ _WEEKDAYS = ("T2", "T3", "T4", "T5", "T6", "T7", "CN")
 
 def show_instant(instant: datetime) -> str:
     """`16:05 T2 23/11/2026`, Vietnamese time."""
-    local = instant.astimezone(VIETNAM)
-    return f"{local:%H:%M} {_WEEKDAYS[local.weekday()]} {local:%d/%m/%Y}"
+    local = vietnamese_time(instant)
+    return f"{local:%H:%M} {_WEEKDAYS[local.weekday()]} {show_day(local.date())}"

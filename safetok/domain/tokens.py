@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import field
 from enum import StrEnum
 
@@ -98,3 +99,13 @@ class Reading:
     tokens: tuple[TokenReading, ...]
     failed: tuple[DriverFailure, ...] = ()
     drivers: tuple[str, ...] = field(default=())  # modules that answered
+
+
+def nearly(written: str, serials: Iterable[str]) -> str:
+    """The token whose serial differs from what is written in no more than case, spaces, hyphens and leading zeros; "" for none."""
+
+    def bare(serial: str) -> str:
+        return "".join(letter for letter in serial.casefold() if letter.isalnum()).lstrip("0")
+
+    wanted = bare(written)
+    return next((serial for serial in serials if wanted and bare(serial) == wanted), "")

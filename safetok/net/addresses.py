@@ -108,7 +108,7 @@ def bypassed(target: Target, no_proxy: str) -> bool:
             if ipaddress.ip_address(target.host) in ipaddress.ip_network(entry.strip("[]"), strict=False):
                 return True
         name, colon, port = entry.rpartition(":")
-        if colon and port.isdigit() and "]" not in port and (name.count(":") == 0 or name.endswith("]")):
+        if colon and port.isdecimal() and "]" not in port and (name.count(":") == 0 or name.endswith("]")):
             if int(port) != target.port:
                 continue
             entry = name.strip("[]")  # noqa: PLW2901  (the entry without its port)

@@ -254,6 +254,6 @@ def _http_date(value: str) -> datetime | None:
 
     try:
         instant = parsedate_to_datetime(value)
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

@@ -8,14 +8,21 @@ from collections.abc import Sequence
 
 from safetok.errors import UsageError
 from safetok.locale import _
+from safetok.reports.fields import plain_line
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = ("=", "+", "-", "@")
 
 
 def safe(text: str) -> str:
-    """A cell that no spreadsheet calculates: an apostrophe before what would begin a formula, line breaks as spaces."""
-    line = " ".join(text.split("\n")).replace("\r", " ").replace("\0", "")
+    """A cell that no spreadsheet calculates and no terminal obeys: an apostrophe before what would begin a formula, line breaks as
+    spaces, other controls written out.
+    """
+    line = _one_line(text)
     return f"'{line}" if line.startswith(_FORMULA) else line
+
+
+def _one_line(text: str) -> str:
+    return plain_line(" ".join(text.split()))
 
 
 def comma_separated(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
@@ -39,7 +46,6 @@ def workbook(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     try:
         from openpyxl import Workbook
         from openpyxl.cell import WriteOnlyCell
-        from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
         from openpyxl.styles import Font
     except ImportError as error:
         raise UsageError(
@@ -52,7 +58,7 @@ def workbook(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     sheet.freeze_panes = "A2"
 
     def cell(text: str, *, bold: bool = False) -> WriteOnlyCell:
-        made = WriteOnlyCell(sheet, value=ILLEGAL_CHARACTERS_RE.sub(" ", text))
+        made = WriteOnlyCell(sheet, value=_one_line(text))
         made.data_type = "s"  # a string whatever it begins with
         made.number_format = "@"
         if bold:

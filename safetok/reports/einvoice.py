@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 from xml.sax.saxutils import escape
 
-from safetok.domain.times import VIETNAM
+from safetok.domain.times import show_date, vietnamese_time
 from safetok.locale import _, later
 from safetok.records import dataclass
 from safetok.reports.fields import Fields
@@ -40,7 +40,7 @@ class Row:
 
     def columns(self) -> list[tuple[str, str, str]]:
         """Element, heading and value, in the form's order."""
-        dates = [moment.astimezone(VIETNAM) for moment in (self.fields.valid_from, self.fields.valid_to)]
+        dates = [vietnamese_time(moment) for moment in (self.fields.valid_from, self.fields.valid_to)]
         return [
             ("STT", _("No."), "1"),
             ("TTChuc", _("Name of the issuing CA"), self.fields.issuer_name[:LONGEST_ISSUER]),
@@ -58,8 +58,8 @@ class Row:
     def text(self) -> str:
         """What a person types, the row's own number left out: dates as the form shows them."""
         shown = {
-            "TNgay": f"{self.fields.valid_from.astimezone(VIETNAM):%d/%m/%Y}",
-            "DNgay": f"{self.fields.valid_to.astimezone(VIETNAM):%d/%m/%Y}",
+            "TNgay": show_date(self.fields.valid_from),
+            "DNgay": show_date(self.fields.valid_to),
             "HThuc": self.name,
         }
         return "\n".join(

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from safetok.domain.certificates import Certificate
-from safetok.domain.times import VIETNAM
+from safetok.domain.times import show_day, vietnamese_time
 from safetok.locale import _
 from safetok.records import dataclass
 
@@ -99,4 +99,5 @@ def _section(title: str, certificate: Certificate) -> str:
 
 def show_moment(instant: datetime) -> str:
     """`23/11/2026 16:05:00`, Vietnamese time, as the agencies' forms show it."""
-    return f"{instant.astimezone(VIETNAM):%d/%m/%Y %H:%M:%S}"
+    local = vietnamese_time(instant)
+    return f"{show_day(local.date())} {local:%H:%M:%S}"

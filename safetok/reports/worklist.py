@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from safetok.domain.times import VIETNAM
+from safetok.domain.times import VIETNAM, vietnamese_time
 from safetok.errors import UsageError
 from safetok.locale import _, later
 from safetok.records import dataclass
@@ -94,7 +94,7 @@ def write(rows: Iterable[Row]) -> bytes:
         for number, (name, _title, _width) in enumerate(COLUMNS, 1):
             cell, value = sheet.cell(last, number), row.values.get(name)
             if isinstance(value, datetime):
-                cell.value = value.astimezone(VIETNAM).replace(tzinfo=None, microsecond=0)
+                cell.value = vietnamese_time(value).replace(tzinfo=None, microsecond=0)
                 cell.number_format = _DATES
             elif value:
                 _text(cell, value)
@@ -133,7 +133,7 @@ def filled(cells: Sequence[Sequence[Any]], epoch: date) -> Iterator[Filled]:
         values = {name: row[at] if at < len(row) else None for name, at in places.items()}
         told = {name: _said(values.get(name)) for name in ("agency", "serial", "key", "result", "note")}
         when = _moment(values.get("done_at"), epoch)
-        if number > 2 and told["agency"] and (when or told["result"]):  # noqa: PLR2004
+        if number > 2 and told["agency"] and (when or told["result"] or told["note"]):  # noqa: PLR2004
             yield Filled(number=number, done_at=when, **told)
     if places is None:
         raise ValueError

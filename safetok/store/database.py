@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 BUSY_SECONDS = 10.0
+_SHOWN = 60  # characters of a word that is no text
 _AT_ONCE = 500  # values in one question: every SQLite takes 999
 Row = Any  # sqlite3.Row: by name or by place
 Values = Sequence[object] | Mapping[str, object]
@@ -128,6 +129,8 @@ class Database:
                 return getattr(cursor, fetch)() if fetch else cursor
             except (sqlite3.Error, OSError) as error:
                 raise _translate(error, self.path) from error
+            except UnicodeEncodeError as error:
+                raise not_text(error) from error
 
     def _commit(self) -> None:
         try:
@@ -249,6 +252,16 @@ def _migrate(connection: sqlite3.Connection) -> None:
         if connection.in_transaction:
             connection.rollback()
         raise
+
+
+def not_text(error: UnicodeEncodeError) -> UsageError:
+    """What is said of a word (of the command line, mostly) whose bytes are not UTF-8: Python carries them, SQLite does not."""
+    word = error.object.encode(errors="backslashreplace").decode()
+    return UsageError(
+        _("{word} is not text: it holds bytes that are not UTF-8.").format(word=word[:_SHOWN]),
+        code="not_text",
+        hint=_("Type it again; the terminal's character set must be UTF-8."),
+    )
 
 
 def _translate(error: Exception, path: Path) -> SafetokError:

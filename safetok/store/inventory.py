@@ -19,6 +19,7 @@ from safetok.store.database import Database, Row
 
 # A token that shows the same again is not written at every look, so that `status` costs no disk sync.
 SEEN_STEP = timedelta(hours=1)
+LONGEST_DECIMAL = 1000  # digits: serials have 49 (RFC 5280 section 4.1.2.2), and `int` refuses 4,301
 
 _INFO = tuple(field.name for field in dataclasses.fields(TokenInfo))
 _CERTIFICATE = tuple(field.name for field in dataclasses.fields(Certificate))
@@ -137,7 +138,7 @@ class Inventory:
         """
         text = "".join(c for c in serial.strip() if c.isalnum()).upper().removeprefix("0X")
         guesses = [text, text.lstrip("0"), f"0{text}"]
-        if text.isdigit():
+        if text.isascii() and text.isdigit() and len(text) <= LONGEST_DECIMAL:
             as_hex = format(int(text), "X")
             guesses += [as_hex, f"0{as_hex}"]
         for guess in guesses:

@@ -81,9 +81,8 @@ class Journal:
             if step not in FOLLOWS[at.state]:
                 raise Unexpected(f"{renewal.id}: {at.state} -> {step}", code="renewal_way")
             last = step is states[-1]
-            at = dataclasses.replace(
-                at, state=step, hold=hold if last else None, updated_at=now, **(changes if last else {})
-            )
+            said = {"reason": "", **(changes if last else {})}  # what it waited for is over
+            at = dataclasses.replace(at, state=step, hold=hold if last else None, updated_at=now, **said)
             way.append(at)
         with self._db.transaction():
             self._move(renewal, at)

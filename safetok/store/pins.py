@@ -8,7 +8,8 @@ from typing import Literal
 
 from safetok.store.database import Database
 
-Outcome = Literal["ok", "wrong", "locked", "unknown"]
+# untried: the token did not get as far as finding the PIN right or wrong
+Outcome = Literal["ok", "wrong", "locked", "unknown", "untried"]
 KEYRING = "keyring"  # the purpose of a login with the keyring's PIN: nobody typed it, so it is tried once
 _OUTDATED = "outdated"  # the outcome of no try at all: the keyring could not be asked when the token's PIN was changed
 
@@ -37,8 +38,9 @@ class PinLog:
     def counts(self, serials: Iterable[str]) -> dict[str, int]:
         """`count` of each of these tokens that any try was ever made on."""
         rows = self._db.among(
-            f"SELECT token_serial, (SELECT count(*) FROM pin_attempts WHERE token_serial = tried.token_serial "  # noqa: S608
-            f"AND outcome IS NOT '{_OUTDATED}' AND number > (SELECT coalesce(max(number), 0) FROM pin_attempts "
+            "SELECT token_serial, (SELECT count(*) FROM pin_attempts WHERE token_serial = tried.token_serial "  # noqa: S608
+            f"AND coalesce(outcome, '') NOT IN ('untried', '{_OUTDATED}') "
+            "AND number > (SELECT coalesce(max(number), 0) FROM pin_attempts "
             "WHERE token_serial = tried.token_serial AND outcome = 'ok')) AS tries "
             "FROM pin_attempts AS tried WHERE token_serial IN ({keys}) GROUP BY token_serial",
             serials,

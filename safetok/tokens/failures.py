@@ -21,10 +21,13 @@ from safetok.locale import _
 from safetok.log import note
 from safetok.tokens.process import WorkerFailure
 
-Operation = Literal["look", "open", "login", "sign", "generate", "write"]
+Operation = Literal["look", "open", "login", "change", "sign", "generate", "write"]
 REMOVED = frozenset({"DEVICE_REMOVED", "TOKEN_NOT_PRESENT", "TOKEN_NOT_RECOGNIZED", "no_token"})
 _NO_SPACE = frozenset({"DEVICE_MEMORY"})
 _READ_ONLY = frozenset({"TOKEN_WRITE_PROTECTED", "SESSION_READ_ONLY"})
+_NOT_A_PIN = frozenset(
+    {"PIN_INVALID", "PIN_LEN_RANGE"}
+)  # in answer to C_SetPIN they are about the new one (PKCS#11 section 5.1.6)
 
 
 def translate(failure: WorkerFailure, *, operation: Operation, driver: str, token: str) -> SafetokError:
@@ -41,7 +44,14 @@ def translate(failure: WorkerFailure, *, operation: Operation, driver: str, toke
     }
     if name in special:
         return special[name]()
-    if operation == "login" and (pin := _pin(name, token)) is not None:
+    if operation == "change" and name in _NOT_A_PIN:
+        return UsageError(
+            _("The token does not accept the new PIN; the old one stays as it is."),
+            code="new_pin_refused",
+            hint=_("Choose another new PIN (other length, digits, not too simple), then: safetok pin change"),
+            token=token,
+        )
+    if operation in {"login", "change"} and (pin := _pin(name, token)) is not None:
         return pin
     if operation in {"write", "generate"} or name in _READ_ONLY:
         return _not_written(name, token)
@@ -104,6 +114,7 @@ def _gone(name: str, operation: Operation, token: str) -> SafetokError:
         "look": _("The USB token was pulled out while it was read. The old certificate is untouched."),
         "open": _("The USB token was pulled out while it was read. The old certificate is untouched."),
         "login": _("The USB token was pulled out during the login. The old certificate is untouched."),
+        "change": _("The USB token was pulled out while its PIN was being changed. The old certificate is untouched."),
         "sign": _("The USB token was pulled out while it was signing. The old certificate is untouched."),
         "generate": _("The USB token was pulled out while it was making a key. The old certificate is untouched."),
         "write": _("The USB token was pulled out while it was being written. The old certificate is untouched."),
@@ -116,13 +127,18 @@ def _gone(name: str, operation: Operation, token: str) -> SafetokError:
     )
 
 
+def wrong_pin(token: str) -> PinWrong:
+    """What is said of a PIN that the token refused."""
+    return PinWrong(
+        _("Wrong PIN: one try is spent; safetok does not try again by itself."),
+        hint=_("If you are not sure, stop and ask the person who holds the PIN."),
+        token=token,
+    )
+
+
 def _pin(name: str, token: str) -> SafetokError | None:
-    if name in {"PIN_INCORRECT", "PIN_INVALID", "PIN_LEN_RANGE"}:
-        return PinWrong(
-            _("Wrong PIN: one try is spent; safetok does not try again by itself."),
-            hint=_("If you are not sure, stop and ask the person who holds the PIN."),
-            token=token,
-        )
+    if name == "PIN_INCORRECT" or name in _NOT_A_PIN:
+        return wrong_pin(token)
     if name == "PIN_LOCKED":
         return PinRefused(_("The PIN of the USB token is locked. Token ID {serial}.").format(serial=token), token=token)
     if name == "PIN_EXPIRED":
@@ -174,7 +190,7 @@ def _not_written(name: str, token: str) -> SafetokError:
 def held(note: str, token: str) -> SafetokError:
     """What is said where another process holds a token's lock; `note` is what it wrote there."""
     holder, _space, since = note.partition(" ")
-    if holder.isdigit() and since.isdigit():
+    if holder.isdecimal() and since.isdecimal():
         message = _("Another run of safetok holds token {serial}: process {pid}, since {time}.").format(
             serial=token, pid=holder, time=show_instant(datetime.fromtimestamp(int(since), UTC))
         )
@@ -184,5 +200,5 @@ def held(note: str, token: str) -> SafetokError:
         message,
         hint=_("Wait until it has ended, then run this again."),
         token=token,
-        data={"pid": int(holder)} if holder.isdigit() else None,
+        data={"pid": int(holder)} if holder.isdecimal() else None,
     )

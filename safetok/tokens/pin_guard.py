@@ -9,6 +9,7 @@ from safetok.domain.times import Clock
 from safetok.domain.tokens import PinState, TokenInfo
 from safetok.errors import DriverFailed, PinRefused, PinWrong, SafetokError, UsageError
 from safetok.locale import _
+from safetok.tokens.failures import wrong_pin
 
 if TYPE_CHECKING:
     from safetok.store.pins import PinLog
@@ -81,12 +82,23 @@ class PinGuard:
         session.reauthenticate = lambda sign: self._counted(info.serial, "sign", sign)
 
     def change(self, session: _Door, old: str | None, new: str | None) -> None:
-        """Change the PIN; a wrong old one counts as any other try. Raises as `login`."""
+        """Change the PIN; a wrong old one counts as any other try, a new one that the token does not accept as none. Raises as
+        `login`, and UsageError (`new_pin_refused`).
+        """
         info = session.info
         refuse_locally(info, old)
         refuse_locally(info, new)
         self.check(info)
-        self._told(session, lambda: self._counted(info.serial, "change", lambda: session.change_pin(old, new)))
+
+        def change() -> None:
+            try:
+                session.change_pin(old, new)
+            except UsageError as error:
+                if self._state_now(session) in {info.pin_state, PinState.OK, None}:
+                    raise
+                raise wrong_pin(info.serial) from error  # by its flags the token has counted a try: it was the old one
+
+        self._told(session, lambda: self._counted(info.serial, "change", change))
 
     def _told(self, session: _Door, attempt: Callable[[], None]) -> None:
         """Make an attempt. After a wrong one the token is looked at again, for its flags were a snapshot: the error says what
@@ -133,6 +145,9 @@ class PinGuard:
         except PinRefused as error:
             self._log.finish(number, "locked" if error.code == "pin_locked" else "unknown")
             raise
+        except UsageError as error:
+            self._log.finish(number, "untried" if error.code == "new_pin_refused" else "unknown")
+            raise
         except BaseException:
             self._log.finish(number, "unknown")
             raise
@@ -141,14 +156,21 @@ class PinGuard:
 
 
 def refuse_locally(info: TokenInfo, pin: str | None) -> None:
-    """Raise UsageError (`pin_refused_locally`) for a PIN the token cannot take: empty, or outside its own limits (bytes)."""
+    """Raise UsageError (`pin_refused_locally`) for a PIN the token cannot take: empty, no text, outside its limits (bytes)."""
     if pin is None:
         if info.pin_pad:
             return
         raise UsageError(
             _("This token has no PIN pad: the PIN must be given."), code="pin_refused_locally", token=info.serial
         )
-    length = len(pin.encode())
+    try:
+        length = len(pin.encode())
+    except UnicodeEncodeError:
+        raise UsageError(
+            _("The PIN given is not text (UTF-8). Nothing was sent to the token; no try is spent."),
+            code="pin_refused_locally",
+            token=info.serial,
+        ) from None  # it holds the PIN
     if length == 0:
         reason = _("The PIN is empty. Nothing was sent to the token; no try is spent.")
     elif length < (info.pin_min or 0) or (info.pin_max is not None and length > info.pin_max):

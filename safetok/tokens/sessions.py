@@ -168,11 +168,11 @@ class Session:
         self._call("look", "logout", self._deadlines.sign, careful=True)
 
     def change_pin(self, old: str | None, new: str | None) -> None:
-        """C_SetPIN. Only PinGuard calls this: a wrong old PIN costs a try. Raises as `login`."""
+        """C_SetPIN. Only PinGuard calls this: a wrong old PIN costs a try. Raises as `login`, and UsageError `new_pin_refused`."""
         self._refuse_in_a_dry_run()
         deadline = self._deadlines.pin_pad if old is None else self._deadlines.write
         given = {"old": None if old is None else old.encode(), "new": None if new is None else new.encode()}
-        self._call("login", "change_pin", deadline, careful=True, **given)
+        self._call("change", "change_pin", deadline, careful=True, **given)
 
     def _refuse_in_a_dry_run(self) -> None:
         if self._dry_run:

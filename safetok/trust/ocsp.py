@@ -133,7 +133,7 @@ def _is_named(signer: x509.Certificate, response: ocsp.OCSPResponse) -> bool:
 
 
 def _is_delegate(signer: x509.Certificate, issuer: x509.Certificate, now: datetime) -> bool:
-    if not signer.not_valid_before_utc - SKEW <= now <= signer.not_valid_after_utc:
+    if now + SKEW < signer.not_valid_before_utc or now > signer.not_valid_after_utc:
         return False
     try:
         usages = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value

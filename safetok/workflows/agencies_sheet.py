@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetok.domain import registrations as moves
 from safetok.domain.agencies import Registration, RegistrationState
+from safetok.domain.times import show_instant
 from safetok.errors import ExitStatus, SafetokError, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
@@ -16,6 +18,7 @@ from safetok.workflows import agencies
 from safetok.workflows.agency_names import all_agencies, letters
 from safetok.workflows.agency_rules import rule_of, working
 from safetok.workflows.overview import RegistrationView
+from safetok.workflows.replacing import refuse_to_replace
 
 if TYPE_CHECKING:
     from safetok.domain.agencies import Agency
@@ -41,9 +44,21 @@ _RESULTS = {
 }
 
 
+# The column that a refusal is about.
+_COLUMN = {
+    "bad_time": "done_at",
+    "future_time": "done_at",
+    "not_updated": "done_at",
+    "settled_already": "done_at",
+    "bad_result": "result",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What a filled-in worklist came to: rows recorded, rows that said what was known already, and rows that could not be used."""
+    """What a filled-in worklist came to: rows recorded, rows that said what was known already, and rows that could not be used.
+    Notes that are not kept are among the warnings.
+    """
 
     now: datetime
     file: str
@@ -70,10 +85,13 @@ class Imported:
         }
 
 
-def write_sheet(context: Context, listing: Listing, path: Path, words: Callable[[RegistrationView], str]) -> Path:
-    """Write the worklist of a listing to `path`, in place of what is there; `words` says where a registration stands.
+def write_sheet(
+    context: Context, listing: Listing, path: Path, words: Callable[[RegistrationView], str], *, force: bool = False
+) -> Path:
+    """Write the worklist of a listing to `path`; `words` says where a registration stands.
 
-    Raises UsageError `not_a_file`, `file_not_written`, `xlsx_missing`.
+    Raises UsageError `file_exists` (whatever is there may hold what staff filled in; not with `force`), `not_a_file`,
+    `file_not_written`, `xlsx_missing`.
     """
     from safetok.reports import worklist
     from safetok.reports.fields import fields_of
@@ -104,12 +122,17 @@ def write_sheet(context: Context, listing: Listing, path: Path, words: Callable[
             "key": row.certificate_sha256,
         }
         rows.append(worklist.Row(values=values))
+    if not force:
+        hint = _(
+            "Take what was filled in: safetok agencies import. Then name another file, or replace it with --force."
+        )
+        refuse_to_replace(path, hint, unless=lambda _path: False)
     return write_file(path, worklist.write(rows))
 
 
 def import_sheet(context: Context, path: Path, *, dry_run: bool = False) -> Imported:
     """Record what staff filled in, XLSX or saved as CSV. A row that cannot be used is told and stops no other; repeating a file
-    changes nothing.
+    changes nothing, and an empty cell undoes nothing.
 
     Raises UsageError `bad_worklist`, `xlsx_missing`.
     """
@@ -123,18 +146,21 @@ def import_sheet(context: Context, path: Path, *, dry_run: bool = False) -> Impo
     warnings: list[str] = []
     unchanged = 0
     for one in filled:
+        where = _("Row {number}").format(number=one.number)
         try:
             row = _row_of(one, rows)
+            where = f"{where}, {_company(context, row)}, {known[row.agency].title}"
             steps = _steps(context, one, row, known[row.agency])
-        except SafetokError as error:
-            error.message = _("Row {number}: {why}").format(number=one.number, why=error.message)
-            errors.append(error)
+        except UsageError as error:
+            errors.append(_of_sheet(error, where))
             continue
+        lost = _note_not_kept(one, row)
+        warnings += [f"{where}: {lost}"] if lost else []
         if not steps:
-            unchanged += 1
+            unchanged += not lost
             continue
         for what, moved in steps:
-            warnings += [f"{one.number}: {moved.warning}"] if moved.warning else []
+            warnings += [f"{where}: {moved.warning}"] if moved.warning else []
             if not dry_run:
                 store.change(rows[agencies.key(row)], moved.registration, now=context.now(), what=what)
             rows[agencies.key(row)] = moved.registration
@@ -173,6 +199,33 @@ def _filled(path: Path) -> list[Filled]:
         ) from error
 
 
+def _company(context: Context, row: Registration) -> str:
+    certificate = agencies.certificate_of(context, row)
+    return certificate.subject_name if certificate else row.mst or row.certificate
+
+
+def _of_sheet(error: UsageError, where: str) -> UsageError:
+    """A refusal as whoever filled the sheet in reads it: its row and column, and what to write there."""
+    from safetok.reports import worklist
+
+    if column := _COLUMN.get(error.code):
+        title = next(title for name, title, _width in worklist.COLUMNS if name == column)
+        where = _("{where}, column {column}").format(where=where, column=_(title))
+    error.message = f"{where}: {error.message}"
+    if error.code in {"bad_time", "future_time"}:
+        error.hint = _("Write it as 23/11/2026 16:05, in Vietnamese time.")
+    elif error.code == "not_updated":
+        error.hint = _("Fill in when the update was made, in the same row.")
+    return error
+
+
+def _note_not_kept(one: Filled, row: Registration) -> str:
+    """What is to be said of a note that nothing holds: safetok keeps the reason of a refusal, and no other note."""
+    if not one.note or _result(one.result) is RegistrationState.REJECTED or one.note == _as_written(row.reason):
+        return ""
+    return _("the note is not kept, only that of a refusal is: {note}").format(note=one.note[:200])
+
+
 def _remember_and_tell(context: Context, store: Registrations, told: list[tuple[str, Registration]]) -> None:
     for what, row in told:
         agencies.remember(context, store, row)
@@ -205,6 +258,8 @@ def _steps(context: Context, one: Filled, row: Registration, agency: Agency) -> 
     if one.done_at is not None:
         at = one.done_at if isinstance(one.done_at, datetime) else moves.parse_at(one.done_at, now)
         if row.updated_at is None or abs((at - row.updated_at).total_seconds()) >= 60:  # noqa: PLR2004  (shown in minutes)
+            if result is None:
+                _not_settled(row, at)
             moved = moves.done(
                 row,
                 agency,
@@ -214,13 +269,39 @@ def _steps(context: Context, one: Filled, row: Registration, agency: Agency) -> 
                 rule=rule_of(context, agency, certificate),
                 calendar=working(context),
             )
+            if row.state is RegistrationState.ACCEPTED and row.updated_at is not None and not moved.warning:
+                text = _("the time of the update changes from {before} to {at}").format(
+                    before=show_instant(row.updated_at), at=show_instant(at)
+                )
+                moved = replace(moved, warning=text)
             steps.append(("done", moved))
             row = moved.registration
     if result is RegistrationState.ACCEPTED and row.state is not result:
         steps.append(("accepted", moves.accepted(row, now=now)))
-    elif result is RegistrationState.REJECTED and (row.state is not result or _as_written(row.reason) != one.note):
+    elif result is RegistrationState.REJECTED and (
+        row.state is not result or (one.note and _as_written(row.reason) != one.note)
+    ):
         steps.append(("reject", moves.rejected(row, reason=one.note)))
     return steps
+
+
+def _not_settled(row: Registration, at: datetime) -> None:
+    """Raise UsageError `settled_already` where another time beside an empty result would undo what an agency said: its acceptance,
+    or its refusal of that or a later update.
+    """
+    from safetok.reports import worklist
+
+    refused = row.state is RegistrationState.REJECTED and row.updated_at is not None and at < row.updated_at
+    if row.state is RegistrationState.ACCEPTED or refused:
+        raise UsageError(
+            _("recorded as {result}; another time alone ({at}) does not undo that.").format(
+                result=_(worklist.RESULTS[row.state.value]), at=show_instant(at)
+            ),
+            code="settled_already",
+            hint=_("Fill in the result too; or take it back first: safetok agencies undo {agency} --mst {mst}").format(
+                agency=row.agency, mst=row.mst or "MST"
+            ),
+        )
 
 
 def _as_written(reason: str) -> str:

@@ -254,10 +254,18 @@ def listing(context: Context, reading: Reading) -> tuple[CertificateView, ...]:
     return tuple(view for views in Views(context).of_tokens(reading.tokens) for view in views)
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a name too long for the disk is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def names_a_file(which: str) -> bool:
     """Whether a word names a file: one that exists, or that looks like a path and cannot be a serial."""
     path = Path(which)
-    return path.is_file() or path.suffix.lower() in {".cer", ".crt", ".pem", ".der", ".p7b", ".p7c"} or "/" in which
+    return is_file(path) or path.suffix.lower() in {".cer", ".crt", ".pem", ".der", ".p7b", ".p7c"} or "/" in which
 
 
 def from_file(context: Context, path: Path) -> tuple[CertificateView, ...]:

@@ -45,7 +45,7 @@ class Entry:
 
     @property
     def names_a_file(self) -> bool:
-        return self.path.is_file() or certs.names_a_file(self.value)
+        return certs.is_file(self.path) or certs.names_a_file(self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

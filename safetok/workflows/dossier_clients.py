@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args
 
 from safetok.domain.companies import plain_mst
 from safetok.domain.dossier import Said
+from safetok.domain.manifest import SHORTENED, Problem
 from safetok.domain.times import parse_day, show_day
 from safetok.errors import UsageError
 from safetok.locale import _
@@ -79,37 +80,46 @@ _STATES: dict[str, Said] = {
     "khong ro": "unknown",
     "": "unknown",
 }
-_SHORTENED = re.compile(r"\d[.,]\d+[eE]\+?\d+|\d+E\+\d+")  # 1,23E+15
 _MST_DIGITS = (10, 12, 13)
+_SHOWN = 40  # characters of a cell that is wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One row as text, by what its columns mean; a day as 31/12/2026. `number` as a spreadsheet counts."""
+    """One row as text, by what its columns mean; a day as 31/12/2026. `number` as a spreadsheet counts, `heads` as it calls the
+    columns.
+    """
 
     number: int
     values: dict[str, str]
+    heads: dict[str, str]
 
     def text(self, meaning: str) -> str:
         return self.values.get(meaning, "")
 
     @property
     def mst(self) -> str:
-        """The tax code. Raises UsageError `bad_row` where there is none, or the spreadsheet has cut it."""
+        """The tax code. Raises UsageError `bad_row` where there is none, the spreadsheet has cut it, or it cannot be one."""
         from safetok.domain.mst import verdict
 
         text = "".join(self.text("mst").split())
         if not text:
-            raise _bad_row(_("it names no tax code"))
-        if _SHORTENED.fullmatch(text):
-            raise _bad_row(_("The spreadsheet has shortened this tax code. Format the column as text."))
+            raise self._wrong("mst", _("it names no tax code"))
+        if SHORTENED.fullmatch(text):
+            raise self._wrong("mst", _("The spreadsheet has shortened this tax code. Format the column as text."))
         whole = f"0{text}"
         if text.isdigit() and len(whole) in _MST_DIGITS and verdict(whole) == "valid":
-            raise _bad_row(
+            raise self._wrong(
+                "mst",
                 _(
                     "A tax code that begins with 0 has lost it to the spreadsheet: is it {mst}? Format the column as text."
-                ).format(mst=plain_mst(whole))
+                ).format(mst=plain_mst(whole)),
             )
+        judged = verdict(text)
+        if judged == "bad_length":
+            raise self._wrong("mst", _("A tax code has 10, 12 or 13 digits."))
+        if judged == "bad_check_digit":
+            raise self._wrong("mst", _("The check digit of this tax code is wrong: a slip of the pen?"))
         return plain_mst(text)
 
     @property
@@ -117,10 +127,12 @@ class Row:
         """What it says of the papers. Raises UsageError `bad_row`."""
         word = _plain(self.text("state"))
         if word not in _STATES:
-            raise _bad_row(
+            raise self._wrong(
+                "state",
                 _("{text} is no state of a dossier: đầy đủ, chưa đầy đủ, tạm dừng or thu hồi.").format(
                     text=repr(self.text("state")[:40])
-                )
+                ),
+                value="",
             )
         return _STATES[word]
 
@@ -131,8 +143,16 @@ class Row:
             return None
         day = parse_day(text)
         if day is None or (latest is not None and day > latest):
-            raise _bad_row(_("{text} is no day that has come (31/12/2026).").format(text=text[:40]))
+            raise self._wrong(
+                meaning, _("{text} is no day that has come (31/12/2026).").format(text=text[:40]), value=""
+            )
         return day
+
+    def _wrong(self, meaning: str, message: str, *, value: str | None = None) -> UsageError:
+        """What is wrong with a cell: its row, its column, and its value unless the message has it."""
+        shown = self.text(meaning)[:_SHOWN] if value is None else value
+        problem = Problem(row=self.number, column=self.heads.get(meaning, meaning), value=shown, message=message)
+        return UsageError(str(problem), code="bad_row")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +183,9 @@ def read(file: Path) -> ClientList:
         )
     meanings = _meanings(sheet.cells[at])
     places = {meaning: place for place, meaning in reversed([*enumerate(meanings)]) if meaning}
-    heads = (_text(cell, sheet.epoch) for cell in sheet.cells[at])
+    heads = [_text(cell, sheet.epoch) for cell in sheet.cells[at]]
     ignored = tuple(head for place, head in enumerate(heads) if head and place not in places.values())
+    called = {meaning: heads[place] for meaning, place in places.items()}
     rows = []
     for number, line in enumerate(sheet.cells[at + 1 :], at + 2):
         values = {
@@ -172,7 +193,7 @@ def read(file: Path) -> ClientList:
             for meaning, place in places.items()
         }
         if any(values.values()):
-            rows.append(Row(number=number, values=values))
+            rows.append(Row(number=number, values=values, heads=called))
     return ClientList(rows=tuple(rows), ignored=ignored)
 
 
@@ -198,7 +219,3 @@ def _text(cell: Cell, epoch: date, *, day: bool = False) -> str:
     if day and re.fullmatch(r"\d{5}", text):
         return show_day(epoch + timedelta(days=int(text)))
     return text
-
-
-def _bad_row(why: str) -> UsageError:
-    return UsageError(why, code="bad_row")

@@ -13,7 +13,6 @@ from safetok.domain.companies import plain_mst
 from safetok.domain.dossier import Dossier, Record, Said, Situation
 from safetok.domain.times import vietnamese_day
 from safetok.errors import ExitStatus, SafetokError, UsageError
-from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows import dossier_clients
 from safetok.workflows.agency_names import letters
@@ -95,7 +94,6 @@ def listed(context: Context, *, file: Path | None = None) -> Clients:
         try:
             clients.append(_client(context, row, recorded))
         except UsageError as error:
-            error.message = _("Row {number}: {why}").format(number=row.number, why=error.message)
             errors.append(error)
     shared = Counter(one.person for one in clients if one.person)
     clients = [_called_first(context, one, shared[one.person]) for one in clients]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from safetok.domain.renewal import State
 from safetok.domain.times import rfc3339
 from safetok.errors import SafetokError, UsageError
 from safetok.locale import _
@@ -41,7 +42,7 @@ class Told:
             "contract_end": renewal.contract_end,
             "state": renewal.state,
             "hold": renewal.hold,
-            "reason": renewal.reason,
+            "reason": "" if renewal.state is State.DONE else renewal.reason,  # a hold's outlives it
             "finished": renewal.finished,
             "created_at": rfc3339(renewal.created_at),
             "updated_at": rfc3339(renewal.updated_at),

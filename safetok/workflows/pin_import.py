@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import stat
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetok.domain.manifest import SHORTENED, Cell, as_text, rounded
+from safetok.domain.manifest import SHORTENED, Cell, as_text, column_of, plain, rounded
+from safetok.domain.tokens import nearly
 from safetok.errors import PersonNeeded, SafetokError, UsageError
-from safetok.locale import _, why
+from safetok.locale import _
 from safetok.log import secret
 from safetok.records import dataclass
-from safetok.workflows import pins
+from safetok.workflows import pins, sheets
 from safetok.workflows.pin_store import keep
 
 if TYPE_CHECKING:
     from safetok.workflows.context import Context
 
-LIMIT = 4 << 20  # bytes: a hundred thousand rows
-_SERIAL = {
-    "serial",
-    "token",
-    "token id",
-    "tokenid",
-    "token serial",
-    "so token",
-    "ma token",
-    "serial token",
-    "usb token",
-}
 _WHOLE = 8  # digits; a PIN that a spreadsheet holds as a shorter number may have lost zeros before it
-_Line = tuple[int, Sequence[Cell]]
-_PIN = {"pin", "ma pin", "pin code", "mat khau", "mat khau token"}
+_PIN = {
+    "pin",
+    "ma_pin",
+    "pin_code",
+    "pincode",
+    "mat_khau",
+    "mat_khau_token",
+    "mk",
+    "mk_token",
+    "pin_token",
+    "ma_pin_token",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +47,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What became of the table's rows."""
+    """What became of the table's rows. `strangers`: tokens that a PIN was saved for and that were never seen on this computer."""
 
     file: Path
     rows: tuple[Row, ...]
     open_to_others: bool
+    strangers: tuple[str, ...] = ()
 
     @property
     def failed(self) -> tuple[Row, ...]:
@@ -78,6 +76,7 @@ class Imported:
             "file": str(self.file),
             "saved": [row.token for row in self.rows if not row.reason],
             "failed": [{"row": row.row, "token": row.token, "reason": row.reason} for row in self.failed],
+            "never_seen": list(self.strangers),
         }
 
 
@@ -86,26 +85,36 @@ def import_file(context: Context, file: Path) -> Imported:
     table, PersonNeeded (`keyring_unusable`, `keyring_forgets`) before the first row that cannot be kept.
     """
     from safetok.store import pin_store
+    from safetok.store.inventory import Inventory
 
     pins.without_core()
-    lines, open_to_others = _read(file)
-    table = list(_rows(lines, file))
+    table = list(_rows(file))
     try:
         pin_store.get("")
     except PersonNeeded as error:
         error.hint = _("Nothing was saved. Unlock it (or install one: gnome-keyring, KWallet), then run this again.")
         raise
-    doubled = {serial for serial in {one[1] for one in table} if len({p for _r, s, p in table if s == serial}) > 1}
+    given = defaultdict[str, set[Cell]](set)
+    for _number, serial, pin in table:
+        given[serial].add(pin)
+    doubled = {serial for serial, several in given.items() if len(several) > 1}
+    known = {token.serial for token in Inventory(context.database).tokens()}
     done = []
     for number, serial, pin in table:
-        reason = _wrong(serial, pin, doubled)
+        reason = _wrong(serial, pin, doubled, known)
         if not reason:
             keep(context, serial, str(pin))
         done.append(Row(row=number, token=serial, reason=reason))
-    return Imported(file=file, rows=tuple(done), open_to_others=open_to_others)
+    saved = dict.fromkeys(row.token for row in done if not row.reason)
+    return Imported(
+        file=file,
+        rows=tuple(done),
+        open_to_others=_open_to_others(file),
+        strangers=tuple(serial for serial in saved if serial not in known),
+    )
 
 
-def _wrong(serial: str, pin: Cell, doubled: set[str]) -> str:
+def _wrong(serial: str, pin: Cell, doubled: set[str], known: set[str]) -> str:  # noqa: PLR0911  (one for each fault)
     if not serial:
         return _("the Token ID is missing")
     if SHORTENED.fullmatch(serial):
@@ -118,82 +127,44 @@ def _wrong(serial: str, pin: Cell, doubled: set[str]) -> str:
         )
     if serial in doubled:
         return _("this Token ID stands there with two different PINs")
+    if serial not in known and (meant := nearly(serial, sorted(known))):
+        return _("no token has this Token ID, but {serial} is known: is it that one?").format(serial=meant)
     return ""
 
 
-def _read(file: Path) -> tuple[list[_Line], bool]:
-    """The rows with their numbers, and whether others may read them too."""
-    try:
-        with file.open("rb") as opened:
-            mode = os.fstat(opened.fileno()).st_mode
-            raw = opened.read(LIMIT + 1)
-    except OSError as error:
-        raise UsageError(
-            _("The file {file} cannot be read: {why}.").format(file=file, why=why(error)),
-            code="pin_table",
-        ) from error
-    if len(raw) > LIMIT:
-        raise _no_table(file, _("it is larger than 4 MB"))
-    cells = _workbook(file) if raw.startswith(b"PK\x03\x04") else _lines(file, raw)
-    return cells, os.name == "posix" and bool(stat.S_IMODE(mode) & 0o077)
-
-
-def _workbook(file: Path) -> list[_Line]:
-    """The first sheet of an XLSX file: nobody has to save its PINs a second time to move them."""
-    from safetok.workflows import sheets
-
+def _rows(file: Path) -> Iterator[tuple[int, str, Cell]]:
+    """Row number, token serial and PIN of every row that is not empty; the first of them names the columns. Raises UsageError."""
     try:
         cells = sheets.read(file).cells
     except UsageError as error:
         error.code = "xlsx_missing" if error.code == "xlsx_missing" else "pin_table"
+        error.hint = f"{_('Nothing was saved.')} {error.hint}".strip()
         raise
-    return list(enumerate(cells, 1))
-
-
-def _lines(file: Path, raw: bytes) -> list[_Line]:
-    for encoding in ("utf-8-sig", "utf-16") if raw[:2] in {b"\xff\xfe", b"\xfe\xff"} else ("utf-8-sig",):
-        try:
-            text = raw.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    else:
-        raise _no_table(file, _("it is not text in UTF-8; save it as CSV UTF-8"))
-    head, _break, _rest = text.partition("\n")
-    separator = max(";,\t", key=head.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    try:
-        return [(reader.line_num, [cell.strip() for cell in line]) for line in reader]
-    except csv.Error:
-        raise _no_table(file, _("its quotes do not close")) from None
-
-
-def _rows(lines: list[_Line], file: Path) -> Iterator[tuple[int, str, Cell]]:
-    """Row number, token serial and PIN of every row that is not empty."""
-    names = [_bare(as_text(cell)) for cell in lines[0][1]] if lines else []
-    serial_at = next((at for at, name in enumerate(names) if name in _SERIAL), None)
-    pin_at = next((at for at, name in enumerate(names) if name in _PIN), None)
+    lines = [(number, line) for number, line in enumerate(cells, 1) if any(as_text(cell) for cell in line)]
+    heads = [as_text(cell) for cell in lines[0][1]] if lines else []
+    serial_at = next((at for at, head in enumerate(heads) if column_of(head) == "token"), None)
+    pin_at = next((at for at, head in enumerate(heads) if plain(head) in _PIN), None)
     if serial_at is None or pin_at is None:
-        raise _no_table(file, _('its first row must name the columns "Token ID" and "PIN"'))
-    for number, cells in lines[1:]:
-        if any(as_text(cell) for cell in cells):
-            padded = [*cells, *[None] * len(names)]
-            serial, pin = padded[serial_at], padded[pin_at]
-            secret(as_text(pin))
-            yield (
-                number,
-                f"{serial:.6E}" if rounded(serial) else as_text(serial),
-                pin.strip() if isinstance(pin, str) else pin,
-            )
+        raise UsageError(
+            _('{file} is not a table of PINs: its first row must name the columns "Token ID" and "PIN".').format(
+                file=file
+            ),
+            code="pin_table",
+            hint=_("Nothing was saved."),
+        )
+    for number, line in lines[1:]:
+        padded = [*line, *[None] * len(heads)]
+        serial, pin = padded[serial_at], padded[pin_at]
+        secret(as_text(pin))
+        yield (
+            number,
+            f"{serial:.6E}" if rounded(serial) else as_text(serial),
+            as_text(pin) if isinstance(pin, str) else pin,
+        )
 
 
-def _bare(heading: str) -> str:
-    letters = unicodedata.normalize("NFD", heading.casefold().replace("đ", "d"))
-    plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return " ".join(plain.replace("_", " ").replace("-", " ").split())
-
-
-def _no_table(file: Path, reason: str) -> SafetokError:
-    return UsageError(
-        _("{file} is not a table of PINs: {why}. Nothing was saved.").format(file=file, why=reason), code="pin_table"
-    )
+def _open_to_others(file: Path) -> bool:
+    try:
+        return os.name == "posix" and bool(stat.S_IMODE(file.stat().st_mode) & 0o077)
+    except OSError:  # gone meanwhile
+        return False

@@ -82,7 +82,7 @@ def change(context: Context, old: PinSource, new: PinSource, *, serial: str | No
     """Change a token's PIN, then open it with the new one. A wrong old PIN costs a try like any other.
 
     The keyring's copy goes before the change and comes back after it, so that a run cut short leaves no PIN there that is
-    wrong. Raises NoToken, SeveralTokens, PinWrong, PinRefused, UsageError, NotTrusted (`pin_not_changed`).
+    wrong. Raises NoToken, SeveralTokens, PinWrong, PinRefused, UsageError (`new_pin_refused`), NotTrusted (`pin_not_changed`).
     """
     with context.tokens() as tokens:
         token = _choose(context, tokens.read(), serial)
@@ -111,10 +111,11 @@ def _change(
     serial, policy = session.serial, authority.pin_policy if authority else PinPolicy()
     old_pin, came_from = old.take(context, serial, name)
     refuse_locally(session.info, old_pin)
-    pins.check_profile(context, old_pin, policy, as_is=old.as_is, serial=serial)
+    pins.check_profile(context, old_pin, policy, called=old.called(came_from), as_is=old.as_is, serial=serial)
+    new_from: pins.Source = "given" if new.given else "prompt"
     new_pin = _new_pin(context, new, name=name, serial=serial)
     refuse_locally(session.info, new_pin)
-    pins.check_profile(context, new_pin, policy, as_is=new.as_is, serial=serial)
+    pins.check_profile(context, new_pin, policy, called=new.called(new_from), as_is=new.as_is, serial=serial)
     if new_pin == old_pin:
         raise UsageError(
             _("The new PIN is the old one. Nothing was sent to the token; no try is spent."),
@@ -126,12 +127,14 @@ def _change(
         guard.change(session, old_pin, new_pin)
     except PinWrong:
         if held is not None and held != old_pin:
-            _put_back(context, serial, held)  # the token still has it: what was typed was wrong
+            _put_back(context, serial, held, proven=False)  # the token still has it: what was typed was wrong
         elif came_from == "keyring" or held is not None:
             context.prompter.warn(_("The PIN kept in the keyring was wrong and has been dropped."))
         raise
-    except SafetokError:
-        if held is not None:
+    except SafetokError as error:
+        if held is not None and error.code == "new_pin_refused":
+            _put_back(context, serial, held, proven=False)
+        elif held is not None:
             context.prompter.warn(
                 _("Which PIN the token has now is not known: the keyring keeps none for it. Later: safetok pin store")
             )
@@ -145,7 +148,7 @@ def _change(
             hint=pins.unlock_way(authority),
             token=serial,
         ) from error
-    kept = held is not None and _put_back(context, serial, new_pin)
+    kept = held is not None and _put_back(context, serial, new_pin, proven=True)
     return PinResult(token=serial, name=name, done=True, in_keyring=kept, verified=True)
 
 
@@ -181,9 +184,17 @@ def _new_pin(context: Context, source: PinSource, *, name: str, serial: str) -> 
 
 
 def keep(context: Context, serial: str, pin: str) -> None:
-    """Put a PIN into the keyring and read it back. Raises PersonNeeded (`keyring_unusable`, `keyring_forgets`)."""
-    from safetok.store import pin_store
+    """Put a PIN that has opened the token into the keyring and read it back. Raises PersonNeeded (`keyring_unusable`,
+    `keyring_forgets`).
+    """
     from safetok.store.pins import PinLog
+
+    _save(serial, pin)
+    PinLog(context.database).keyring_changed(serial)
+
+
+def _save(serial: str, pin: str) -> None:
+    from safetok.store import pin_store
 
     if not pin_store.put(serial, pin):
         raise PersonNeeded(
@@ -192,7 +203,6 @@ def keep(context: Context, serial: str, pin: str) -> None:
             hint=_("Install or unlock a keyring that keeps what it is given, then run it again."),
             token=serial,
         )
-    PinLog(context.database).keyring_changed(serial)
 
 
 def _take_out(context: Context, serial: str) -> str | None:
@@ -219,9 +229,13 @@ def _take_out(context: Context, serial: str) -> str | None:
         return held
 
 
-def _put_back(context: Context, serial: str, pin: str) -> bool:
+def _put_back(context: Context, serial: str, pin: str, *, proven: bool) -> bool:
+    """Whether the keyring holds it (again). Only one that has opened the token makes up for what the log of tries says of it."""
     try:
-        keep(context, serial, pin)
+        if proven:
+            keep(context, serial, pin)
+        else:
+            _save(serial, pin)
     except SafetokError as error:
         context.prompter.warn(
             _("The PIN is no longer in the keyring ({why}). Save it again: safetok pin store").format(why=error.message)

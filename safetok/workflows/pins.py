@@ -32,6 +32,7 @@ class PinSource:
     as_is: bool = False  # --pin-as-is: no question about a PIN that does not fit the CA's profile
     force_last_try: bool = False
     keyring: bool = True  # whether the keyring may be asked
+    place: str = ""  # where the PIN given stands: a variable, a file
     taken: str = field(default="", repr=False)  # the PIN taken last
     _given: str | None = field(default=None, repr=False)
     _used: set[str] = field(default_factory=set)  # tokens that have had the PIN given, or the keyring's, in this run
@@ -40,6 +41,14 @@ class PinSource:
     def given(self) -> bool:
         """Whether a PIN was given with the command and has not been used yet: it fits one token alone."""
         return self._given is not None
+
+    def called(self, came_from: Source) -> str:
+        """The PIN taken last, as a sentence about it begins."""
+        if came_from == "prompt":
+            return _("The PIN just typed")
+        if came_from == "keyring":
+            return _("The PIN kept in the keyring")
+        return _("The PIN in {place}").format(place=self.place) if self.place else _("The PIN given")
 
     def worked(self, token_serial: str) -> None:
         """The keyring's PIN opened this token: it may do so again."""
@@ -107,13 +116,15 @@ def pin_source(
         given = pin_of_stdin()
     elif env is not None:
         given = environ.pop(env, None)
-        if given is None:
-            raise UsageError(_("The variable {name} is not set.").format(name=env), code="pin_env_missing")
+        if not given:
+            text = _("The variable {name} is not set.") if given is None else _("The variable {name} is empty.")
+            raise UsageError(text.format(name=env), code="pin_env_missing")
     elif file is not None:
         given = pin_of_file(file)
     if given is not None:
         secret(given)
-    return PinSource(_given=given, as_is=as_is, force_last_try=force_last_try)
+    place = env or (str(file) if file is not None else "")
+    return PinSource(_given=given, place=place, as_is=as_is, force_last_try=force_last_try)
 
 
 def log_in(context: Context, session: Session, source: PinSource, *, name: str, authority: Authority | None) -> Source:
@@ -134,7 +145,7 @@ def log_in(context: Context, session: Session, source: PinSource, *, name: str, 
         return "prompt"
     for attempt in (1, 2):
         pin, came_from = source.take(context, serial, name)
-        check_profile(context, pin, policy, as_is=source.as_is, serial=serial)
+        check_profile(context, pin, policy, called=source.called(came_from), as_is=source.as_is, serial=serial)
         opened = False
         try:
             guard.login(session, pin, purpose=source.purpose(came_from))
@@ -221,19 +232,19 @@ def _once_more(context: Context, guard: PinGuard, session: Session, error: PinWr
     return context.prompter.confirm(_("Type it again?"), default=False)
 
 
-def check_profile(context: Context, pin: str, policy: PinPolicy, *, as_is: bool, serial: str) -> None:
-    """Ask once about a PIN that does not look like this CA's; nothing has been sent to the token yet. Raises UsageError
-    (`pin_profile`).
+def check_profile(context: Context, pin: str, policy: PinPolicy, *, called: str, as_is: bool, serial: str) -> None:
+    """Ask once about a PIN that does not look like this CA's; nothing has been sent to the token yet. `called`: how a sentence
+    names it (PinSource.called). Raises UsageError (`pin_profile`).
     """
     if as_is or not pin:
         return
     low, high = policy.min_length or 0, policy.max_length or sys.maxsize
     if not pin.isascii():  # the Vietnamese keyboard is on: no CA's PIN has marks
-        said = _("The PIN just typed has Vietnamese marks. Nothing was sent to the token, no try is spent.")
+        said = _("{pin} has Vietnamese marks. Nothing was sent to the token, no try is spent.").format(pin=called)
     elif not low <= len(pin) <= high:
-        said = _(
-            "The PIN just typed has not {low} to {high} characters. Nothing was sent to the token, no try is spent."
-        ).format(low=low, high=high)
+        said = _("{pin} has not {low} to {high} characters. Nothing was sent to the token, no try is spent.").format(
+            pin=called, low=low, high=high
+        )
     else:
         return
     if not context.prompter.interactive:
@@ -277,13 +288,15 @@ def without_core() -> None:
 def pin_of_stdin() -> str:
     """The next line of standard input, as it is. Raises UsageError (`pin_stdin`)."""
     try:
-        return sys.stdin.buffer.readline(4096).decode("utf-8").rstrip("\r\n")
+        return sys.stdin.buffer.readline(4096).decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
         raise UsageError(_("What came on standard input is not text."), code="pin_stdin") from None
 
 
 def pin_of_file(path: Path) -> str:
-    """The first line of a file that its owner alone can read. Raises UsageError (`pin_file_open`, `pin_file`)."""
+    """The first line of a file that its owner alone can read, in UTF-8 or as Notepad's "Unicode" (UTF-16), without its byte order
+    mark. Raises UsageError (`pin_file_open`, `pin_file`).
+    """
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -293,12 +306,20 @@ def pin_of_file(path: Path) -> str:
                     code="pin_file_open",
                     hint=_("Make it yours alone: chmod 600 {path}").format(path=path),
                 )
-            text = file.read(4096)
+            raw = file.read(4096)
     except OSError as error:
         raise UsageError(
             _("The PIN file {path} cannot be read: {why}.").format(path=path, why=why(error)), code="pin_file"
         ) from error
     try:
-        return text.decode("utf-8").splitlines()[0] if text else ""
+        text = raw.decode("utf-16" if raw[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig")
     except UnicodeDecodeError:
         raise UsageError(_("The PIN file {path} is not text.").format(path=path), code="pin_file") from None
+    pin = next(iter(text.splitlines()), "")
+    if not pin:
+        raise UsageError(
+            _("The PIN file {path} is empty, or its first line is.").format(path=path),
+            code="pin_file",
+            hint=_("Write the PIN into its first line. Nothing was sent to the token, no try is spent."),
+        )
+    return pin

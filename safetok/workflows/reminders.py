@@ -26,13 +26,15 @@ REMIND_AT = ("08:30", "13:30")  # when the printed units look, Vietnamese office
 
 
 def write_calendar(context: Context, listing: Listing, path: Path) -> Path:
-    """Write the calendar of a listing and of open dossiers to `path`, in place of what is there.
+    """Write the calendar of a listing and of open dossiers to `path`, in place of an older one.
 
-    Raises UsageError `not_a_file`, `file_not_written`.
+    Raises UsageError `file_exists` (anything else is there), `not_a_file`, `file_not_written`.
     """
     from safetok.reports import calendar
     from safetok.reports.files import write_file
+    from safetok.workflows.replacing import is_calendar, refuse_to_replace
 
+    refuse_to_replace(path, _("Name another file."), unless=is_calendar)
     return write_file(path, calendar.write(entries(context, listing), context.now()))
 
 

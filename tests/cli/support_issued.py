@@ -23,9 +23,10 @@ def issued(
     serial: int = 0x54010108096D8A02E2F22CE98BD7168E,
     start: dt.datetime = dt.datetime(2024, 6, 1, tzinfo=dt.UTC),
     days_left: int = 20,
+    end: dt.datetime | None = None,
     uids: tuple[str, ...] = (),
 ) -> x509.Certificate:
-    """A certificate that ends `days_left` days from now."""
+    """A certificate that ends `days_left` days from now, or at `end`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # X.520 says 64 bytes for a CN; Vietnamese company names are often longer
         common_name = x509.NameAttribute(NameOID.COMMON_NAME, name, _validate=False)
@@ -37,6 +38,6 @@ def issued(
         .public_key(key.public_key())
         .serial_number(serial)
         .not_valid_before(start)
-        .not_valid_after(NOW + dt.timedelta(days=days_left))
+        .not_valid_after(end or NOW + dt.timedelta(days=days_left))
         .sign(key, hashes.SHA256())
     )

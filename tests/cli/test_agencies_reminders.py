@@ -36,6 +36,14 @@ def _calendar(cli: Clocked, path: Path) -> dict[str, Any]:
     return {str(part["uid"]): part for part in parts if part.name in {"VEVENT", "VTODO"}}
 
 
+def test_only_a_calendar_gives_way_to_a_calendar(cli: Clocked, tmp_path: Path) -> None:
+    """`--ics` with the name of a list by mistake leaves the list as it is."""
+    path = tmp_path / "list.csv"
+    path.write_text("token_id\n", encoding="utf-8")
+    said = cli.json("agencies", "remind", "--ics", str(path))
+    assert (said.status, said.codes, path.read_text(encoding="utf-8")) == (2, ["file_exists"], "token_id\n")
+
+
 def test_a_calendar_follows_what_is_recorded(cli: Clocked, tmp_path: Path) -> None:
     """Seven to-dos at first; an update completes one and adds the end of its wait; undo cancels that; UIDs stay, SEQUENCE grows."""
     path = tmp_path / "c.ics"

@@ -27,7 +27,7 @@ def two(cli: Clocked) -> Clocked:
 
 
 def _sheet(cli: Clocked, path: Path) -> Any:
-    said = cli.json("agencies", "list", "--xlsx", str(path))
+    said = cli.json("agencies", "list", "--xlsx", str(path), "--force")
     assert said.status == 0
     assert said.data["xlsx"] == str(path)
     return openpyxl.load_workbook(path)
@@ -104,6 +104,89 @@ def test_a_worklist_saved_as_csv_or_without_its_formats_is_read(two: Clocked, tm
     book.save(tmp_path / "w.xlsx")
     assert two.json("agencies", "import", str(tmp_path / "w.xlsx")).codes == []
     assert listed(two, "--mst", "0312345678")["vnaccs"]["updated_at"] == "2026-11-22T23:00:00Z"
+
+
+def test_an_empty_result_never_takes_an_acceptance_back(two: Clocked, tmp_path: Path) -> None:
+    """A sheet from before with another time is refused for that row, with company, agency and column; so for an earlier time of a
+    refused update. With the result filled in the time is put right, and said.
+    """
+    for agency in ("etax", "ixhd"):
+        two.json("agencies", "done", agency, "--at", "14:00", "--mst", "0106324653")
+    two.json("agencies", "accepted", "etax", "--mst", "0106324653")
+    two.json("agencies", "reject", "ixhd", "--mst", "0106324653")
+    path, book = tmp_path / "w.xlsx", _sheet(two, tmp_path / "w.xlsx")
+    changed = [("0106324653", "etax", "23/11/2026 14:01", ""), ("0106324653", "ixhd", "23/11/2026 13:00", "")]
+    _fill(book, path, *changed)
+    said = two.json("agencies", "import", str(path))
+    assert (said.status, said.codes) == (12, ["settled_already"] * 2)
+    first = said.envelope["errors"][0]
+    for words in (f"Dòng 4, {NEW.subject_name}, ", "cột ĐÃ LÀM LÚC", "được chấp nhận"):
+        assert words in first["message"]
+    assert "agencies undo etax --mst 0106324653" in first["hint"]
+    rows = listed(two, "--mst", "0106324653")
+    assert (rows["etax"]["state"], rows["ixhd"]["state"]) == ("accepted", "rejected")
+    _fill(book, path, ("0106324653", "etax", "23/11/2026 14:01", "accepted"))
+    said = two.json("agencies", "import", str(path))
+    assert any("14:01" in warning for warning in said.data["warnings"])
+    row = listed(two, "--mst", "0106324653")["etax"]
+    assert (row["state"], row["updated_at"]) == ("accepted", "2026-11-23T07:01:00Z")
+
+
+def test_an_empty_note_takes_no_reason_back(two: Clocked, tmp_path: Path) -> None:
+    """A refusal recorded with its reason keeps it when the sheet says refused and no more."""
+    two.json("agencies", "done", "ixhd", "--mst", "0106324653")
+    path, book = tmp_path / "w.xlsx", _sheet(two, tmp_path / "w.xlsx")
+    two.json("agencies", "reject", "ixhd", "--reason", "sai Serial", "--mst", "0106324653")
+    _fill(book, path, ("0106324653", "ixhd", None, "bị từ chối"))
+    assert two.json("agencies", "import", str(path)).data["unchanged"] == 1
+    assert listed(two, "--mst", "0106324653")["ixhd"]["reason"] == "sai Serial"
+
+
+def test_a_note_that_is_not_kept_is_told(two: Clocked, tmp_path: Path) -> None:
+    """A note alone, or beside a time, is kept nowhere: it is told by row and is no "already known"; a refusal's note is kept."""
+    path, book = tmp_path / "w.xlsx", _sheet(two, tmp_path / "w.xlsx")
+    _fill(book, path, ("0106324653", "v5", "14:00", ""), ("0106324653", "bhxh", "14:00", "bị từ chối"))
+    sheet = book.active
+    heads = {cell.value: cell.column for cell in sheet[1]}
+    for row in range(3, sheet.max_row + 1):
+        if sheet.cell(row, heads["mst"]).value == "0106324653":
+            sheet.cell(row, heads["note"]).value = "chờ giám đốc"
+    book.save(path)
+    said = two.json("agencies", "import", str(path))
+    assert (said.status, said.data["recorded"], said.data["unchanged"]) == (0, 2, 0)
+    told = [warning for warning in said.data["warnings"] if "chờ giám đốc" in warning]
+    assert len(told) == 6
+    assert all(warning.startswith("Dòng ") and NEW.subject_name in warning for warning in told)
+    assert listed(two, "--mst", "0106324653")["bhxh"]["reason"] == "chờ giám đốc"
+
+
+def test_what_is_wrong_in_a_sheet_is_said_for_a_sheet(two: Clocked, tmp_path: Path) -> None:
+    """Row, company, agency and column; the next step is a cell to fill in, no option of a command."""
+    path, book = tmp_path / "w.xlsx", _sheet(two, tmp_path / "w.xlsx")
+    _fill(book, path, ("0106324653", "v5", "", "accepted"), ("0106324653", "bhxh", "lúc nãy", ""))
+    _fill(book, path, ("0106324653", "etax", "23/11/2026 23:00", ""), ("0106324653", "tvan", "8:00", "chắc được"))
+    errors = two.json("agencies", "import", str(path)).envelope["errors"]
+    assert sorted(error["code"] for error in errors) == ["bad_result", "bad_time", "future_time", "not_updated"]
+    for error in errors:
+        column = "KẾT QUẢ" if error["code"] == "bad_result" else "ĐÃ LÀM LÚC"
+        assert error["message"].startswith("Dòng ")
+        assert NEW.subject_name in error["message"]
+        assert f"cột {column}" in error["message"]
+        assert "--at" not in error["hint"]
+        assert "agencies done" not in error["hint"]
+
+
+def test_a_sheet_that_staff_filled_in_is_not_written_over(cli: Clocked, tmp_path: Path) -> None:
+    """Another list under the same name is refused and leaves the sheet as it is; --force is for whoever means it."""
+    path = tmp_path / "w.xlsx"
+    book = _sheet(cli, path)
+    _fill(book, path, ("0106324653", "v5", "23/11/2026 14:00", ""))
+    before = path.read_bytes()
+    said = cli.json("agencies", "list", "--xlsx", str(path))
+    assert (said.status, said.codes, path.read_bytes()) == (2, ["file_exists"], before)
+    assert "agencies import" in said.envelope["errors"][0]["hint"]
+    assert cli.json("agencies", "list", "--xlsx", str(path), "--force").status == 0
+    assert path.read_bytes() != before
 
 
 def test_formulas_in_names_stay_text(two: Clocked, tmp_path: Path) -> None:

@@ -29,14 +29,14 @@ CLIENTS = [
         "LCS nhận",
         "Ghi chú",
     ],
-    ["0101", "A", "thu hồi", "Nguyễn Văn A", "0903 000 111", date(2027, 1, 14), None, "gọi sáng"],
-    ["0102", "B", "chưa đầy đủ", "nguyen van a", "0903000111", None, None, None],
-    ["0103", "=cmd();", "đầy đủ", None, None, None, None, None],
-    ["0104", "D", "lạ", None, None, None, None, None],
-    ["0105", "E", "thu hồi", None, None, date(2027, 1, 15), date(2027, 1, 17), None],
-    ["0106", "F", "Thu hồi", "Nguyễn Văn A", "0911", date(2027, 1, 18), None, None],
+    ["0101000006", "A", "thu hồi", "Nguyễn Văn A", "0903 000 111", date(2027, 1, 14), None, "gọi sáng"],
+    ["0101000013", "B", "chưa đầy đủ", "nguyen van a", "0903000111", None, None, None],
+    ["0101000020", "=cmd();", "đầy đủ", None, None, None, None, None],
+    ["0101000038", "D", "lạ", None, None, None, None, None],
+    ["0101000045", "E", "thu hồi", None, None, date(2027, 1, 15), date(2027, 1, 17), None],
+    ["0101000052", "F", "Thu hồi", "Nguyễn Văn A", "0911", date(2027, 1, 18), None, None],
     [None, "G", "thu hồi", None, None, None, None, None],
-    ["0108", "H", "thu hồi", None, None, "99/99/2027", None, None],
+    ["0101000077", "H", "thu hồi", None, None, "99/99/2027", None, None],
 ]
 
 
@@ -72,9 +72,15 @@ def test_a_resellers_list_is_sorted_by_urgency_without_any_token(cli: Clocked, c
     """Past first, then what runs, then revoked, missing, complete; bad rows are told by their numbers and stop nothing."""
     said = cli.json("dossier", "list", "--from", str(clients))
     assert said.status == 12
-    assert [one["mst"] for one in said.data["dossiers"]] == ["0101", "0106", "0105", "0102", "0103"]
+    assert [one["mst"] for one in said.data["dossiers"]] == [
+        "0101000006",
+        "0101000052",
+        "0101000045",
+        "0101000013",
+        "0101000020",
+    ]
     assert said.data["failed"] == 3
-    assert {row["mst"]: row["companies_of_representative"] for row in said.data["dossiers"]}["0101"] == 2
+    assert {row["mst"]: row["companies_of_representative"] for row in said.data["dossiers"]}["0101000006"] == 2
     assert said.data["dossiers"][0]["deadline"]["literal_end"] == "2027-01-17"
     assert said.data["columns_ignored"] == ["Ghi chú"]
     shown = cli("dossier", "list", "--from", str(clients))
@@ -88,7 +94,7 @@ def test_a_resellers_list_is_sorted_by_urgency_without_any_token(cli: Clocked, c
 
 def test_a_list_with_a_title_above_its_heads(cli: Clocked, tmp_path: Path) -> None:
     """Rows above the heads are passed over; rows keep the numbers that the spreadsheet shows."""
-    rows = [["DANH SÁCH KHÁCH HÀNG"], [], ["STT", "MST", "Khách hàng"], [1, "0101", "A"], [2, None, "B"]]
+    rows = [["DANH SÁCH KHÁCH HÀNG"], [], ["STT", "MST", "Khách hàng"], [1, "0101000006", "A"], [2, None, "B"]]
     said = cli.json("dossier", "list", "--from", str(_as_workbook(tmp_path / "list.xlsx", rows)))
     assert [one["name"] for one in said.data["dossiers"]] == ["A"]
     assert said.envelope["errors"][0]["message"].startswith("Dòng 5")
@@ -103,16 +109,32 @@ def test_a_tax_code_that_the_spreadsheet_has_cut_is_caught(cli: Clocked, tmp_pat
     assert said.data["failed"] == 2
 
 
+def test_a_tax_code_that_cannot_be_one_is_no_client(cli: Clocked, tmp_path: Path) -> None:
+    """Too short, or with a wrong check digit: the row is told with its column and what stands there; the others go on."""
+    rows = [["STT", "Mã số thuế"], [1, "9999"], [2, "0199900139"], [3, "0100109106"], [4, "0301519977-029"]]
+    rows += [[5, "001099012345"]]  # a person's own number has no check digit
+    said = cli.json("dossier", "list", "--from", str(_as_csv(tmp_path / "list.csv", rows)))
+    assert (said.status, said.codes) == (12, ["bad_row", "bad_row"])
+    short, slip = (error["message"] for error in said.envelope["errors"])
+    assert short.startswith("Dòng 2, cột Mã số thuế: '9999'")
+    assert slip.startswith("Dòng 3, cột Mã số thuế: '0199900139'")
+    assert len(said.data["dossiers"]) == 3
+
+
 def test_several_companies_of_one_representative_call_before_they_upload(cli: Clocked, tmp_path: Path) -> None:
     """In a list, the first step of such companies is the call to LCS; where a step is done it stays the next one."""
     rows = [
         ["MST", "Tình trạng", "Người đại diện", "Ngày nhận token"],
-        ["0101", "thu hồi", "Trần B", None],
-        ["0102", "thu hồi", "Trần B", date(2027, 1, 18)],
-        ["0103", "thu hồi", "Lê C", None],
+        ["0101000006", "thu hồi", "Trần B", None],
+        ["0101000013", "thu hồi", "Trần B", date(2027, 1, 18)],
+        ["0101000020", "thu hồi", "Lê C", None],
     ]
     found = cli.json("dossier", "list", "--from", str(_as_csv(tmp_path / "list.csv", rows))).data["dossiers"]
-    assert {one["mst"]: one["step"] for one in found} == {"0101": "called", "0102": "papers-ready", "0103": "uploaded"}
+    assert {one["mst"]: one["step"] for one in found} == {
+        "0101000006": "called",
+        "0101000013": "papers-ready",
+        "0101000020": "uploaded",
+    }
 
 
 def test_a_list_knows_the_steps_that_were_recorded_here(cli: Clocked, tmp_path: Path) -> None:

@@ -62,6 +62,21 @@ def test_a_renewal_s_way_is_told_step_by_step(cli: Inside, journal: Journal, old
         assert words in shown, shown
 
 
+def test_what_a_renewal_waited_for_is_no_reason_once_it_is_done(cli: Inside, journal: Journal, old: bytes) -> None:
+    """A finished renewal that went well has no reason, whatever held it on the way; one that was refused keeps its own."""
+    for number, state in enumerate((State.DONE, State.REJECTED), 1):
+        journal.create(renewal(number, state=state, reason="mất mạng", old_certificate=old, certificate=old))
+    reasons = {one["state"]: one["reason"] for one in cli.json("history").data["renewals"]}
+    assert reasons == {"DONE": "", "REJECTED": "mất mạng"}
+
+
+def test_unfinished_renewals_are_listed_with_their_states_in_words(cli: Inside, journal: Journal, old: bytes) -> None:
+    """`renew --list` says a state as `history` does; scripts read its bare name."""
+    journal.create(renewal(1, state=State.REQUESTED, old_certificate=old))
+    assert "asked for at the CA (REQUESTED)" in " ".join(cli("renew", "--list", env={"COLUMNS": "200"}).out.split())
+    assert cli.json("renew", "--list").data["renewals"][0]["state"] == "REQUESTED"
+
+
 def test_one_is_found_by_the_beginning_of_its_id_and_by_token_or_company(
     cli: Inside, journal: Journal, old: bytes
 ) -> None:

@@ -25,7 +25,7 @@ from safetok.store.journal import Journal
 from safetok.store.paths import home
 from safetok.store.registrations import Registrations
 from safetok.tokens.locks import lock_name
-from safetok.workflows import doctor_state, pin_import
+from safetok.workflows import doctor_state, sheets
 
 Make = Callable[..., MadeToken]
 
@@ -91,14 +91,14 @@ def test_a_token_that_has_just_come_is_not_logged_in_to(cli: Inside, make_token:
     [
         (None, 1 << 20, "cannot be read"),
         (b"token;pin\n" + b"1;2\n" * 10, 40, "larger"),
-        (b'token;pin\n"1;2\n' + b"x" * 140_000, 1 << 20, "quotes"),
+        (b'token;pin\n"1;2\n' + b"x" * 140_000, 1 << 20, "no table"),
     ],
 )
 def test_a_table_of_pins_that_cannot_be_read_saves_nothing(
     cli: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, limit: int, says: str
 ) -> None:
     """Missing, too large, quotes that do not close: 2 with the reason."""
-    monkeypatch.setattr(pin_import, "LIMIT", limit)
+    monkeypatch.setattr(sheets, "LARGEST", limit)
     path = tmp_path / "pins.csv"
     if content is not None:
         path.write_bytes(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -84,6 +85,92 @@ def test_a_token_s_number_means_its_certificates(cli: Inside, make_token: Make, 
     checked = cli.json("certs", "check", made.serial)
     assert [one["token"] for one in checked.data["certificates"]] == [made.serial]
     assert cli.json("certs", "check", empty.serial).status != 0
+
+
+def test_a_certificate_without_an_end_stops_no_look(
+    cli: Inside, make_token: Make, ec_key: Any, rsa_key: Any, tmp_path: Path
+) -> None:
+    """notAfter 99991231235959Z (RFC 5280 section 4.1.2.5) is shown as 31/12/9999, and the other token's certificate beside it."""
+    endless = issued(rsa_key, name="VÔ HẠN", serial=77, end=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+    make_token("Kho A", certificates=[endless], keys=[rsa_key])
+    other = make_token("Kho B", certificates=[issued(ec_key)], keys=[ec_key])
+    said = cli.json("status")
+    assert (said.status, len(said.data["tokens"])) == (0, 2)
+    assert "31/12/9999" in cli("status").out
+    for words in (["tokens"], ["certs", "list"], ["certs", "show", "4D"], ["certs", "prune"], ["doctor"], ["history"]):
+        assert cli.json(*words).status in {0, 14}, words
+        assert cli(*words).status in {0, 14}, words
+    assert "Something" not in cli.json("certs", "check").out
+    assert cli("export", "--cert", "4D", "--out", str(tmp_path / "out")).status == 0
+    assert cli("export", "--cert", "4D", "--kit", str(tmp_path / "kit")).status == 0
+    assert "9999-12-31T23:59:59" in "".join(file.read_text() for file in (tmp_path / "kit").rglob("*.xml"))
+    assert cli.json("renew", "--serial", other.serial, "--dry-run").status != 1
+    assert cli("agencies", "list", "--xlsx", str(tmp_path / "list.xlsx")).status == 0
+
+
+NOT_UTF8 = os.fsdecode(b"ab\xff")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "code"),
+    [
+        (["certs", "show", "²"], 3, "no_such_certificate"),
+        (["certs", "show", "1" * 5000], 3, "no_such_certificate"),
+        (["certs", "check", "1" * 5000], 3, "no_such_certificate"),
+        (["certs", "show", NOT_UTF8], 3, "no_such_certificate"),
+        (["agencies", "list", "--cert", "²"], 2, "unknown_certificate"),
+        (["tokens", "note", "{token}", NOT_UTF8], 2, "not_text"),
+        (["tokens", "set-kind", NOT_UTF8, "V1"], 2, "not_text"),
+        (["dossier", "show", "--mst", NOT_UTF8], 2, "not_text"),
+        (["contacts", NOT_UTF8], 2, "no_such_authority"),
+        (["renew", "--abandon", NOT_UTF8], 2, "unknown_renewal"),
+    ],
+    ids=range(10),
+)
+def test_a_word_that_can_be_nothing_is_told_and_no_surprise(
+    cli: Inside, make_token: Make, ec_key: Any, words: list[str], status: int, code: str
+) -> None:
+    """Digits that are none, thousands of them, bytes that are not UTF-8: one sentence, as JSON that any parser reads, too."""
+    made = make_token("Kho A", certificates=[issued(ec_key)], keys=[ec_key])
+    words = [word.format(token=made.serial) for word in words]
+    said = cli.json(*words)
+    assert (said.status, said.codes) == (status, [code]), said.out
+    assert said.out.encode("utf-8")
+    assert cli(*words).status == status
+
+
+def test_columns_that_are_no_number_are_none(cli: Inside) -> None:
+    """COLUMNS=² is a width like none at all."""
+    assert cli("contacts", env={"COLUMNS": "²"}).status == 0
+
+
+def test_a_word_that_is_no_text_is_shown_as_what_it_is(cli: Inside, make_token: Make) -> None:
+    """The sentence shows the bytes, escaped, and the next step."""
+    said = cli("tokens", "note", make_token("Kho A").serial, NOT_UTF8)
+    assert "ab\\udcff is not text" in said.err
+    assert "UTF-8" in said.err
+
+
+def test_a_file_whose_name_is_no_text_is_read_and_written(
+    cli: Inside, make_token: Make, ec_key: Any, tmp_path: Path
+) -> None:
+    """Only what is kept or looked for must be UTF-8: a path need not be."""
+    made = make_token("Kho A", certificates=[issued(ec_key)], keys=[ec_key])
+    folder = tmp_path / NOT_UTF8
+    assert cli.json("export", "--serial", made.serial, "--out", str(folder)).status == 0
+    assert cli.json("certs", "show", str(next(folder.glob("*.pem")))).status == 0
+    assert cli("status", "--log-file", str(folder / f"{NOT_UTF8}.log"), "-vv").status == 0
+
+
+def test_a_pin_that_is_no_text_is_sent_nowhere(cli: Inside, make_token: Make, ec_key: Any) -> None:
+    """From a variable, say: 2, and no try is counted."""
+    made = make_token("Kho A", certificates=[issued(ec_key)], keys=[ec_key])
+    pin = f"{made.pin}{NOT_UTF8[-1]}"
+    words = ("pin", "change", "--pin-env", "P", "--new-pin-env", "N", "--pin-as-is")
+    said = cli.json(*words, env={"P": pin, "N": "135790"})
+    assert (said.status, said.codes) == (2, ["pin_refused_locally"])
+    assert pin not in said.out
+    assert cli.json("status").data["tokens"][0]["pin_tries_spent"] == 0
 
 
 def test_an_answer_that_says_nothing_is_no_good_news(cli: Inside, make_token: Make, ec_key: Any) -> None:

@@ -268,7 +268,7 @@ def test_a_locked_token_is_told_with_its_id_and_the_ca_s_way(
 def test_an_imported_table_is_judged_row_by_row(
     inside: Cli, keyring: Keyring, token: MadeToken, tmp_path: Path, simulator: Simulator
 ) -> None:
-    """Good rows are saved and bad ones named by their row; no PIN is tried or shown, and the file is to be deleted."""
+    """Good rows are saved and bad ones named by their row; no PIN is tried or shown, and the file is kept until they are right."""
     table = tmp_path / "pins.csv"
     table.write_text(
         "Đơn vị,Số token,PIN\n"
@@ -279,13 +279,61 @@ def test_an_imported_table_is_judged_row_by_row(
     said = inside("pin", "import", str(table))
     assert said.status == 12
     assert keyring.pin(token.serial) == token.pin
-    for words in ("Row 3", "Row 4", "Row 5", "Row 6", "Row 7", "1 PINs are saved", f"Delete {table}", "Others"):
+    for words in ("Row 3", "Row 4", "Row 5", "Row 6", "Row 7", "1 PINs are saved", "Others"):
         assert words in said.out + said.err
+    assert f"NOT saved: rows 3, 4, 5, 6, 7 of {table}" in " ".join(said.out.split())
+    assert f"Do not delete {table} yet" in " ".join(said.out.split())
+    assert f"Delete {table}" not in said.out + said.err
     assert not any(pin in said.out + said.err for pin in (token.pin, "111222", "333444", "555666", "777888"))
     assert simulator.calls() == []
     documented = inside.json("pin", "import", str(table))
     assert [row["row"] for row in documented.data["failed"]] == [3, 4, 5, 6, 7]
     assert documented.codes == ["pin_row"] * 5
+
+
+def test_a_table_is_to_be_deleted_once_all_of_it_is_saved(
+    inside: Cli, keyring: Keyring, token: MadeToken, tmp_path: Path
+) -> None:
+    """Every row saved, for tokens seen here: delete the file now. For one never seen the Token ID is to be compared first."""
+    table = tmp_path / "pins.csv"
+    table.write_text(f"Token ID;PIN\n{token.serial};{token.pin}\n", encoding="utf-8")
+    said = inside.json("pin", "import", str(table))
+    assert (said.status, said.data["never_seen"]) == (0, [token.serial])
+    assert f"Once they are right, delete {table}" in " ".join(inside("pin", "import", str(table)).out.split())
+    assert inside("tokens").status == 0
+    assert f"Delete {table} now" in " ".join(inside("pin", "import", str(table)).out.split())
+
+
+def test_a_token_id_in_other_letters_than_the_token_s_is_asked_about(
+    inside: Cli, keyring: Keyring, token: MadeToken, tmp_path: Path
+) -> None:
+    """Serials are compared exactly: one that differs by case, spaces or zeros from a token seen here is not saved but named."""
+    assert inside("tokens").status == 0
+    written = f"0{token.serial.upper()[:4]} {token.serial.upper()[4:]}"
+    table = tmp_path / "pins.csv"
+    table.write_text(f"Token ID;PIN\n{written};{token.pin}\n", encoding="utf-8")
+    said = inside.json("pin", "import", str(table))
+    assert (said.status, said.codes, keyring.kept) == (12, ["pin_row"], {})
+    assert f"{token.serial} is known: is it that one?" in said.envelope["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ('Token ID;PIN;Ghi chú\nT1;111222;"hai\ndòng"\nT2;333444;\nT3;;\n', 4),
+        ("sep=;\nID Token;PIN\nT1;111222\nT2;333444\nT3;\n", 4),
+        ("\nSố Serial Token;Mã PIN\nT1;111222\nT2;333444\nT3;\n", 5),
+    ],
+)
+def test_a_table_of_pins_is_read_as_a_list_for_batch_plan_is(
+    inside: Cli, keyring: Keyring, tmp_path: Path, text: str, row: int
+) -> None:
+    """Its separator named as Excel does, an empty line above, the same headers; rows are counted as the sheet shows them."""
+    table = tmp_path / "pins.csv"
+    table.write_text(text, encoding="utf-8-sig")
+    said = inside.json("pin", "import", str(table))
+    assert said.data["saved"] == ["T1", "T2"]
+    assert [one["row"] for one in said.data["failed"]] == [row]
 
 
 def test_pins_kept_in_a_workbook_are_imported_as_they_are(

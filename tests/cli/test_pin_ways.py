@@ -49,17 +49,26 @@ def csr(cli: Cli, folder: Path, *more: str, **given: Any) -> Said:
         (("--pin-env", "NOT_SET"), "pin_env_missing"),
         (("--pin-file", "{folder}/none.txt"), "pin_file"),
         (("--pin-file", "{folder}/bytes.txt"), "pin_file"),
+        (("--pin-file", "{folder}/blank.txt"), "pin_file"),
+        (("--pin-env", "BLANK"), "pin_env_missing"),
     ],
 )
 def test_a_source_that_cannot_be_used_is_named(
     cli: Cli, keyring: Keyring, simulator: Simulator, tmp_path: Path, words: tuple[str, ...], code: str
 ) -> None:
-    """Two sources, a variable that is not set, a file that is not there or no text: 2, before any driver is opened."""
+    """Two sources, a variable that is not set or empty, a file that is not there, no text or empty: 2 before any driver is opened,
+    and the error names the variable or the file.
+    """
     file = tmp_path / "bytes.txt"
-    file.write_bytes(b"\xff\xfe1\x00")
+    file.write_bytes(b"\xff1\x00")
     file.chmod(0o600)
-    said = csr(cli, tmp_path, *(word.format(folder=tmp_path) for word in words), stdin="1\n", env={"P": "1"})
+    blank = tmp_path / "blank.txt"
+    blank.write_bytes(b"\xef\xbb\xbf\r\n")
+    blank.chmod(0o600)
+    named = [word.format(folder=tmp_path) for word in words]
+    said = csr(cli, tmp_path, *named, stdin="1\n", env={"P": "1", "BLANK": ""})
     assert (said.status, said.codes) == (2, [code])
+    assert code == "pin_sources" or named[-1] in said.envelope["errors"][0]["message"]
     assert simulator.count("C_Login") == 0
 
 
@@ -68,6 +77,38 @@ def test_bytes_on_standard_input_are_no_pin(cli: Cli, keyring: Keyring, tmp_path
     said = csr(cli, tmp_path, "--pin-stdin", stdin="\udcff\n".encode("utf-8", "surrogateescape").decode("latin-1"))
     assert said.status in {2, 5}
     assert simulator.count("C_Login") == 0
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_pin_file_of_notepad_holds_the_pin_alone(
+    cli: Cli, keyring: Keyring, token: MadeToken, tmp_path: Path, encoding: str
+) -> None:
+    """The byte order mark that Windows editors write is no part of the PIN, and what they call Unicode is read."""
+    file = tmp_path / "pin.txt"
+    file.write_bytes(f"{token.pin}\r\n".encode(encoding))
+    file.chmod(0o600)
+    said = csr(cli, tmp_path, "--pin-file", str(file))
+    assert said.status == 0, said.err
+
+
+def test_a_pin_that_will_not_do_is_called_by_where_it_came_from(
+    cli: Cli, keyring: Keyring, token: MadeToken, tmp_path: Path
+) -> None:
+    """Nobody typed what came from a file, a variable, standard input or the keyring: the sentence says which it was."""
+    file = tmp_path / "pin.txt"
+    file.write_text("mật mã")
+    file.chmod(0o600)
+    keyring.set_password("safetok", token.serial, "mật mã")
+    ways: list[tuple[tuple[str, ...], str]] = [
+        (("--pin-file", str(file)), f"The PIN in {file} has"),
+        (("--pin-env", "MY_PIN"), "The PIN in MY_PIN has"),
+        (("--pin-stdin",), "The PIN given has"),
+        ((), "The PIN kept in the keyring has"),
+    ]
+    for words, begins in ways:
+        said = csr(cli, tmp_path, *words, stdin="mật mã\n", env={"MY_PIN": "mật mã"})
+        assert said.codes == ["pin_profile"]
+        assert said.envelope["errors"][0]["message"].startswith(begins)
 
 
 def test_a_pin_with_marks_is_sent_when_the_person_says_so(
@@ -135,6 +176,28 @@ def test_a_wrong_pin_of_the_keyring_is_dropped_when_changing_too(
     assert said.status == 5
     assert "dropped" in said.err
     assert (keyring.pin(token.serial), simulator.memory(token.serial).failed) == ("", 1)
+
+
+@pytest.mark.parametrize("answer", ["PIN_INVALID", "PIN_LEN_RANGE"])
+@pytest.mark.parametrize("source", ["keyring", "typed"])
+def test_a_new_pin_that_the_token_does_not_accept_is_no_wrong_one(
+    cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator, answer: str, source: str
+) -> None:
+    """2 as often as it is tried, no try counted; the keyring keeps the PIN that opens the token, and it goes on doing so."""
+    keyring.set_password("safetok", token.serial, token.pin)
+    simulator.steer(faults=[f"C_SetPIN 0 return {answer}"])
+    for _time in range(3):
+        if source == "keyring":
+            said = cli.json("pin", "change", "--new-pin-env", "P", env={"P": NEW})
+        else:
+            said = cli.json("pin", "change", "--pin-stdin", stdin=f"{token.pin}\n{NEW}\n")
+        assert (said.status, said.codes) == (2, ["new_pin_refused"])
+        assert "dropped" not in said.err
+        assert keyring.pin(token.serial) == token.pin
+    simulator.steer(faults=None)
+    assert cli.json("status").data["tokens"][0]["pin_tries_spent"] == 0
+    assert cli.json("pin", "change", "--new-pin-env", "P", env={"P": NEW}).status == 0
+    assert keyring.pin(token.serial) == NEW
 
 
 def test_a_change_whose_end_is_not_known_leaves_no_pin_in_the_keyring(

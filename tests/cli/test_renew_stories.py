@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -130,3 +131,11 @@ def test_a_capped_renewal_says_by_how_many_days(box: Sandbox, ends: dict[str, An
 def test_no_story_leaves_a_renewal_half_done(box: Sandbox) -> None:
     """After all stories `renew --list` has none to carry on."""
     assert box.cli.json("renew", "--list").data["renewals"] == []
+
+
+def test_a_script_is_told_whole_sentences(ends: dict[str, Any]) -> None:
+    """What the programme does not settle is one sentence with the next step, not its reasons run together."""
+    (unknown,) = json.loads(ends["end-unknown"].out)["errors"]
+    assert "; " in unknown["message"]
+    assert unknown["message"].endswith(".")
+    assert "--contract-end" in unknown["hint"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import threading
 from collections.abc import Iterator
 from datetime import date
@@ -17,6 +19,7 @@ from support_tokens import run
 
 from safetok.domain.times import system_clock
 from safetok.errors import UsageError
+from safetok.net import Http, Response
 from safetok.sandbox import process
 from safetok.sandbox.places import read_json, write_json
 from safetok.store.database import Database
@@ -110,6 +113,47 @@ def test_each_row_is_told_what_keeps_it_back(cli: Inside, fleet: Fleet) -> None:
     assert "vnaccs" in found[2]["message"]
     assert fleet.msts[3] in found[3]["message"]
     assert ran(cli, fleet) == (0, []), "none of them is begun"
+
+
+def test_one_absurd_answer_of_the_ca_stops_no_plan_and_no_status(
+    cli: Inside, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A suggested window before the calendar begins is no answer about that one certificate; the others have theirs."""
+    asked: list[str] = []
+    real = Http.ca
+
+    def ca(self: Http, method: str, url: str, **how: Any) -> Response:
+        asked.append(url)
+        if url != asked[0]:
+            return real(self, method, url, **how)
+        window = {"start": "0001-01-01T00:00:00+07:00", "end": "2027-01-01T00:00:00Z"}
+        return Response(status=200, body=json.dumps({"offer": True, "suggestedWindow": window}).encode())
+
+    monkeypatch.setattr(Http, "ca", ca)
+    path = listed(fleet, *[row(fleet, number) for number in range(TOKENS)])
+    said = cli.json("batch", "plan", str(path))
+    assert said.status == 18
+    assert sorted(one["planned"] for one in said.data["rows"]) == ["not_checked", *["renew"] * (TOKENS - 1)]
+    asked.clear()
+    said = cli.json("status", "--refresh")
+    assert (said.status, said.codes, len(said.data["tokens"])) == (8, ["unreadable"], TOKENS)
+
+
+def test_a_list_whose_name_is_no_text_is_planned(cli: Inside, fleet: Fleet) -> None:
+    """A name of other bytes than UTF-8 (an old disk, another system): the plan beside it is written, sealed and read as any."""
+    path, pins = listed(fleet, row(fleet, 0)), fleet.folder / "pin.txt"
+    folder = fleet.folder / os.fsdecode(b"th\xe1ng 11")
+    folder.mkdir()
+    other = path.rename(folder / os.fsdecode(b"danh s\xe1ch.csv"))
+    shutil.copy(pins, folder)
+    assert codes(planned(cli, other)) == [("renew", None)]
+    plan = other.with_suffix(".plan.json")
+    assert json.loads(plan.read_text("utf-8"))["folder"] == str(folder)
+    report = cli.json("batch", "report", str(plan))
+    assert (report.status, len(report.data["rows"])) == (0, 1), report.out
+    done = cli.json("batch", "run", str(plan))
+    assert (done.status, [one["state"] for one in done.data["rows"]]) == (0, ["done"]), done.out
+    assert cli.json("batch", "report").status == 0, "the plan run last is found again"
 
 
 def test_a_token_that_is_away_is_planned_by_what_is_known_of_it(cli: Inside, fleet: Fleet) -> None:

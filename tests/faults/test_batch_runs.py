@@ -126,6 +126,37 @@ def test_a_report_counts_its_rows(cli: Inside, fleet: Fleet) -> None:
 # --- files ---------------------------------------------------------------------------------------------------------------
 
 
+def test_a_plan_takes_the_place_of_a_plan_alone(cli: Inside, fleet: Fleet) -> None:
+    """Neither the list itself nor any other file is written over; an older plan is."""
+    listed = fleet.write_list(fleet.folder / "list.csv", [0])
+    before = listed.read_bytes()
+    refused(cli.json("batch", "plan", str(listed), "--out", str(listed)), "file_exists")
+    for other in (fleet.folder / "pin.txt", fleet.folder / "list.plan.json"):
+        other.write_text("[]", encoding="utf-8")
+        refused(cli.json("batch", "plan", str(listed), "--out", str(other)), "file_exists")
+        assert other.read_text(encoding="utf-8") == "[]"
+        other.unlink()
+    assert listed.read_bytes() == before
+    path = planned(cli, fleet, [0])
+    assert planned(cli, fleet, [0]) == path
+
+
+def test_a_report_takes_the_place_of_a_report_alone(cli: Inside, fleet: Fleet) -> None:
+    """Every night's report may have the same name; a list, the plan and a report with a column of somebody's are refused."""
+    path = planned(cli, fleet, [0])
+    for name in ("r.csv", "r.xlsx", "r.json"):
+        for _night in (1, 2):
+            assert cli.json("batch", "report", str(path), "--out", str(fleet.folder / name)).status == 0
+    noted = fleet.folder / "r.csv"
+    lines = noted.read_text(encoding="utf-8-sig").splitlines()
+    noted.write_text("\n".join([f"{lines[0]};Ghi chú", f"{lines[1]};đã gọi"]), encoding="utf-8-sig")
+    for other in (noted, path, fleet.folder / "list.csv"):
+        before = other.read_bytes()
+        refused(cli.json("batch", "report", str(path), "--out", str(other), "--format", "csv"), "file_exists")
+        assert other.read_bytes() == before
+    assert cli.json("batch", "report", str(path), "--out", str(noted), "--force").status == 0
+
+
 def test_a_plan_that_cannot_be_written_read_or_meant(cli: Inside, fleet: Fleet) -> None:
     """A folder that is not there, a file that is not there, another format, no run yet: 2 each, in words."""
     refused(cli.json("batch", "report"), "no_plan")

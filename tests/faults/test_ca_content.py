@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from unittest.mock import patch
+
 import pytest
 from support_faults import Box, Template
 
 from safetok.ca.cmp.structures import PKIMessage
 from safetok.domain.renewal import State
+from safetok.sandbox.faults import CONTENT
 
 LIES = {
     "other_key": "badCertTemplate",
@@ -47,6 +51,17 @@ def test_a_lying_ca_gets_nothing_written(box: Box, lie: str) -> None:
     assert told(box.journal().confirmation) == (2, {LIES[lie]})
     assert box.states()[-2:] == [State.ISSUED, State.UNTRUSTED]
     assert box.renew().status == 0, "the old certificate can be renewed again"
+
+
+def test_a_certificate_without_an_end_is_too_long(box: Box) -> None:
+    """notAfter 99991231235959Z from the CA (RFC 5280 section 4.1.2.5) is a lie like "longer", told to the CA and undone."""
+    endless = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    with patch.dict(CONTENT, {"endless": lambda case: case.again(not_after=endless)}):
+        box.plan("endless")
+        came = box.renew()
+    assert (came.status, came.state) == (10, "UNTRUSTED")
+    assert "31/12/9999" in str(came.error)
+    assert [row["state"] for row in box.issued()] == ["undone"]
 
 
 def test_a_lie_s_new_key_is_destroyed_and_nothing_else(box: Box) -> None:

@@ -277,3 +277,33 @@ def test_a_certificate_the_token_does_not_take_is_saved(box: Box) -> None:
     new = certificates.parse(box.journal().certificate)
     assert [one.der for one in load_pem(Path(file))] == [new.der]
     assert box.resume().state == "DONE"
+
+
+# --- nothing spent before the second confirmation --------------------------------------------------------------------
+
+
+def test_an_offer_below_the_floor_asks_for_nothing(box: Box) -> None:
+    """--min-not-after above what the CA offers: 11, and no certificate is issued to be thrown away."""
+    came = box.renew(min_not_after=box.clock.now + timedelta(days=3650))
+    assert (came.status, came.code) == (11, "below_floor")
+    assert box.issued() == []
+
+
+def test_a_dry_run_asks_nobody(box: Box) -> None:
+    """Without --yes and with nobody there it still only looks."""
+    from safetok.workflows.renew.start import renew
+
+    with box.context() as context:
+        context.dry_run = True
+        assert renew(context, box.request(yes=False, confirm_contract_end=None)).state == "WOULD_RENEW"
+
+
+def test_a_branch_s_tax_code_is_found_however_it_is_written(box: Box) -> None:
+    """`-001`, a space or nothing before the branch: the same company."""
+    from safetok.workflows.renew.start import renew
+
+    mst = "0199900032-001"
+    with box.context() as context:
+        context.dry_run = True
+        for written in (mst, mst.replace("-", ""), mst.replace("-", " ")):
+            assert renew(context, box.request(serial=None, mst=written)).token == box.token.serial

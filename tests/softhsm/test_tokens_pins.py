@@ -89,6 +89,21 @@ def test_a_wrong_old_pin_counts_when_changing(tokens: Tokens, make_token: Make, 
         assert pin_log.count(made.serial) == 0
 
 
+def test_a_new_pin_that_softhsm_does_not_accept_costs_nothing(
+    tokens: Tokens, make_token: Make, pin_log: PinLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CKR_PIN_LEN_RANGE to C_SetPIN is about the new PIN: as often as one likes, and the old one still opens the token."""
+    made = make_token()
+    monkeypatch.setattr("safetok.tokens.pin_guard.refuse_locally", lambda *_given: None)
+    with tokens.session(made.serial) as session:
+        for _time in range(4):
+            with pytest.raises(UsageError) as raised:
+                guard(pin_log).change(session, made.pin, "1")
+            assert raised.value.code == "new_pin_refused"
+        assert pin_log.count(made.serial) == 0
+        guard(pin_log).login(session, made.pin)
+
+
 def test_every_signature_that_asks_for_the_pin_is_counted(
     tokens: Tokens, softhsm: SoftHsm, make_token: Make, pin_log: PinLog
 ) -> None:

@@ -52,7 +52,32 @@ def test_headers_are_known_however_they_are_written(heads: list[str]) -> None:
     assert len(manifest.read([heads, ["0100109106"]]).rows) == 1
 
 
-@pytest.mark.parametrize("head", ["PIN", "Mã PIN", "ma_pin", "Mật khẩu", "PIN token", "password"])
+SECRET_HEADS = [
+    "PIN",
+    "Mã PIN",
+    "ma_pin",
+    "Mật khẩu",
+    "PIN token",
+    "password",
+    "PINCODE",
+    "Pin1",
+    "PIN 2",
+    "MK",
+    "mk token",
+]
+SECRET_HEADS += [
+    "MatKhauToken",
+    "matkhautoken",
+    "MẬT KHẨU (8 số)",
+    "Mã số bí mật",
+    "mã bí mật",
+    "Passcode",
+    "maPIN",
+    "TokenPIN",
+]
+
+
+@pytest.mark.parametrize("head", SECRET_HEADS)
 def test_a_column_of_pins_refuses_the_whole_list(head: str) -> None:
     """A list with PINs in it is refused, and the error names the column and repeats no PIN."""
     with pytest.raises(UsageError) as refused:
@@ -60,6 +85,14 @@ def test_a_column_of_pins_refuses_the_whole_list(head: str) -> None:
     assert refused.value.code == "manifest_has_pins"
     assert head in refused.value.message
     assert "48151623" not in refused.value.message + refused.value.hint
+
+
+@pytest.mark.parametrize(
+    "head", ["Nguồn PIN", "Nguồn PIN (keyring, env)", "Nơi lưu PIN 2", "pin_source", "Shipping", "Ghi chú", "Mã kho"]
+)
+def test_where_pins_are_is_no_column_of_pins(head: str) -> None:
+    """A column that says where PINs are found, or whose name only looks alike, refuses nothing."""
+    assert len(manifest.read([["Token ID", head], ["abc", ""]]).rows) == 1
 
 
 def test_a_pin_where_its_source_belongs_is_refused_and_never_repeated() -> None:

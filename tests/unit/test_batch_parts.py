@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import stat
 import threading
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import openpyxl
 import pytest
@@ -75,6 +77,72 @@ def test_a_plan_that_others_can_write_is_refused(context: Context, tmp_path: Pat
     with pytest.raises(UsageError) as refused:
         plan_file.read(context, path)
     assert refused.value.code == "plan_open"
+
+
+@pytest.mark.parametrize("left", [b"", b"short", bytes(64)])
+def test_a_seal_that_a_power_cut_left_short_seals_nothing(context: Context, tmp_path: Path, left: bytes) -> None:
+    """It is made anew before it is used: a plan that anybody could have sealed with it is refused as changed."""
+    seal = context.settings.home.ensure().state / "batch" / "seal"
+    seal.parent.mkdir(mode=0o700)
+    path = tmp_path / "p.json"
+    with patch.object(plan_file, "_key", lambda _context: left):
+        plan_file.write(context, plan(context, row()), path)
+    seal.write_bytes(left)
+    context.random = os.urandom
+    with pytest.raises(UsageError) as refused:
+        plan_file.read(context, path)
+    assert refused.value.code == "plan_changed"
+    assert (len(seal.read_bytes()), stat.S_IMODE(seal.stat().st_mode)) == (plan_file.KEY, 0o600)
+    plan_file.write(context, plan(context, row()), path)
+    assert plan_file.read(context, path) == plan(context, row())
+    assert [file.name for file in seal.parent.iterdir()] == ["seal"]
+
+
+@pytest.mark.parametrize("left", [None, b""])
+def test_processes_that_begin_at_once_have_one_seal(tmp_path: Path, left: bytes | None) -> None:
+    """Where there is none, or half of one, the first makes it and the others take that one."""
+    home = paths.home({"SAFETOK_HOME": str(tmp_path / "home")})
+    folder = home.ensure().state / "batch"
+    folder.mkdir(mode=0o700)
+    if left is not None:
+        (folder / "seal").write_bytes(left)
+    at_once, keys = threading.Barrier(4), list[bytes]()
+    kept, looked = plan_file._kept, threading.local()
+
+    def together(path: Path) -> bytes:
+        found = kept(path)
+        if not hasattr(looked, "once"):  # everybody has seen that there is none before anybody goes on
+            looked.once = True
+            at_once.wait(10)
+        return found
+
+    def take() -> None:
+        own = Context(settings=Settings(home=home, authorities={}), prompter=Quiet(), random=os.urandom)
+        keys.append(plan_file._key(own))
+        own.close()
+
+    with patch.object(plan_file, "_kept", together):
+        threads = [threading.Thread(target=take) for _number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert keys == [(folder / "seal").read_bytes()] * 4
+
+
+def test_a_seal_is_on_the_disk_before_it_has_its_name(context: Context) -> None:
+    """Its bytes first, then the folder that names it: a power cut leaves a whole seal or none."""
+    seal = context.settings.home.state / "batch" / "seal"
+    named: list[bool] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        named.append(seal.exists())
+        real(descriptor)
+
+    with patch("os.fsync", fsync):
+        plan_file._key(context)
+    assert named == [False, True]
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "nonsense", '{"seal": 1}'])
@@ -320,6 +388,8 @@ def test_a_variable_that_failed_on_a_token_is_not_tried_on_it_again(context: Con
 
 
 CELLS = ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\tx", "0100109106", "line\nbreak", "CÔNG TY; LTD", '"q"', ""]
+STEERING = "ai\x1b[31m\u202e\x9b2J"  # colours, turns and clears a terminal
+WRITTEN_OUT = r"ai\u001b[31m\u202e\u009b2J"
 
 
 def test_a_report_as_csv_is_never_calculated() -> None:
@@ -333,10 +403,17 @@ def test_a_report_as_csv_is_never_calculated() -> None:
     assert read[7] == "CÔNG TY; LTD"
 
 
+def test_a_report_steers_no_terminal() -> None:
+    """Control and direction characters of the list are written out in the CSV (it goes to the screen too) and in the workbook."""
+    assert WRITTEN_OUT in reports.comma_separated(["A"], [[STEERING]]).decode("utf-8-sig")
+    content = reports.workbook(["A"], [[STEERING]])
+    assert openpyxl.load_workbook(io.BytesIO(content)).active["A2"].value == WRITTEN_OUT
+
+
 def test_a_report_as_a_workbook_holds_text_alone() -> None:
-    """Every cell of the workbook is a string with what the row said, control characters apart."""
+    """Every cell of the workbook is a string with what the row said, control characters written out."""
     content = reports.workbook(["A"] * len(CELLS), [[*CELLS[:-1], "bell\x07"]])
     cells = next(iter(openpyxl.load_workbook(io.BytesIO(content)).active.iter_rows(min_row=2)))
     assert {cell.data_type for cell in cells} == {"s"}
     assert cells[0].value == CELLS[0]
-    assert cells[-1].value == "bell "
+    assert cells[-1].value == r"bell\u0007"

@@ -118,12 +118,14 @@ JUNK = [
     b"", b"[]", b"null", b"<html>", b'"x"', b"{", b"\xff\xfe", b"[" * 100_000, b'{"offer":"yes"}', b'{"offer":1}',
     b'{"offer":true,"suggestedWindow":{"start":"x"}}',
     b'{"offer":true,"suggestedWindow":{"start":"2026-11-01T00:00:00","end":"2026-11-01T00:00:00"}}',
+    b'{"offer":true,"suggestedWindow":{"start":"0001-01-01T00:00:00+07:00","end":"2026-11-01T00:00:00Z"}}',
+    b'{"offer":true,"suggestedWindow":{"start":"2026-11-01T00:00:00Z","end":"9999-12-31T23:59:59-07:00"}}',
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("body", JUNK, ids=range(len(JUNK)))
 def test_what_is_no_offer_is_no_answer(body: bytes) -> None:
-    """Other JSON, no JSON, times without a zone: unreachable, never half an offer."""
+    """Other JSON, no JSON, times without a zone or beyond the calendar: unreachable, never half an offer."""
     for ask in (public, private, dossier):
         with pytest.raises(NoAnswer):
             ask(wire(body))
@@ -173,13 +175,15 @@ def test_an_offer_must_be_whole(missing: str) -> None:
         ("contract_end", "2027-02-30"),
         ("new_not_after", "2027-12-31"),
         ("new_not_after", "2027-12-31T23:59:59"),
+        ("new_not_after", "9999-12-31T23:59:59-07:00"),
+        ("expires", "0001-01-01T00:00:00+07:00"),
         ("same_key", "true"),
         ("offer_id", "x" * 201),
         ("expires", 0),
     ],
 )
 def test_an_offer_must_say_what_it_means(name: str, value: Any) -> None:
-    """Dates that are none, instants without a zone, other types, endless names."""
+    """Dates that are none, instants without a zone or beyond the calendar, other types, endless names."""
     with pytest.raises(NoAnswer):
         private(wire({**OFFER, name: value}))
 
@@ -229,6 +233,7 @@ def test_missing_papers_need_a_person() -> None:
     """With their names where the CA gives them."""
     error = refusal("dossier-missing", missing=["CCCD", 7, None])
     assert (type(error), error.code, error.data) == (PersonNeeded, "dossier_missing", {"missing": ["CCCD"]})
+    assert error.message.endswith("CCCD.")  # what to do follows
     assert "CCCD" in error.message
     assert refusal("dossier-missing").data == {"missing": []}
     for odd in (7, "CCCD", {"a": 1}, None):

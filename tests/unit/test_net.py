@@ -192,6 +192,7 @@ def test_tls_roots_are_the_system_s_or_the_ca_s_own(tls: tuple[str, Path], tmp_p
         ("soon", None),
         ("١٢", None),
         ("Sun, 99 Nov 2026 03:01:30 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 -0700", None),
     ],
 )
 def test_retry_after_in_both_forms(value: str, seconds: int | None) -> None:

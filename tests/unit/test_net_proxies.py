@@ -58,7 +58,9 @@ def test_no_proxy_is_kept(server: Server, no_proxy: str) -> None:
     http.close()
 
 
-@pytest.mark.parametrize("no_proxy", ["", "a.invalid", "ca.invalid:81", "10.0.0.0/8", "xca.invalid,.ca.invalid.x"])
+@pytest.mark.parametrize(
+    "no_proxy", ["", "a.invalid", "ca.invalid:81", "ca.invalid:²", "10.0.0.0/8", "xca.invalid,.ca.invalid.x"]
+)
 def test_no_proxy_for_others_does_not_count(server: Server, no_proxy: str) -> None:
     """A name that only looks alike goes through the proxy."""
     http = Http(timeout=2, environ={"http_proxy": server.url, "NO_PROXY": no_proxy})

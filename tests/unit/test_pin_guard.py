@@ -130,6 +130,28 @@ def test_each_try_is_written_down(
     assert log.count("T1") == count
 
 
+@pytest.mark.parametrize(
+    ("after", "count"),
+    [(PinState.OK, 0), (NoToken("gone"), 0), (PinState.COUNT_LOW, 1), (PinState.FINAL_TRY, 1), (PinState.LOCKED, 1)],
+)
+def test_a_new_pin_that_the_token_does_not_accept_is_no_wrong_try(
+    log: PinLog, after: PinState | SafetokError, count: int
+) -> None:
+    """It is not counted, unless the token's own flags say that a try was spent: then it was the old one that was wrong."""
+    door = Door(log, UsageError("n", code="new_pin_refused"), after)
+    with pytest.raises(UsageError if not count else PinRefused if after is PinState.LOCKED else PinWrong):
+        guard(log).change(door, "1234", "5678")
+    assert log.count("T1") == count
+    assert [outcome for _purpose, _at, outcome in rows(log)] == ["wrong" if count else "untried"]
+
+
+def test_another_refusal_before_a_try_stays_counted(log: PinLog) -> None:
+    """A lock that could not be made, say: what the token heard is not known."""
+    with pytest.raises(UsageError):
+        guard(log).login(Door(log, UsageError("l", code="locks_unusable")), "1234")
+    assert log.count("T1") == 1
+
+
 @pytest.mark.parametrize("how", ["login", "change"])
 @pytest.mark.parametrize(
     ("after", "tries", "words"),
@@ -271,10 +293,11 @@ def test_a_refused_try_is_not_made(log: PinLog, how: str) -> None:
         (4, None, "1" * 99, True),
         (0, 8, "", False),
         (4, 8, "ăăăă1", False),
+        (4, 8, "1234\udcff", False),
     ],
 )
 def test_the_limits_of_a_pin(least: int | None, most: int | None, pin: str, fits: bool) -> None:
-    """From the least to the most bytes that the token names, never empty; the sentence tells both, and the error the token."""
+    """Text of the least to the most bytes that the token names, never empty; the sentence tells both, and the error the token."""
     if fits:
         refuse_locally(info(least=least, most=most), pin)
         return
@@ -283,7 +306,7 @@ def test_the_limits_of_a_pin(least: int | None, most: int | None, pin: str, fits
     error = raised.value
     assert (error.code, error.token) == ("pin_refused_locally", "T1")
     assert "PIN" in error.message
-    if pin:
+    if pin and "\udcff" not in pin:
         assert f" {least or 1} " in error.message
         assert f" {most or '∞'} " in error.message
 

@@ -1,6 +1,16 @@
 import pytest
 
-from safetok.errors import DriverFailed, ExitStatus, NoToken, NotTrusted, PersonNeeded, PinRefused, PinWrong, TokenHeld
+from safetok.errors import (
+    DriverFailed,
+    ExitStatus,
+    NoToken,
+    NotTrusted,
+    PersonNeeded,
+    PinRefused,
+    PinWrong,
+    TokenHeld,
+    UsageError,
+)
 from safetok.tokens.failures import Operation, translate
 from safetok.tokens.process import WorkerFailure
 
@@ -20,6 +30,12 @@ from safetok.tokens.process import WorkerFailure
         ("TOKEN_NOT_PRESENT", "generate", DriverFailed, "token_removed", 17),
         ("PIN_INCORRECT", "login", PinWrong, "pin_wrong", 5),
         ("PIN_LEN_RANGE", "login", PinWrong, "pin_wrong", 5),
+        ("PIN_INVALID", "login", PinWrong, "pin_wrong", 5),
+        ("PIN_INCORRECT", "change", PinWrong, "pin_wrong", 5),
+        ("PIN_INVALID", "change", UsageError, "new_pin_refused", 2),
+        ("PIN_LEN_RANGE", "change", UsageError, "new_pin_refused", 2),
+        ("PIN_LOCKED", "change", PinRefused, "pin_locked", 6),
+        ("DEVICE_REMOVED", "change", DriverFailed, "token_removed", 17),
         ("PIN_LOCKED", "login", PinRefused, "pin_locked", 6),
         ("PIN_EXPIRED", "login", PinRefused, "pin_expired", 6),
         ("USER_PIN_NOT_INITIALIZED", "login", PinRefused, "pin_not_set", 6),
@@ -45,5 +61,6 @@ def test_who_holds_a_token_is_said_where_it_is_known() -> None:
     """The lock's note gives process and time; a garbled note gives the bare fact."""
     known = translate(WorkerFailure("held", "4711 1795392000"), operation="open", driver="d", token="T1")
     assert ("4711" in known.message, known.data) == (True, {"pid": 4711})
-    garbled = translate(WorkerFailure("held", "\x00?"), operation="open", driver="d", token="T1")
-    assert garbled.data == {}
+    for note in ("\x00?", "² 1795392000"):
+        garbled = translate(WorkerFailure("held", note), operation="open", driver="d", token="T1")
+        assert garbled.data == {}

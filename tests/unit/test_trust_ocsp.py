@@ -3,7 +3,7 @@ from __future__ import annotations
 import base64
 import urllib.parse
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from support_trust import DAY, NOW, OCSP_URL, Web, ca, ca_true, issue, key, places, rsa_key, usage, with_pss, with_sha1
 
-from safetok.domain.certificates import Certificate
+from safetok.domain.certificates import Certificate, parse
 from safetok.domain.revocation import Revocation, RevocationAnswer
 from safetok.errors import NotChecked
 from safetok.trust.ocsp import AGE_WITHOUT_END, SKEW, Asking, ask
@@ -149,6 +149,13 @@ def test_an_appointed_responder_may_answer(named_by: ocsp.OCSPResponderEncoding)
 def test_nobody_else_may_answer(bent: dict[str, Any]) -> None:
     """A signer without appointment, appointed by another, or not in force is not believed."""
     signer = delegate(**bent)
+    assert doubt(responder(signer=signer, along=(signer,))) == "ocsp_not_signed"
+
+
+def test_a_responder_from_the_year_1_does_no_harm() -> None:
+    """An absurd notBefore in a responder's certificate is one more answer that is not believed."""
+    later = delegate(begins=datetime(2051, 1, 1, tzinfo=UTC), ends=datetime(2052, 1, 1, tzinfo=UTC))
+    signer = parse(later.der.replace(b"20510101000000Z", b"00010101000000Z"))
     assert doubt(responder(signer=signer, along=(signer,))) == "ocsp_not_signed"
 
 

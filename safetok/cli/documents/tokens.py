@@ -70,8 +70,9 @@ class RowLeftOut(Document):
 
 
 class PinsImported(Document):
-    """`safetok pin import`; `saved` are tokens."""
+    """`safetok pin import`; `saved` are tokens, `never_seen` those of them that were never plugged in on this computer."""
 
     file: str
     saved: list[str]
     failed: list[RowLeftOut]
+    never_seen: list[str]

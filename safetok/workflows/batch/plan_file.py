@@ -26,17 +26,20 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 LARGEST = 64 << 20
+KEY = 32  # bytes of the secret behind the seals
 
 
 def write(context: Context, plan: Plan, path: Path) -> None:
     """Write it whole or not at all, for its owner alone. Raises UsageError (`plan_file`)."""
     body = _plain(plan)
     document = {"safetok_plan": FORMAT, **body, "seal": _seal(context, body)}
-    text = json.dumps(document, ensure_ascii=False, indent=1)
+    text = json.dumps(
+        document, ensure_ascii=False, indent=1
+    )  # a list's name may be no UTF-8: JSON has \uXXXX for such bytes
     half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(text.encode(errors="backslashreplace"))
             file.flush()
             os.fsync(file.fileno())
         half.replace(path)
@@ -168,23 +171,44 @@ def _seal(context: Context, body: dict[str, Any]) -> str:
 
 
 def _key(context: Context) -> bytes:
-    """The secret that seals this machine's plans; made when first needed."""
+    """The secret that seals this machine's plans; made when first needed, and anew where a power cut left less than a whole one."""
     folder = context.settings.home.ensure().state / "batch"
     path = folder / "seal"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        if not path.exists():
-            half = folder / f".seal.{os.getpid()}"
-            with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(context.random(32))
-            try:
-                os.link(half, path)  # the first of two wins
-            except FileExistsError:
-                pass
-            finally:
-                half.unlink()
-        return path.read_bytes()
+        key = _kept(path)
+        if len(key) != KEY:
+            with context.database.transaction():  # of several processes the first makes it, the others find it made
+                key = _kept(path)
+                if len(key) != KEY:
+                    key = context.random(KEY)
+                    _keep(key, path)
     except OSError as error:
         raise UsageError(
             _("{path} cannot be used: {why}.").format(path=path, why=why(error)), code="plan_file"
         ) from error
+    else:
+        return key
+
+
+def _kept(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _keep(key: bytes, path: Path) -> None:
+    """On the disk whole before it has its name, and its name there too."""
+    half = path.with_name(f".seal.{os.getpid()}")
+    with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(key)
+        file.flush()
+        os.fsync(file.fileno())
+    half.replace(path)
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

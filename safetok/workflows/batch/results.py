@@ -124,13 +124,13 @@ def folder(context: Context) -> Path:
 
 def remember(context: Context, path: Path) -> None:
     """The plan that `batch resume` and `batch report` mean when none is named."""
-    (folder(context) / "last").write_text(str(path.absolute()), "utf-8")
+    (folder(context) / "last").write_bytes(os.fsencode(path.absolute()))  # a name that is no UTF-8, too
 
 
 def last(context: Context) -> Path:
     """The plan run last. Raises UsageError (`no_plan`)."""
     try:
-        return Path((folder(context) / "last").read_text("utf-8"))
+        return Path(os.fsdecode((folder(context) / "last").read_bytes()))
     except OSError as error:
         raise UsageError(
             _("No plan has been run here yet."), code="no_plan", hint=_("Make one: safetok batch plan FILE")

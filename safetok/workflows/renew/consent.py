@@ -48,7 +48,7 @@ def show_notes(context: Context, eligible: Eligible, request: RenewRequest) -> N
                 "Until it is done, do not sign with this certificate."
             ).format(day=show_date(eligible.certificate.not_after), ca=eligible.authority.title)
         )
-    if request.yes:
+    if request.yes or context.dry_run:
         return
     if not context.prompter.interactive:
         raise PersonNeeded(

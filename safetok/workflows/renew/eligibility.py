@@ -10,7 +10,7 @@ from safetok.domain.authorities import Authority
 from safetok.domain.campaign import CampaignAnswer, CampaignVerdict
 from safetok.domain.certificates import Certificate
 from safetok.domain.companies import company_of
-from safetok.domain.times import end_of_day, last_usable_day, show_date, vietnamese_day
+from safetok.domain.times import end_of_day, last_usable_day, show_date, show_day, vietnamese_day
 from safetok.errors import NotTrusted, PersonNeeded, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
@@ -209,17 +209,24 @@ def _by_campaign(chosen: Chosen, authority: Authority, verdict: CampaignVerdict,
     """No offer: the programme decides. Raises PersonNeeded when it cannot say no."""
     if verdict.answer in {CampaignAnswer.NO, CampaignAnswer.DONE}:
         return NothingDue(chosen=chosen, reasons=verdict.reasons, contract_end=stated)
-    codes = {CampaignAnswer.UNKNOWN: "campaign_unknown", CampaignAnswer.OVER: "contract_over"}
-    if verdict.answer is CampaignAnswer.YES:
+    contact = authority.contacts.hotline or "?"
+    ask = _("Ask {ca}: {contact}").format(ca=authority.title, contact=contact)
+    if verdict.answer is CampaignAnswer.UNKNOWN:
+        code, message = "campaign_unknown", _("It cannot be told yet: {why}.").format(why="; ".join(verdict.reasons))
+        ask = _("Read the contract and add --contract-end DATE.")
+    elif verdict.answer is CampaignAnswer.OVER and stated is not None:
+        code = "contract_over"
+        message = _("The contract ended on {day}: no time is left to top up.").format(day=show_day(stated))
+        ask = _("To go on using it, the service must be renewed: {contact}").format(contact=contact)
+    else:
+        code = "no_offer"
         message = _("{ca} shows no top-up offer for this certificate, though the programme's conditions hold.").format(
             ca=authority.title
         )
-    else:
-        message = " ".join(verdict.reasons)
     raise PersonNeeded(
         message,
-        code=codes.get(verdict.answer, "no_offer"),
-        hint=_("Ask {ca}: {contact}").format(ca=authority.title, contact=authority.contacts.hotline or "?"),
+        code=code,
+        hint=ask,
         token=chosen.token.info.serial,
         data={"reasons": list(verdict.reasons), "authority": authority.name},
     )

@@ -126,7 +126,7 @@ def token_step(run: Run, doing: str) -> Iterator[None]:
         serial = run.renewal.token_serial
         message = _("The USB token was pulled out while {doing}. The old certificate is intact.").format(doing=doing)
         if run.renewal.state in _HELD_HERE:
-            message = f"{message} {_('The new certificate is saved on this computer.')}"
+            message = " ".join((message, _("The new certificate is saved on this computer.")))
         raise Held(
             Hold.NEED_TOKEN,
             NoToken(

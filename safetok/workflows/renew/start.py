@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from safetok.domain.authorities import Authority
 from safetok.domain.campaign import CampaignAnswer
 from safetok.domain.renewal import Hold, Renewal, State
+from safetok.domain.times import show_date, show_instant
 from safetok.domain.tokens import KeyPresence
 from safetok.errors import CaUnreachable, NotTrusted, PersonNeeded, SafetokError
 from safetok.locale import _
@@ -103,10 +104,10 @@ def _begin(
         if not request.ca_answered:
             _reachable(context, eligible)
         free_space(context)
-        if not eligible.offered and not context.prompter.interactive:
-            consent.confirm_contract_end(context, eligible, request, None)
         if context.dry_run:
             return _would_renew(eligible)
+        if not eligible.offered and not context.prompter.interactive:
+            consent.confirm_contract_end(context, eligible, request, None)
         with tokens.session(eligible.serial) as session:
             fit_to_write(session, eligible.authority)
             log_in(context, session, request.pin, name=eligible.name, authority=eligible.authority)
@@ -184,11 +185,30 @@ def _confirmed(
         requested_not_after=not_after,
         offer_expires=offer.expires if offer else None,
     )
+    _above_the_floor(run)
     with context.database.transaction():
         _give_up(context, journal, lost)
         run.renewal = journal.create(run.renewal)
         Inventory(context.database).set_contract_end(eligible.certificate.sha256, day, context.now())
     return run
+
+
+def _above_the_floor(run: Run) -> None:
+    """Raise PersonNeeded (`below_floor`) where the end that is asked for, and nothing else would be taken, is too early."""
+    from safetok.workflows.renew.sending import validity_of
+
+    renewal = run.renewal
+    floor, wanted = renewal.min_not_after, renewal.requested_not_after
+    if floor is None or wanted is None or wanted >= floor or validity_of(run) != "exact":
+        return
+    raise PersonNeeded(
+        _(
+            "The new certificate would end at {new}, before the earliest end asked for ({floor}). Nothing was done."
+        ).format(new=show_instant(wanted), floor=show_instant(floor)),
+        code="below_floor",
+        hint=_("Ask {ca}, or name an earlier day with --min-not-after.").format(ca=run.authority.title),
+        token=renewal.token_serial,
+    )
 
 
 def _planned(context: Context, eligible: Eligible, request: RenewRequest) -> Renewal:
@@ -302,7 +322,7 @@ def _adoption(context: Context, chosen: Chosen, request: RenewRequest) -> RenewR
                 name=certificate.subject_name,
                 old=found.old.serial,
                 new=certificate.serial,
-                day=f"{certificate.not_after:%d/%m/%Y}",
+                day=show_date(certificate.not_after),
             ),
             default=True,
         )
@@ -347,6 +367,8 @@ def _nothing_due(due: NothingDue) -> RenewResult:
 
 def _would_renew(eligible: Eligible) -> RenewResult:
     reasons: tuple[str, ...] = (_("Dry run: a renewal would be asked for here. Nothing was sent, no PIN was used."),)
+    if eligible.contract_end is None and not eligible.offered:
+        reasons += (_("The contract's end is not known here: the renewal asks for it."),)
     if eligible.verdict.answer is not CampaignAnswer.YES:
         reasons += eligible.verdict.reasons
     return RenewResult(
@@ -354,6 +376,7 @@ def _would_renew(eligible: Eligible) -> RenewResult:
         state="WOULD_RENEW",
         name=eligible.name,
         old_serial=eligible.certificate.serial,
+        not_before=eligible.certificate.not_before,
         not_after=eligible.certificate.not_after,
         contract_end=eligible.contract_end,
         reasons=reasons,

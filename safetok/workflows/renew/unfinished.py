@@ -121,8 +121,10 @@ def abandon(context: Context, identity: str, request: RenewRequest, *, force: bo
 def _or_for_good(error: SafetokError, identity: str) -> SafetokError:
     """What to do when the token that is missing never comes back."""
     if isinstance(error, NoToken):
-        command = f"safetok renew --abandon {identity} --force"
-        error.hint = f"{error.hint} {_('If the token is lost for good: {command}').format(command=command)}"
+        lost = _("If the token is lost for good: {command}").format(
+            command=f"safetok renew --abandon {identity} --force"
+        )
+        error.hint = f"{error.hint} {lost}"
     return error
 
 
