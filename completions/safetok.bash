@@ -162,7 +162,7 @@ _safetok() {
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "agencies add")
-        words="" options="--title --24h --invoice --url --mst --serial --cert"
+        words="" options="--title --24h --invoice --no-24h --url --mst --serial --cert"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "dossier")

@@ -205,7 +205,7 @@ complete -c safetok -n '__safetok_at \'agencies undo\'' -l mst -x -d 'Đơn vị
 complete -c safetok -n '__safetok_at \'agencies undo\'' -l serial -x -d 'USB Token, theo Token ID; không cần cắm.'
 complete -c safetok -n '__safetok_at \'agencies undo\'' -l cert -x -d 'CTS nào, theo số Serial.'
 complete -c safetok -n '__safetok_at \'agencies add\'' -l title -x -d 'Tên hiển thị.'
-complete -c safetok -n '__safetok_at \'agencies add\'' -l 24h -l invoice -d 'Nhà cung cấp hóa đơn điện tử khác: tính 24h00 từ lúc cập nhật ở đó.'
+complete -c safetok -n '__safetok_at \'agencies add\'' -l 24h -l invoice -l no-24h -d 'Nhà cung cấp hóa đơn điện tử khác: tính 24h00 từ lúc cập nhật ở đó; --no-24h: không tính nữa.'
 complete -c safetok -n '__safetok_at \'agencies add\'' -l url -x -d 'Địa chỉ nơi cập nhật.'
 complete -c safetok -n '__safetok_at \'agencies add\'' -l mst -x -d 'Đơn vị nào, theo MST.'
 complete -c safetok -n '__safetok_at \'agencies add\'' -l serial -x -d 'USB Token, theo Token ID; không cần cắm.'

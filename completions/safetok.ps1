@@ -232,8 +232,9 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
         )
         'agencies add' = @(
             @('--title', 'Tên hiển thị.'),
-            @('--24h', 'Nhà cung cấp hóa đơn điện tử khác: tính 24h00 từ lúc cập nhật ở đó.'),
-            @('--invoice', 'Nhà cung cấp hóa đơn điện tử khác: tính 24h00 từ lúc cập nhật ở đó.'),
+            @('--24h', 'Nhà cung cấp hóa đơn điện tử khác: tính 24h00 từ lúc cập nhật ở đó; --no-24h: không tính nữa.'),
+            @('--invoice', 'Nhà cung cấp hóa đơn điện tử khác: tính 24h00 từ lúc cập nhật ở đó; --no-24h: không tính nữa.'),
+            @('--no-24h', 'Nhà cung cấp hóa đơn điện tử khác: tính 24h00 từ lúc cập nhật ở đó; --no-24h: không tính nữa.'),
             @('--url', 'Địa chỉ nơi cập nhật.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),

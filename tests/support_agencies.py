@@ -18,12 +18,12 @@ from safetok.store.registrations import Registrations
 
 # NOW is 16:05 on Monday 23/11/2026 in Vietnam.
 OLD = certificate(1, not_before=NOW - timedelta(days=500), not_after=NOW + timedelta(days=20))
-NEW = certificate(2, not_before=NOW - timedelta(hours=1), not_after=NOW + timedelta(days=400))
+NEW = certificate(2, not_before=NOW - timedelta(hours=9), not_after=NOW + timedelta(days=400))
 HOSTILE = certificate(
     4,
     mst="0312345678",
     subject_name='=HYPERLINK("http://x","CÔNG TY")',
-    not_before=NOW - timedelta(hours=1),
+    not_before=NOW - timedelta(hours=9),
     not_after=NOW + timedelta(days=400),
 )
 

@@ -94,8 +94,12 @@ NewName = Annotated[str, typer.Argument(metavar="NAME", help=later("A name to ty
 Title = Annotated[str, typer.Option("--title", metavar="TEXT", help=later("The title to show."))]
 Url = Annotated[str, typer.Option("--url", metavar="URL", help=later("Where the update is made."))]
 Waits = Annotated[
-    bool,
-    typer.Option("--24h", "--invoice", help=later("Another e-invoice provider: 24h00 count from the update there.")),
+    bool | None,
+    typer.Option(
+        "--24h/--no-24h",
+        "--invoice",
+        help=later("Another e-invoice provider: 24h00 count from the update there; --no-24h: no longer."),
+    ),
 ]
 
 
@@ -259,7 +263,7 @@ def add(
     *,
     name: NewName,
     title: Title = "",
-    waits: Waits = False,
+    waits: Waits = None,
     url: Url = "",
     mst: Mst = None,
     serial: KnownSerial = None,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from safetok.cli.render import Cell, Column, Screen, Toned, screen
+from safetok.cli.status import not_opened
 from safetok.domain.agencies import is_24h
 from safetok.locale import _, later
 
@@ -40,6 +41,7 @@ def show_list(listing: Listing) -> None:
     if any(view.standing == "open" for view in listing.views):
         out.line()
         out.line(_("Updated on one of them? Record it: safetok agencies done NAME"), "dim")
+    not_opened(out, listing.not_opened)
 
 
 def show_reminder(listing: Listing) -> None:
@@ -62,6 +64,7 @@ def show_reminder(listing: Listing) -> None:
                     out.title(_(title).format(count=len(found)))
                     out.table(_heads(), _rows(found, listing), layout=layout)
     _advice(out, listing.views, several=len(groups) > 1)
+    not_opened(out, listing.not_opened)
 
 
 def _by_standing(out: Screen, listing: Listing) -> None:
@@ -314,7 +317,8 @@ def show_hooks(found: Hooks) -> None:
         else:
             out.notice(hook.path.name, "good")
     if found.runs:
-        out.title(_("Tried again ({count})") if found.again else _("Failed ({count})"))
+        title = _("Tried again ({count})") if found.again else _("Failed ({count})")
+        out.title(title.format(count=len(found.runs)))
     for one in found.runs:
         text = f"{one.hook}, {one.event}, {show_instant(one.at)}: {one.why or _('done')}"
         out.notice(text, "good" if one.outcome == "ok" else "bad")

@@ -258,15 +258,14 @@ def _verdict(verdict: Any) -> str:
 
 
 def _write(report: Report, form: Format, out: Path | None, *, force: bool) -> Path | None:
-    """Write the report where it was asked for, in place of an older one. Raises UsageError (`file_exists`, `report_file`,
-    `xlsx_missing`).
+    """Write the report where it was asked for, in place of an older one. Raises UsageError (`file_exists`, `not_a_file`,
+    `file_not_written`, `xlsx_missing`).
     """
     if out is None:
         return None
     from safetok.cli.envelope import encoded, plain
-    from safetok.errors import UsageError
-    from safetok.locale import why
     from safetok.reports import batch
+    from safetok.reports.files import write_file
     from safetok.workflows.replacing import is_report, refuse_to_replace
 
     suffix = out.suffix.lower().removeprefix(".")
@@ -282,13 +281,7 @@ def _write(report: Report, form: Format, out: Path | None, *, force: bool) -> Pa
         content = f"{encoded(plain(report.data()), pretty=True)}\n".encode()
     else:
         content = batch.comma_separated(heads, rows)
-    try:
-        out.write_bytes(content)
-    except OSError as error:
-        raise UsageError(
-            _("The file {path} cannot be written: {why}.").format(path=out, why=why(error)), code="report_file"
-        ) from error
-    return out.absolute()
+    return write_file(out, content).absolute()
 
 
 def _show_report(report: Report, written: Path | None, form: Format) -> None:

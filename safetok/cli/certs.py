@@ -113,7 +113,9 @@ def show_adopted(adopted: tuple[Adopted, ...]) -> None:
             hint = f"safetok agencies list --cert {one.new.serial}"
             out.notice(text.format(name=name, serial=one.new.serial, n=one.agencies_open), "good", hint=hint)
         else:
-            out.notice(_("{name}: Serial {serial} is left alone.").format(name=name, serial=one.new.serial), "dim")
+            text = _("{name}: Serial {serial} is left alone; its list of agencies is not opened. To do it later:")
+            hint = f"safetok certs adopt --cert {one.new.serial}"
+            out.notice(text.format(name=name, serial=one.new.serial), "dim", hint=hint)
 
 
 def data(view: CertificateView) -> dict[str, object]:

@@ -112,7 +112,7 @@ def show(exported: Exported | Message) -> None:
         for line in exported.text.splitlines():
             out.verbatim(line)
         return
-    _fields(out, _("NEW CERTIFICATE"), exported.new)
+    _fields(out, _("NEW CERTIFICATE") if exported.latest else _("CERTIFICATE"), exported.new)
     if exported.old is not None:
         _fields(out, _("OLD CERTIFICATE (keep it: some systems ask for it to log in)"), exported.old)
     out.title(_("Files in {folder}").format(folder=exported.folder))

@@ -64,7 +64,9 @@ def show(found: History) -> None:
             Column("ID"),
         ],
         [_row(told) for told in found.renewals],
-        empty=_("Nothing has been renewed here yet."),
+        empty=_("Nothing has been renewed here yet.")
+        if found.of_all
+        else _("No renewal fits what was named. All of them: safetok history"),
     )
     if found.renewals and out.rich:
         out.line(_("The way of one of them: safetok history ID"), "dim")

@@ -10,8 +10,11 @@ from safetok.errors import ExitStatus, first_that_holds
 from safetok.locale import _
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from safetok.cli.render import Cell, Screen, Tone
     from safetok.domain.agencies import Standing
+    from safetok.domain.certificates import Certificate
     from safetok.domain.tokens import Reading
     from safetok.workflows.certs import CertificateView
     from safetok.workflows.context import Context
@@ -92,7 +95,21 @@ def show(found: Status) -> None:
         _table(out, found)
     _due(out, found)
     _agencies(out, found)
+    not_opened(out, found.not_opened)
     unused_drivers(out, found.reading)
+
+
+def not_opened(out: Screen, certificates: Sequence[Certificate]) -> None:
+    """Certificates whose list of agencies a person did not want: nothing is due for them, but it must not be forgotten."""
+    if certificates:
+        out.line()
+    for one in certificates:
+        text = _("{name}: the list of agencies of the new certificate {serial} was not opened. To open it:")
+        out.notice(
+            text.format(name=one.subject_name, serial=one.serial),
+            "dim",
+            hint=f"safetok certs adopt --cert {one.serial}",
+        )
 
 
 def unused_drivers(out: Screen, reading: Reading) -> None:

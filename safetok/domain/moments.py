@@ -57,12 +57,14 @@ def parse_at(text: str, now: datetime) -> datetime:
     (`16:05 T2 23/11/2026`), or ISO 8601 (without an offset: Vietnamese time). A weekday that is not that date's is
     refused. Raises UsageError `bad_time`.
     """
-    return _parse(text, now, _past_day)
+    hint = _('Times are Vietnamese time (+07:00), for instance --at 16:05 or --at "23/11/2026 16:05".')
+    return _parse(text, now, _past_day, hint)
 
 
 def parse_need(text: str, now: datetime) -> datetime:
     """The same for a moment to come: a time alone is today's or, when that has passed, tomorrow's; a day without year the next."""
-    found = _parse(text, now, _future_day)
+    hint = _('Times are Vietnamese time (+07:00), for instance --need 10:00 or --need "24/11 10:00".')
+    found = _parse(text, now, _future_day, hint)
     plain = _plain(text)
     if found <= now and re.fullmatch(_FORMS[0], plain) and "/" not in plain and "." not in plain and "-" not in plain:
         found += timedelta(days=1)
@@ -84,7 +86,7 @@ def parse_age(text: str) -> timedelta:
 Guess = Callable[[dict[str, str | None], date], date]
 
 
-def _parse(text: str, now: datetime, guess: Guess) -> datetime:
+def _parse(text: str, now: datetime, guess: Guess, hint: str) -> datetime:
     today = vietnamese_day(now)
     try:
         plain = _plain(text)
@@ -101,7 +103,7 @@ def _parse(text: str, now: datetime, guess: Guess) -> datetime:
     raise UsageError(
         _("{text} is not a moment safetok understands.").format(text=text[:LONGEST]),
         code="bad_time",
-        hint=_('Times are Vietnamese time (+07:00), for instance --at 16:05 or --at "23/11/2026 16:05".'),
+        hint=hint,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from safetok.domain.acceptance import Acceptance, accepted_from
 from safetok.domain.agencies import Agency, Registration, RegistrationState, is_24h
@@ -28,6 +28,10 @@ __all__ = [
     "rejected",
     "skipped",
 ]
+
+EARLIEST = timedelta(
+    days=1
+)  # before a certificate's notBefore nobody can have updated it anywhere; a day for clocks and zones
 
 TO_DO = frozenset({RegistrationState.OPEN, RegistrationState.UPDATED, RegistrationState.REJECTED})
 
@@ -76,7 +80,8 @@ def done(
     The wait is `rule`'s, else the agency's own.
 
     With `part`, one service of an agency that has several: the agency is updated with the last of them.
-    A future `at` is refused (UsageError `future_time`); one before the certificate was issued is taken with a warning.
+    A future `at` is refused (UsageError `future_time`), and one more than a day before the certificate was issued
+    (`before_issue`); one on that day is taken with a warning.
     """
     if at > now:
         raise UsageError(
@@ -86,9 +91,16 @@ def done(
         )
     warning = ""
     if issued_at is not None and at < issued_at:
-        warning = _("{at} is before this certificate was issued ({issued}). Taken as given; check it.").format(
-            at=show_instant(at), issued=show_instant(issued_at)
-        )
+        said = {"at": show_instant(at), "issued": show_instant(issued_at)}
+        if at < issued_at - EARLIEST:
+            raise UsageError(
+                _("{at} is before this certificate was issued ({issued}): it cannot have been updated then.").format(
+                    **said
+                ),
+                code="before_issue",
+                hint=_('Times are Vietnamese time (+07:00), for instance --at 16:05 or --at "23/11/2026 16:05".'),
+            )
+        warning = _("{at} is before this certificate was issued ({issued}): check it.").format(**said)
     # Another update of a whole, or one after a rejection, starts over.
     before = dict(registration.parts) if registration.state is RegistrationState.OPEN else {}
     parts = before | dict.fromkeys([part] if part else [name for name, _title in agency.parts], at)

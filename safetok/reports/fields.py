@@ -76,9 +76,11 @@ def fields_of(certificate: Certificate) -> Fields:
     )
 
 
-def text_of(new: Certificate, old: Certificate | None) -> str:
-    """A page of text: the new certificate's fields, then the old one's, which some systems ask for to log in."""
-    parts = [_section(_("NEW CERTIFICATE"), new)]
+def text_of(new: Certificate, old: Certificate | None, *, latest: bool) -> str:
+    """A page of text: the new certificate's fields, then the old one's, which some systems ask for to log in. `latest`: it may be
+    called the new one.
+    """
+    parts = [_section(_("NEW CERTIFICATE") if latest else _("CERTIFICATE"), new)]
     if old is not None:
         parts.append(_section(_("OLD CERTIFICATE (keep it: some systems ask for it to log in)"), old))
     return "\n".join(parts)

@@ -49,33 +49,75 @@ def pkcs7(certificates: Sequence[Certificate]) -> bytes:
     return writer.serialize_certificates([one.x509() for one in certificates], Encoding.DER)
 
 
-def write_all(folder: Path, files: Mapping[str, bytes], *, replace: bool = False) -> list[Path]:
+def write_all(folder: Path, files: Mapping[str, bytes], *, replace: bool = False, hint: str = "") -> list[Path]:
     """Write every file, each whole or not at all; one already there with the same content stays as it is.
 
     Without `replace`, UsageError `file_exists` before anything is written when one is there with other content.
-    Raises UsageError `folder_unusable` when the folder cannot be written to.
+    Raises UsageError `folder_unusable` when the folder cannot be written to, `not_a_file` as `write_file`. `hint` names the
+    options of the caller's command.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         differing = [name for name, content in files.items() if _differs(folder / name, content)]
+        for name in differing:
+            if not (folder / name).is_symlink():
+                plain_file(folder / name)
         if differing and not replace:
             raise UsageError(
                 _("{file} is there already, with other content. Nothing was written.").format(
                     file=folder / differing[0]
                 ),
                 code="file_exists",
-                hint=_("Name another folder with --out, or replace it with --force."),
+                hint=hint,
             )
         for name, content in files.items():
             if name in differing or not (folder / name).exists():
-                _write(folder / name, content)
+                write_whole(folder / name, content)
     except OSError as error:
         raise UsageError(
             _("The folder {folder} cannot be used: {why}.").format(folder=folder, why=why(error)),
             code="folder_unusable",
-            hint=_("Name another folder with --out, or replace it with --force."),
+            hint=hint,
         ) from error
     return [folder / name for name in files]
+
+
+def write_file(path: Path, content: bytes) -> Path:
+    """Write the one file a person named, whole or not at all, in place of one that is there; a link is followed.
+
+    Raises UsageError `not_a_file`, and `file_not_written` where its folder does not exist or cannot be written to.
+    """
+    file = Path(os.path.realpath(path))
+    try:
+        plain_file(file)
+        if not file.parent.is_dir():
+            raise UsageError(
+                _("The folder of {file} does not exist.").format(file=path),
+                code="file_not_written",
+                hint=_("Give another name, or make the folder first."),
+            )
+        write_whole(file, content)
+    except OSError as error:
+        raise UsageError(
+            _("{file} could not be written: {why}.").format(file=path, why=why(error)),
+            code="file_not_written",
+            hint=_("Name another file."),
+        ) from error
+    return path
+
+
+def plain_file(path: Path) -> None:
+    """Raise UsageError `not_a_file` for a folder, a device, a pipe or a socket: what is written whole or not at all takes the
+    place of what is there, and a device must not be lost so.
+    """
+    if path.exists() and not path.is_file():
+        raise UsageError(
+            _("{file} is a folder.").format(file=path)
+            if path.is_dir()
+            else _("{file} is not a plain file (a device, a pipe or a socket).").format(file=path),
+            code="not_a_file",
+            hint=_("Name another file."),
+        )
 
 
 def _differs(path: Path, content: bytes) -> bool:
@@ -84,7 +126,7 @@ def _differs(path: Path, content: bytes) -> bool:
     return path.is_file() and path.read_bytes() != content
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Into a file beside it first, then under its name in one step; a link under that name is replaced, not followed."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -6,8 +6,8 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from safetok.domain.acceptance import Acceptance
-from safetok.domain.agencies import Agency, Registration, RegistrationState
-from safetok.domain.times import show_date
+from safetok.domain.agencies import Agency, Registration, RegistrationState, is_24h
+from safetok.domain.times import show_date, show_instant
 from safetok.locale import _
 from safetok.records import dataclass
 from safetok.reports.einvoice import HThuc, Row, rows_of
@@ -99,7 +99,8 @@ def message(kit: Kit) -> str:
         _("- Issued by: {issuer}").format(issuer=new.issuer_name),
         _("- Valid: {start} to {end}").format(start=show_date(new.valid_from), end=show_date(new.valid_to)),
     ]
-    left = [card for card in kit.used if card.state is not RegistrationState.ACCEPTED]
+    left = [card for card in kit.used if card.state in {RegistrationState.OPEN, RegistrationState.REJECTED}]
+    updated = [card for card in kit.used if card.state is RegistrationState.UPDATED]
     if left:
         lines.append(_("The new certificate must be updated (mandatory) at:"))
         lines += [f"{number}. {card.title}" for number, card in enumerate(left, start=1)]
@@ -110,11 +111,28 @@ def message(kit: Kit) -> str:
                     "{agencies}: the new certificate is accepted only after 24h00 from the moment it is updated there."
                 ).format(agencies=", ".join(waiting))
             )
-    elif kit.used:
+    if updated:
+        lines.append(_("Updated already, not to be done again; acceptance is awaited:"))
+        lines += [f"- {card.title}{_since(card)}" for card in updated]
+    if kit.used and not left and not updated:
         lines.append(_("Every agency has accepted the new certificate."))
-    if kit.old is not None and any(card.guide and "old_serial" in card.guide.copy for card in left):
+    if kit.old is not None and any(card.guide and "old_serial" in card.guide.copy for card in (*left, *updated)):
         lines.append(
             _("Keep the old certificate on the token until everything is updated: Customs asks for it to log in.")
         )
     lines.append(_("Never send the PIN of the token to anybody, also not by Zalo."))
     return "\n".join(lines) + "\n"
+
+
+def _since(card: Card) -> str:
+    """When it was updated, and until when its wait lasts where one is stated."""
+    row = card.registration
+    if row is None or row.updated_at is None:
+        return ""
+    at = show_instant(row.updated_at)
+    if row.until is None:
+        return _(": updated at {at}").format(at=at)
+    until = show_instant(row.until)
+    if is_24h(row):
+        return _(": updated at {at}; 24h00 are over at {until}").format(at=at, until=until)
+    return _(": updated at {at}; the wait is over at {until}").format(at=at, until=until)

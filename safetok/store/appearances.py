@@ -63,6 +63,14 @@ class Appearances:
             (sha256, token_serial, now.isoformat(), now.isoformat(), how),
         )
 
+    def dismissed(self) -> tuple[str, ...]:
+        """The SHA-256 of those a person said no to, while no list of agencies is open for them; the first said first."""
+        rows = self._db.rows(
+            "SELECT sha256 FROM appearances a WHERE settled_how = 'dismissed' "
+            "AND NOT EXISTS (SELECT 1 FROM registrations r WHERE r.certificate_sha256 = a.sha256) ORDER BY settled_at, sha256"
+        )
+        return tuple(row["sha256"] for row in rows)
+
     def replaced_by(self, sha256: str) -> str | None:
         """The SHA-256 of the certificate that this one seems, or was said, to follow; None when not known or denied."""
         row = self._db.row("SELECT replaces, settled_how FROM appearances WHERE sha256 = ?", (sha256,))

@@ -89,8 +89,30 @@ def adopt(context: Context, found: Appeared) -> int:
     return open_agencies(context, found.new, found.old, found.token_serial)
 
 
+def not_opened(context: Context, selection: Selection | None = None) -> tuple[Certificate, ...]:
+    """Certificates in use whose list of agencies a person said not to open, the first said first; opens no driver."""
+    from safetok.store.appearances import Appearances
+    from safetok.store.inventory import Inventory
+    from safetok.workflows.succession import successor
+
+    refused = Appearances(context.database).dismissed()
+    if not refused:
+        return ()
+    wanted = (
+        {one.certificate.sha256 for one in known.kept(context, selection)}
+        if selection is not None and not selection.empty
+        else {*refused}
+    )
+    certificates, now = Inventory(context.database).known(refused), context.now()
+    return tuple(
+        one
+        for one in (certificates[sha256] for sha256 in refused if sha256 in certificates and sha256 in wanted)
+        if one.not_after > now and successor(context, one) is None
+    )
+
+
 def dismiss(context: Context, found: Appeared) -> None:
-    """A person said that it replaces nothing: it is not brought up again."""
+    """A person said no: it is not asked about again, only named as one whose list was not opened."""
     from safetok.store.appearances import Appearances
 
     Appearances(context.database).settle(found.new.sha256, "dismissed", context.now(), token_serial=found.token_serial)
@@ -99,7 +121,7 @@ def dismiss(context: Context, found: Appeared) -> None:
 def adopt_all(context: Context, selection: Selection, *, yes: bool = False) -> tuple[Adopted, ...]:
     """`certs adopt`: everything that appeared and fits, each with the person's yes (`yes` gives it beforehand).
 
-    One that only seems to replace another is taken over with `yes` when it was named, never by a bare `--yes`: whether a new
+    One that seems to replace another token's is taken over with `yes` when it was named, never by a bare `--yes`: whether a new
     token replaces an old one is for a person to say. A certificate named with `cert` or `serial` is taken over although it did
     not appear (it was there at safetok's first look).
     Raises PersonNeeded (`adoption_unconfirmed`) when an answer is needed and nobody is there.
@@ -109,7 +131,7 @@ def adopt_all(context: Context, selection: Selection, *, yes: bool = False) -> t
         return _named(context, selection)
     done = []
     for one in chosen:
-        opened = _agreed(context, one, yes=yes and (not one.asked or not selection.empty))
+        opened = _agreed(context, one, yes=yes and (one.replaced_token is None or not selection.empty))
         count = adopt(context, one) if opened else 0
         if not opened:
             dismiss(context, one)
@@ -153,7 +175,7 @@ def _agreed(context: Context, found: Appeared, *, yes: bool) -> bool:
             token=found.token_serial,
             data={"new_serial": found.new.serial, "old_serial": found.old.serial, "asked": found.asked},
         )
-    return context.prompter.confirm(asked, default=not found.asked)
+    return context.prompter.confirm(asked, default=found.replaced_token is None)
 
 
 def _named(context: Context, selection: Selection) -> tuple[Adopted, ...]:

@@ -16,7 +16,8 @@ from safetok.workflows import known
 from safetok.workflows.agency_names import Wanted, all_agencies, short_name, wanted
 from safetok.workflows.agency_rules import rule_of, signing_of, working
 from safetok.workflows.known import Selection
-from safetok.workflows.overview import RegistrationView
+from safetok.workflows.machine_clock import check_clock
+from safetok.workflows.overview import RegistrationView, not_opened_data
 
 if TYPE_CHECKING:
     from safetok.domain.certificates import Certificate
@@ -41,6 +42,7 @@ class Listing:
     old: dict[str, Certificate]  # the one each certificate follows
     signing: dict[tuple[str, str], Signing]
     touched: dict[tuple[str, str], datetime]
+    not_opened: tuple[Certificate, ...] = ()  # a person said not to open their lists
     overdue_after: timedelta | None = None
 
     def overdue(self, view: RegistrationView) -> bool:
@@ -80,6 +82,7 @@ class Listing:
                 for view in self.views
                 if view.standing == "waiting"
             ],
+            "not_opened": not_opened_data(self.not_opened),
         }
 
 
@@ -108,6 +111,8 @@ def listing(context: Context, selection: Selection, *, overdue: str | None = Non
 
     Raises UsageError for a company, token or certificate never seen, and for an `overdue` that is no length of time.
     """
+    from safetok.workflows.adopt import not_opened
+
     overdue_after = moves.parse_age(overdue) if overdue is not None else None
     store = store_of(context)
     rows = _rows(context, store, selection)
@@ -120,6 +125,7 @@ def listing(context: Context, selection: Selection, *, overdue: str | None = Non
         old=old,
         signing=signing,
         touched={row: last for row, (_changes, last) in store.acts().items()},
+        not_opened=not_opened(context, selection),
         overdue_after=overdue_after,
     )
 
@@ -135,14 +141,17 @@ def record(
 ) -> Recorded:
     """Record one word for every agency named, of one certificate, in one commit; then hooks are told.
 
-    Raises UsageError (`no_such_agency`, `no_registrations`, `future_time`, `bad_time`, `not_updated`, `nothing_to_undo`) and
-    SeveralTokens (`several_companies`) before anything is written.
+    Raises UsageError (`no_such_agency`, `no_registrations`, `future_time`, `before_issue`, `bad_time`, `not_updated`,
+    `nothing_to_undo`), PersonNeeded (`clock_wrong`) and SeveralTokens (`several_companies`) before anything is written.
     """
     store, now = store_of(context), context.now()
     agencies = all_agencies(store)
     named = [wanted(name, agencies, now) for name in names]
     rows = _chosen(context, store, selection)
     moment = moves.parse_at(at, now) if at is not None else now
+    if move == "done" and at is None and any(one.at is None for one in named):
+        certificate = certificate_of(context, rows[0])
+        check_clock(context, certificate.not_before if certificate else None)
     with context.database.transaction():
         after, warnings = _record(context, store, move, named, rows, moment, reason)
     views, _known = views_of(context, store, after)
@@ -208,10 +217,10 @@ def tell_hooks(context: Context, move: str, views: Iterable[RegistrationView]) -
 
 
 def add(
-    context: Context, name: str, selection: Selection, *, title: str = "", waits: bool = False, url: str = ""
+    context: Context, name: str, selection: Selection, *, title: str = "", waits: bool | None = None, url: str = ""
 ) -> Recorded:
     """Add an agency of the company's own; `waits` is the 24-hour rule, for another e-invoice provider. It is opened for the
-    certificate in use and for those that follow. Repeating it changes its title or rule.
+    certificate in use and for those that follow. Repeating it changes what is given of its title, rule and address.
 
     Raises UsageError `bad_name`, `agency_exists` (one of the notice's), and as `record`.
     """
@@ -226,10 +235,11 @@ def add(
         )
     added = store.agencies_added()
     known_as = next((one for one in added if one.name == short), None)
+    hours = 24 if waits else known_as.wait_hours if known_as and waits is None else 0
     agency = Agency(
         name=short,
         title=title.strip() or (known_as.title if known_as else name.strip()),
-        wait_hours=24 if waits else 0,
+        wait_hours=hours,
         url=url.strip() or (known_as.url if known_as else ""),
         order=known_as.order if known_as else max((one.order for one in added), default=100) + 1,
         added=True,
@@ -243,7 +253,7 @@ def add(
         store.set_used(_company(rows[0], certificate), short, used=True)
     fresh = [one for one in store.list(certificate=rows[0].certificate_sha256) if one.agency == short]
     views, _known = views_of(context, store, fresh)
-    return Recorded(now=now, move="add", views=views, waits=waits)
+    return Recorded(now=now, move="add", views=views, waits=hours > 0)
 
 
 def store_of(context: Context) -> Registrations:

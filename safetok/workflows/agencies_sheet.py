@@ -90,12 +90,12 @@ def write_sheet(
 ) -> Path:
     """Write the worklist of a listing to `path`; `words` says where a registration stands.
 
-    Raises UsageError `file_exists` (whatever is there may hold what staff filled in; not with `force`), `folder_unusable`,
-    `xlsx_missing`.
+    Raises UsageError `file_exists` (whatever is there may hold what staff filled in; not with `force`), `not_a_file`,
+    `file_not_written`, `xlsx_missing`.
     """
     from safetok.reports import worklist
     from safetok.reports.fields import fields_of
-    from safetok.reports.files import write_all
+    from safetok.reports.files import write_file
 
     known = all_agencies(agencies.store_of(context))
     rows = []
@@ -127,8 +127,7 @@ def write_sheet(
             "Take what was filled in: safetok agencies import. Then name another file, or replace it with --force."
         )
         refuse_to_replace(path, hint, unless=lambda _path: False)
-    write_all(path.parent, {path.name: worklist.write(rows)}, replace=True)
-    return path
+    return write_file(path, worklist.write(rows))
 
 
 def import_sheet(context: Context, path: Path, *, dry_run: bool = False) -> Imported:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -203,13 +201,11 @@ def _check_file(file: Path, request: bytes | None) -> None:
 
 
 def _write(file: Path, request: bytes) -> None:
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    from safetok.reports.files import write_whole
+
     try:
-        part.write_bytes(_pem(request))
-        part.replace(file)
+        write_whole(file, _pem(request))
     except OSError as error:
-        with suppress(OSError):  # a name too long for the disk is too long here, too
-            part.unlink()
         raise UsageError(
             _("{file} could not be written ({why}). The request is kept: run it again with another name.").format(
                 file=file, why=why(error)

@@ -15,6 +15,7 @@ from safetok.locale import _
 from safetok.log import note
 from safetok.records import dataclass
 from safetok.workflows import doctor_state as state
+from safetok.workflows import machine_clock
 from safetok.workflows.doctor_findings import Finding
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ def _clock(context: Context, authorities: dict[str, tuple[Authority | None, Cert
         there, now = answer.date, context.now()
         if there is None:
             continue
-        if abs(now - there) > state.AHEAD:
+        if abs(now - there) > machine_clock.AHEAD:
             text = _("The computer's clock says {now}, {ca} says {there}.")
             yield state.clock_wrong(
                 text.format(now=show_instant(now), ca=authority.title, there=show_instant(there)), about=url

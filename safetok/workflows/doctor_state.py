@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from safetok.domain.times import show_instant
 from safetok.errors import SafetokError
 from safetok.locale import _
+from safetok.workflows import machine_clock
 from safetok.workflows.doctor_findings import Finding
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 NEEDED = 16 << 20
 KEYRING_SECONDS = 5.0
-AHEAD = timedelta(minutes=5)
 
 
 def folder(context: Context) -> Iterator[Finding]:
@@ -87,18 +87,9 @@ def pins(context: Context, reading: Reading | None) -> Iterator[Finding]:
 
 def past(context: Context) -> Iterator[Finding]:
     """A clock that stands before what safetok has already seen."""
-    from safetok.store.inventory import Inventory
-    from safetok.store.journal import Journal
-
-    seen = [token.last_seen for token in Inventory(context.database).tokens()]
-    seen += [renewal.updated_at for renewal in Journal(context.database).all(limit=1)]
-    latest = max(seen, default=None)
-    if latest is not None and latest > context.now() + AHEAD:
-        yield clock_wrong(
-            _("The computer's clock ({now}) stands before what safetok has already recorded ({then}).").format(
-                now=show_instant(context.now()), then=show_instant(latest)
-            )
-        )
+    latest = machine_clock.seen_later(context)
+    if latest is not None:
+        yield clock_wrong(machine_clock.stands_before(context.now(), latest))
 
 
 def clock_wrong(text: str, about: str = "") -> Finding:
@@ -107,7 +98,7 @@ def clock_wrong(text: str, about: str = "") -> Finding:
         code="clock_wrong",
         grade="bad",
         text=text,
-        step=_("Set the clock by the network (Linux: `sudo timedatectl set-ntp true`), then run it again."),
+        step=machine_clock.how_to_set(),
         about=about,
     )
 

@@ -12,6 +12,7 @@ from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows import known
 from safetok.workflows.known import Selection
+from safetok.workflows.succession import check_news, predecessor, successor
 
 if TYPE_CHECKING:
     from safetok.domain.certificates import Certificate
@@ -26,8 +27,8 @@ FOLDER = "safetok-export"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """Where the files are, and the fields to copy. `complete`: the chain reaches an anchor of the certificate's CA. `page` is the
-    kit's page for the browser, where a kit was asked for.
+    """Where the files are, and the fields to copy. `complete`: the chain reaches an anchor of the certificate's CA. `latest`: it
+    has taken another's place and none has taken its own. `page` is the kit's page for the browser, where a kit was asked for.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class Exported:
     new: Fields
     old: Fields | None
     complete: bool
+    latest: bool
     page: Path | None = None
 
     def data(self) -> dict[str, Any]:
@@ -75,24 +77,38 @@ def export(
     """Write the files of one company's certificate and of the one it followed; with `kit`, all that the agencies' update needs.
 
     A token that is in is read first; without it the inventory serves. With `--cert` that very certificate is the new one.
-    Raises UsageError (`unknown_…`, `no_certificates`, `file_exists`, `folder_unusable`), SeveralTokens (`several_companies`).
+    Raises UsageError (`unknown_…`, `no_certificates`, `file_exists`, `folder_unusable`), SeveralTokens (`several_companies`),
+    and for a kit what `message` raises.
     """
     _look(context)
     new = _chosen(context, selection)
     old = predecessor(context, new)
+    if kit:
+        check_news(context, new, old)
     files, complete = _files(context, new, old, ())
     if kit:
         files |= _kit_files(context, new, old, hthuc=hthuc, confirmed_by=confirmed_by)
-    return _written(context, out or Path(FOLDER), files, new, old, complete=complete, force=force)
+    hint = (
+        _("Name another folder with --kit, or replace it with --force.")
+        if kit
+        else _("Name another folder with --out, or replace it with --force.")
+    )
+    return _written(context, out or Path(FOLDER), files, new, old, complete=complete, force=force, hint=hint)
 
 
 def message(context: Context, selection: Selection) -> Message:
-    """The message for the client of one company, nothing written. Raises as `export` does for a choice."""
+    """The message for the client of one company, nothing written.
+
+    Raises as `export` does for a choice; CertificateRevoked and PersonNeeded (`superseded`, `certificate_expired`, `nothing_new`)
+    where agencies must not, or need not, learn this certificate.
+    """
     from safetok.reports import kit as kits
 
     _look(context)
     new = _chosen(context, selection)
-    told = kit_of(context, new, predecessor(context, new))
+    old = predecessor(context, new)
+    check_news(context, new, old)
+    told = kit_of(context, new, old)
     return Message(text=kits.message(told), new=told.new, old=told.old)
 
 
@@ -172,28 +188,6 @@ def _cards(context: Context, new: Certificate) -> tuple[Card, ...]:
     )
 
 
-def predecessor(context: Context, new: Certificate) -> Certificate | None:
-    """The certificate that `new` followed: by the renewal that brought it, by what was adopted, else the company's one before
-    on the same token.
-    """
-    from safetok.domain.companies import company_of
-    from safetok.store.appearances import Appearances
-    from safetok.store.inventory import Inventory
-    from safetok.store.journal import Journal
-    from safetok.workflows.adopt import before
-
-    inventory = Inventory(context.database)
-    renewal = Journal(context.database).renewed_from(new.sha256)
-    if renewal is not None:
-        return inventory.parse(renewal.old_certificate)
-    replaced = Appearances(context.database).replaced_by(new.sha256)
-    if replaced is not None and (found := inventory.certificate(replaced)) is not None:
-        return found
-    tokens = {one.token_serial for one in inventory.by_serial(new.serial) if one.token_serial}
-    beside = [one.certificate for token in tokens for one in inventory.certificates(token)]
-    return before([one for one in beside if company_of(one) == company_of(new) and not one.is_ca], new)
-
-
 def _look(context: Context) -> None:
     """Learn of what is in. Nothing in, or a driver that fails, is no reason not to export what is known."""
     from safetok.workflows import tokens
@@ -229,13 +223,18 @@ def _files(
     from safetok.reports.fields import text_of
     from safetok.reports.files import certificate_files, stem
 
-    chain, complete = _chain(context, new, sent)
+    chain, complete = chain_of(context, new, sent)
     files = certificate_files(new, chain)
     if old is not None:
-        files |= certificate_files(old, _chain(context, old, sent)[0])
+        files |= certificate_files(old, chain_of(context, old, sent)[0])
     # With a byte order mark: Notepad and old office programs show the Vietnamese right.
-    files[f"{stem(new)}.txt"] = text_of(new, old).encode("utf-8-sig")
+    files[f"{stem(new)}.txt"] = text_of(new, old, latest=_latest(context, new, old)).encode("utf-8-sig")
     return files, complete
+
+
+def _latest(context: Context, new: Certificate, old: Certificate | None) -> bool:
+    """Whether it may be called the new one: it follows another, and none follows it."""
+    return old is not None and successor(context, new) is None
 
 
 def _kit_files(
@@ -266,12 +265,16 @@ def _calendar(context: Context, new: Certificate) -> bytes | None:
     return calendar.write(entries, max(entry.changed for entry in entries)) if entries else None
 
 
-def _chain(context: Context, leaf: Certificate, sent: Sequence[bytes]) -> tuple[tuple[Certificate, ...], bool]:
-    """The chain to an anchor of the certificate's CA, and whether it reaches one; else what is known of it."""
+def chain_of(context: Context, leaf: Certificate, sent: Sequence[bytes] = ()) -> tuple[tuple[Certificate, ...], bool]:
+    """The chain to an anchor of the certificate's CA, and whether it reaches one; else what is known of it. `sent` are
+    certificates the CA sent along, believed in nothing.
+    """
+    from safetok.store.journal import Journal
     from safetok.store.settings import authority_of, load_pem
     from safetok.trust.path import build_path, moment_of
 
-    known_cas: list[bytes] = list(sent)
+    renewal = Journal(context.database).renewed_from(leaf.sha256)
+    known_cas: list[bytes] = [*sent, *(renewal.chain if renewal else ())]
     try:
         authority = authority_of(leaf, context.settings)
         if authority is not None:
@@ -308,17 +311,19 @@ def _written(
     *,
     complete: bool,
     force: bool,
+    hint: str = "",
 ) -> Exported:
     from safetok.reports.fields import fields_of
     from safetok.reports.files import write_all
     from safetok.reports.kit import PAGE
 
-    paths = [folder / name for name in files] if context.dry_run else write_all(folder, files, replace=force)
+    paths = [folder / name for name in files] if context.dry_run else write_all(folder, files, replace=force, hint=hint)
     return Exported(
         folder=folder.absolute(),
         files=tuple(path.absolute() for path in paths),
         new=fields_of(new),
         old=fields_of(old) if old else None,
         complete=complete,
+        latest=_latest(context, new, old),
         page=next((path.absolute() for path in paths if path.name.endswith(PAGE)), None),
     )

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from safetok.domain.renewal import State
 from safetok.domain.times import rfc3339
-from safetok.errors import SafetokError
+from safetok.errors import SafetokError, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from safetok.domain.renewal import Renewal
     from safetok.store.inventory import Inventory
-    from safetok.store.journal import Event
+    from safetok.store.journal import Event, Journal
     from safetok.workflows.context import Context
 
 SHOWN = 20  # without --limit or --all
@@ -55,11 +55,14 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """The newest first. `whole`: whether nothing older was left out; `one`: it was asked for by its id."""
+    """The newest first. `whole`: whether nothing older was left out; `one`: it was asked for by its id; `of_all`: no token or
+    company was named.
+    """
 
     renewals: tuple[Told, ...]
     whole: bool
     one: bool = False
+    of_all: bool = True
 
     def data(self) -> dict[str, Any]:
         """What scripts read."""
@@ -78,7 +81,7 @@ def history(
 
     journal, inventory = Journal(context.database), Inventory(context.database)
     if identity is not None:
-        found = [journal.get(identity)]
+        found = [_named(journal, identity)]
     else:
         found = journal.all(
             token_serial=serial.strip() if serial else None,
@@ -95,7 +98,15 @@ def history(
         )
         for renewal in shown
     )
-    return History(renewals=told, whole=len(shown) == len(found), one=identity is not None)
+    return History(renewals=told, whole=len(shown) == len(found), one=identity is not None, of_all=not (serial or mst))
+
+
+def _named(journal: Journal, identity: str) -> Renewal:
+    try:
+        return journal.get(identity)
+    except UsageError as error:
+        error.hint = _("`safetok history` shows those there were, with their ids.")
+        raise
 
 
 def unfinished_remark(context: Context, about: set[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from safetok.domain.agencies import Registration
+    from safetok.domain.certificates import Certificate
     from safetok.domain.renewal import Renewal
     from safetok.domain.tokens import DriverFailure, Reading
     from safetok.workflows.adopt import Appeared
@@ -58,6 +59,11 @@ class RegistrationView:
             "reason": row.reason,
             "parts": [{"part": part, "updated_at": at} for part, at in row.parts],
         }
+
+
+def not_opened_data(certificates: Iterable[Certificate]) -> list[dict[str, Any]]:
+    """Certificates whose list of agencies was not opened, as scripts read them."""
+    return [{"cert": one.serial, "mst": one.mst, "name": one.subject_name} for one in certificates]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +121,7 @@ class Status:
     names: Mapping[str, str]
     problems: tuple[SafetokError, ...]
     due: tuple[Due, ...] = field(default=())
+    not_opened: tuple[Certificate, ...] = ()  # a person said not to open their lists of agencies
 
     @property
     def timers(self) -> tuple[RegistrationView, ...]:
@@ -163,6 +170,7 @@ class Status:
                 }
                 for one in self.appeared
             ],
+            "not_opened": not_opened_data(self.not_opened),
             "renewals": [
                 {
                     "renewal_id": renewal.id,

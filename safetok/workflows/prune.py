@@ -265,10 +265,14 @@ def _folder(context: Context, out: Path | None) -> Path:
 
 
 def _exported(context: Context, chosen: Pruned, out: Path | None) -> list[Path]:
-    """The old certificate as files, read back."""
+    """The old certificate and the chain known of it as files, read back."""
     from safetok.reports.files import certificate_files, write_all
+    from safetok.workflows.export import chain_of
 
-    paths = write_all(_folder(context, out), certificate_files(chosen.old, ()), replace=out is None)
+    files = certificate_files(chosen.old, chain_of(context, chosen.old)[0])
+    paths = write_all(
+        _folder(context, out), files, replace=out is None, hint=_("Name another folder with --out.") if out else ""
+    )
     if not any(path.read_bytes() == chosen.old.der for path in paths):
         raise NotTrusted(
             _("The exported certificate does not read back as it is. Nothing was removed."), code="write_failed"

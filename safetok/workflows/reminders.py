@@ -28,16 +28,14 @@ REMIND_AT = ("08:30", "13:30")  # when the printed units look, Vietnamese office
 def write_calendar(context: Context, listing: Listing, path: Path) -> Path:
     """Write the calendar of a listing and of open dossiers to `path`, in place of an older one.
 
-    Raises UsageError `file_exists` (anything else is there), `folder_unusable`.
+    Raises UsageError `file_exists` (anything else is there), `not_a_file`, `file_not_written`.
     """
     from safetok.reports import calendar
-    from safetok.reports.files import write_all
+    from safetok.reports.files import write_file
     from safetok.workflows.replacing import is_calendar, refuse_to_replace
 
     refuse_to_replace(path, _("Name another file."), unless=is_calendar)
-
-    write_all(path.parent, {path.name: calendar.write(entries(context, listing), context.now())}, replace=True)
-    return path
+    return write_file(path, calendar.write(entries(context, listing), context.now()))
 
 
 def entries(context: Context, listing: Listing) -> list[Entry]:

@@ -15,6 +15,7 @@ from safetok.workflows.due import due
 from safetok.workflows.overview import RegistrationView, Status
 
 if TYPE_CHECKING:
+    from safetok.domain.certificates import Certificate
     from safetok.domain.tokens import Reading
     from safetok.workflows.adopt import Appeared
     from safetok.workflows.context import Context
@@ -46,6 +47,7 @@ def told(context: Context, reading: Reading, problems: list[SafetokError]) -> St
         tokens=token_views.views(context, reading),
         registrations=registrations(context),
         appeared=_appeared(context),
+        not_opened=_not_opened(context),
         unfinished=unfinished,
         names={r.old_serial: inventory.parse(r.old_certificate).subject_name for r in unfinished if r.old_certificate},
         problems=tuple(problems),
@@ -72,6 +74,16 @@ def _appeared(context: Context) -> tuple[Appeared, ...]:
     from safetok.workflows.adopt import appeared
 
     return appeared(context)
+
+
+def _not_opened(context: Context) -> tuple[Certificate, ...]:
+    from safetok.store.appearances import Appearances
+
+    if not Appearances(context.database).dismissed():
+        return ()
+    from safetok.workflows.adopt import not_opened
+
+    return not_opened(context)
 
 
 def registrations(context: Context) -> tuple[RegistrationView, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support_agencies import followed
 from support_cli import Cli
 from support_inside import Inside
 from support_store import certificate, reading
@@ -127,11 +128,15 @@ def test_a_future_update_is_refused_and_nothing_recorded(cli: Cli) -> None:
 
 
 def test_an_update_before_the_issue_is_taken_with_a_warning(cli: Cli) -> None:
-    """It is recorded as said, with a warning on stderr and in the data."""
-    said = cli.json("agencies", "done", "vnaccs", "--at", _ago(24 * 11))
+    """By less than a day it is recorded as said, with a warning on stderr and in the data; longer before it is refused."""
+    begins = NEW.not_before - timedelta(hours=1)
+    said = cli.json("agencies", "done", "vnaccs", "--at", rfc3339(begins))
     assert said.status == 0
     assert len(said.data["warnings"]) == 1
     assert "Hải quan (VNACCS)" in said.err
+    said = cli.json("agencies", "done", "v5", "bhxh", "--at", rfc3339(begins - timedelta(days=365)))
+    assert (said.status, said.codes) == (2, ["before_issue"])
+    assert {_states(cli)[name] for name in ("v5", "bhxh")} == {"open"}
 
 
 def test_a_rejection_is_kept_with_its_reason_as_text(cli: Cli) -> None:
@@ -185,6 +190,18 @@ def test_another_invoice_provider_waits_24_hours_too(cli: Cli) -> None:
     states = _states(cli)
     assert list(states) == [*SEVEN, "hoa-don-misa", "ngan-hang"]
     assert (states["hoa-don-misa"], states["ngan-hang"]) == ("waiting", "updated")
+
+
+def test_adding_again_keeps_the_wait_unless_told_otherwise(cli: Cli) -> None:
+    """A second `add` without the option changes no rule, and says which one holds; --no-24h takes it away."""
+    cli("agencies", "add", "Hóa đơn MISA", "--24h")
+    assert "24h00" in cli("agencies", "add", "Hóa đơn MISA", "--title", "MISA meInvoice").out
+    with Database(home(cli.env).database) as db:
+        (kept,) = Registrations(db).agencies_added()
+    assert (kept.title, kept.wait_hours) == ("MISA meInvoice", 24)
+    assert "24h00" not in cli("agencies", "add", "Hóa đơn MISA", "--no-24h").out
+    with Database(home(cli.env).database) as db:
+        assert Registrations(db).agencies_added()[0].wait_hours == 0
 
 
 def test_an_added_agency_is_opened_for_the_next_certificate_of_that_company_alone(two: Cli) -> None:
@@ -288,10 +305,12 @@ def test_many_companies_are_reminded_of_by_what_is_to_do(cli: Inside) -> None:
     assert "safetok agencies list --xlsx" in said
 
 
-def test_the_timer_is_told_in_the_notices_words(cli: Cli) -> None:
+def test_the_timer_is_told_in_the_notices_words(tmp_path: Path) -> None:
     """Both moments with their weekday in Vietnamese time, and that safetok only takes note."""
-    said = cli("agencies", "done", "vnaccs", "--at", "2026-01-05T16:05").out
-    assert "Hải quan (VNACCS): đã cập nhật 16:05 T2 05/01/2026. Đủ 24h00 lúc 16:05 T3 06/01/2026." in said
+    cli = followed(tmp_path)
+    cli.later(days=2)
+    said = cli("agencies", "done", "vnaccs", "--at", "2026-11-23T16:05").out
+    assert "Hải quan (VNACCS): đã cập nhật 16:05 T2 23/11/2026. Đủ 24h00 lúc 16:05 T3 24/11/2026." in said
     assert "safetok chỉ ghi nhận, việc cập nhật do Quý khách làm trên hệ thống." in said
     assert "Kiểm tra rồi ghi `safetok agencies accepted vnaccs`" in said
 

@@ -31,6 +31,19 @@ def _settings(cli: Clocked, text: str) -> None:
     (Path(cli.env["SAFETOK_HOME"]) / "settings.toml").write_text(text, encoding="utf-8")
 
 
+@pytest.mark.parametrize("back", [{"days": 400}, {"minutes": 30}])
+def test_a_clock_set_back_starts_no_wrong_24_hours(cli: Clocked, back: dict[str, int]) -> None:
+    """Without --at the computer's clock must not stand before the certificate or before what was recorded; nothing is recorded."""
+    cli.later(**{part: -amount for part, amount in back.items()})
+    said = cli.json("agencies", "done", "vnaccs")
+    assert (said.status, said.codes) == (11, ["clock_wrong"])
+    assert "timedatectl" in said.envelope["errors"][0]["hint"]
+    cli.later(**back)
+    assert listed(cli)["vnaccs"]["state"] == "open"
+    cli.later(minutes=-30)
+    assert cli.json("agencies", "done", "vnaccs", "--at", rfc3339(cli.now - timedelta(minutes=5))).status == 0
+
+
 # -- what to sign with --------------------------------------------------------------------------------------------------
 
 
@@ -119,6 +132,12 @@ def test_too_late_for_a_filing_says_to_file_with_the_old_one_first(cli: Clocked)
     late = _answers(cli, "mai 10:00")["vnaccs"]
     assert (late["answer"], late["old_first"]) == ("too_late", False)
     assert "Không dùng được CTS cũ" in cli("agencies", "when", "vnaccs", "--need", "mai 10:00").out
+
+
+def test_a_filing_at_no_moment_names_the_option_that_was_typed(cli: Clocked) -> None:
+    """The examples are of --need, not of another command's option."""
+    (error,) = cli.json("agencies", "when", "--need", "x").envelope["errors"]
+    assert (error["code"], "--need" in error["hint"], "--at" in error["hint"]) == ("bad_time", True, False)
 
 
 def test_a_filing_that_has_passed_is_refused(cli: Clocked) -> None:

@@ -115,6 +115,8 @@ def test_hooks_are_told_of_updates_waits_and_acceptances_once(cli: Clocked, tmp_
     assert "agencies hooks --retry" in said.err
     assert listed(cli)["etax"]["state"] == "accepted"
     assert cli.json("agencies", "hooks").data["runs"][0]["outcome"] == "failed"
+    for words, title in ((("hooks",), "Bị lỗi (1)"), (("hooks", "--retry"), "Đã chạy lại (1)")):
+        assert title in cli("agencies", *words).out
     assert cli.json("agencies", "hooks", "--retry").status == 12
 
 
@@ -130,3 +132,17 @@ def test_units_name_this_installation_and_this_home(cli: Clocked) -> None:
     odd = cli.json("agencies", "remind", "--unit", env={"SAFETOK_HOME": "/tmp/50% of $it"}).data
     assert '"SAFETOK_HOME=/tmp/50%% of $it"' in odd["systemd"]["safetok-remind.service"]
     assert r"'/tmp/50\% of $it'" in odd["cron"]
+
+
+@pytest.mark.parametrize("words", [("remind", "--ics"), ("list", "--xlsx")])
+def test_a_file_that_cannot_be_written_is_named_as_it_was_typed(
+    cli: Clocked, tmp_path: Path, words: tuple[str, str]
+) -> None:
+    """A folder is said to be one, one that does not exist is not made, and no option is named that the command lacks."""
+    for path, code in ((tmp_path, "not_a_file"), (tmp_path / "nowhere" / "x", "file_not_written")):
+        said = cli.json("agencies", *words, str(path))
+        (error,) = said.envelope["errors"]
+        assert (said.status, error["code"]) == (2, code)
+        assert str(path) in error["message"]
+        assert "--" not in error["hint"]
+    assert not (tmp_path / "nowhere").exists()

@@ -169,6 +169,25 @@ def test_adoption_is_never_assumed(cli: Cli, make_token: Callable[..., Any], sof
     assert cli.json("status").data["registrations"] == []
 
 
+def test_a_no_says_how_to_take_it_over_later(
+    cli: Cli, make_token: Callable[..., Any], softhsm: Any, rsa_key: Any
+) -> None:
+    """[C/k] as the notice's words have it; after a no the answer, `status` and `agencies list` name the command, and it works."""
+    from support_terminal import on_a_terminal
+
+    later = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
+    make_token(certificates=[issued(rsa_key), issued(rsa_key, serial=NEW, start=later, days_left=400)], keys=[rsa_key])
+    command = f"safetok certs adopt --cert {NEW:X}"
+    cli("status")
+    assert command in " ".join(on_a_terminal(cli, "certs", "adopt", answers=[("[C/k]", "k")], columns=300).out.split())
+    for words in (("status",), ("agencies", "list"), ("agencies", "remind")):
+        assert command in cli(*words).out
+        assert [one["cert"] for one in cli.json(*words).data["not_opened"]] == [f"{NEW:X}"]
+    assert cli(*command.split()[1:]).status == 0
+    assert cli.json("status").data["not_opened"] == []
+    assert len(cli.json("agencies", "list").data["registrations"]) == 7
+
+
 def test_a_token_that_is_not_activated_needs_a_person(cli: Cli, make_token: Callable[..., Any]) -> None:
     """`certs show` on an empty token ends with 11 and says that this is normal, as `renew` does."""
     make_token()

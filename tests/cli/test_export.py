@@ -13,8 +13,10 @@ from support_store import reading
 from support_trust import ca, ca_false, issue, key, name, usage
 
 from safetok.domain.certificates import Certificate
+from safetok.domain.revocation import Revocation, RevocationAnswer
 from safetok.knowledge import load
 from safetok.reports.files import pem
+from safetok.store.answers import Answers
 from safetok.store.database import Database
 from safetok.store.inventory import Inventory
 from safetok.store.paths import home
@@ -205,7 +207,9 @@ def test_the_kit_is_all_that_the_update_needs(cli: Inside, tmp_path: Path) -> No
         assert wanted in page
     assert cli.json("export", "--kit", str(out)).status == 0
     cli("agencies", "done", "vnaccs", "--at", "hôm qua 16:05")
-    assert cli.json("export", "--kit", str(out)).codes == ["file_exists"]
+    clash = cli.json("export", "--kit", str(out))
+    assert clash.codes == ["file_exists"]
+    assert "--kit" in clash.envelope["errors"][0]["hint"]
     assert cli.json("export", "--kit", str(out), "--force").status == 0
     assert 'data-until="' in (out / f"{stem}_co-quan.html").read_text("utf-8")
 
@@ -273,3 +277,73 @@ def test_an_added_agency_and_one_not_used_are_on_the_page_as_such(cli: Inside, t
     assert 'id="agency-misa"' in page
     assert 'id="agency-ivan"' not in page
     assert "Đơn vị không sử dụng:" in page
+
+
+def _refused(cli: Inside, folder: Path, *words: str) -> tuple[int, str, str]:
+    """How the message and the kit of these are refused, both alike: status, code and the whole text; nothing is written."""
+    text, kit = cli.json("export", "--text", *words), cli.json("export", "--kit", str(folder / "kit"), *words)
+    assert (text.status, text.codes, text.data) == (kit.status, kit.codes, kit.data)
+    assert not (folder / "kit").exists()
+    (error,) = text.envelope["errors"]
+    return text.status, error["code"], f"{error['message']} {error['hint']}"
+
+
+def test_a_certificate_that_follows_none_is_no_news(cli: Inside, tmp_path: Path) -> None:
+    """Without a predecessor and without a list of agencies nothing goes to the client; plain files call it no new one."""
+    only = _leaf("CÔNG TY KHÁC", "0312345678")
+    with Database(home(cli.env).database) as db:
+        Inventory(db).record(reading("T2", only), NOW)
+    status, code, told = _refused(cli, tmp_path, "--mst", "0312345678")
+    assert (status, code) == (11, "nothing_new")
+    assert f"safetok export --cert {only.serial}" in told
+    assert f"safetok certs adopt --cert {only.serial}" in told
+    shown = cli("export", "--out", str(tmp_path / "out"), "--mst", "0312345678").out
+    written = (tmp_path / "out" / f"0312345678_{only.serial}.txt").read_text("utf-8-sig")
+    assert written.splitlines()[0] == "CHỨNG THƯ SỐ"
+    assert "CHỨNG THƯ SỐ MỚI" not in shown
+    with Database(home(cli.env).database) as db:
+        Registrations(db).open_for(only, load.agencies(), NOW)
+    assert only.serial in cli("export", "--text", "--cert", only.serial).out
+
+
+def test_an_old_certificate_is_no_news_and_its_successor_is_named(cli: Inside, tmp_path: Path) -> None:
+    """Asked for by its serial the old one is refused with the new one's serial; its plain files do not call it new."""
+    _registered(cli)
+    status, code, told = _refused(cli, tmp_path, "--cert", OLD.serial)
+    assert (status, code) == (11, "superseded")
+    assert f"--cert {NEW.serial}" in told
+    cli("export", "--out", str(tmp_path / "out"), "--cert", OLD.serial)
+    written = (tmp_path / "out" / f"0106324653_{OLD.serial}.txt").read_text("utf-8-sig")
+    assert "CHỨNG THƯ SỐ MỚI" not in written
+
+
+def test_a_second_token_that_nobody_spoke_of_makes_no_certificate_old(cli: Inside) -> None:
+    """A later certificate of the company on another token is no successor until a person says that it is."""
+    with Database(home(cli.env).database) as db:
+        Inventory(db).record(reading("T2", _leaf(days=295)), NOW)
+    assert cli("export", "--text", "--cert", NEW.serial).status == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"), [(RevocationAnswer.REVOKED, "THU HỒI"), (RevocationAnswer.SUSPENDED, "TẠM DỪNG")]
+)
+def test_what_is_revoked_or_suspended_is_no_news(
+    cli: Inside, tmp_path: Path, answer: RevocationAnswer, word: str
+) -> None:
+    """By the CA's last answer kept, no message and no kit tell agencies to take it (13); its plain files are still written."""
+    _registered(cli)
+    with Database(home(cli.env).database) as db:
+        Answers(db).put_revocation(NEW.sha256, Revocation(answer=answer, checked_at=NOW))
+    status, code, told = _refused(cli, tmp_path)
+    assert (status, code) == (13, f"certificate_{answer}")
+    assert word in told
+    assert cli("export", "--out", str(tmp_path / "out")).status == 0
+
+
+def test_an_expired_certificate_is_no_news(cli: Inside, tmp_path: Path) -> None:
+    """Although it followed another, nobody can be told to take it any more."""
+    ended = [_leaf("CÔNG TY CŨ", "0312345678", days=days) for days in (-900, -100)]
+    with Database(home(cli.env).database) as db:
+        Inventory(db).record(reading("T2", *ended), NOW)
+    status, code, _told = _refused(cli, tmp_path, "--mst", "0312345678")
+    assert (status, code) == (11, "certificate_expired")

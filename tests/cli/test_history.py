@@ -89,6 +89,9 @@ def test_one_is_found_by_the_beginning_of_its_id_and_by_token_or_company(
     assert [one["renewal_id"] for one in cli.json("history", "--serial", serial).data["renewals"]] == ["ab1"]
     unknown = cli.json("history", "x")
     assert (unknown.status, unknown.codes) == (2, ["no_such_renewal"])
+    assert "safetok history" in unknown.envelope["errors"][0]["hint"]
+    for words in (("--mst", "1"), ("--serial", "x")):
+        assert "No renewal fits" in cli("history", *words).out
 
 
 def test_an_empty_history_says_so_and_makes_nothing(cli: Inside, tmp_path: Path) -> None:

@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.x509.oid import NameOID
 from support_cli import Cli
 from support_issued import issued
 from support_tokens import PIN, MadeToken, SoftHsm, run
 
 from safetok.cli import conformance
+from safetok.store.paths import home
 
 OLD, NEW, OTHER = "54010108096D8A02E2F22CE98BD7168E", "54010108AAAA", "54010108BBBB"
 AGENCIES = ("tvan", "etax", "ivan", "bhxh", "ixhd", "vnaccs", "v5")
@@ -39,6 +43,21 @@ def settled(cli: Cli) -> None:
     assert cli("agencies", "skip", *(one for one in AGENCIES if one != "bhxh"), "--cert", NEW).status == 0
     assert cli("agencies", "done", "bhxh", "--cert", NEW).status == 0
     assert cli("agencies", "accepted", "bhxh", "--cert", NEW).status == 0
+
+
+def _ca_known(cli: Cli, key: Any) -> None:
+    """The settings name the CA that signed the token's certificates."""
+    named = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "SAFE-CA SHA-256 2020")])
+    made = (
+        x509.CertificateBuilder(named, named, key.public_key(), 1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2040, 1, 1, tzinfo=UTC))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    place = home(cli.env)
+    (place.state / "ca.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    place.settings.write_text('[authorities.safe-ca]\nissuers = ["ca.pem"]\nanchors = ["ca.pem"]\n')
 
 
 def on_token(cli: Cli) -> set[str]:
@@ -74,10 +93,13 @@ def test_nothing_is_removed_before_every_agency_is_done(cli: Cli, simulator: Any
 
 
 def test_the_old_certificate_goes_and_everything_else_stays(
-    cli: Cli, renewed: MadeToken, softhsm: SoftHsm, tmp_path: Path
+    cli: Cli, renewed: MadeToken, rsa_key: Any, softhsm: SoftHsm, tmp_path: Path
 ) -> None:
-    """Named by its serial it is exported, then removed; keys and every other certificate stay, and the log holds no PIN."""
+    """Named by its serial it is exported with the chain that is known, then removed; keys and every other certificate stay, and
+    the log holds no PIN.
+    """
     settled(cli)
+    _ca_known(cli, rsa_key)
     assert cli.json("certs", "prune").data["certificates"][0]["state"] == "removable"
     log = tmp_path / "log"
     said = cli.json(*("certs", "prune", OLD, "--pin-stdin", "-vv", "--log-file", str(log)), stdin=f"{PIN}\n")
@@ -87,6 +109,9 @@ def test_the_old_certificate_goes_and_everything_else_stays(
     assert row["state"] == "removed"
     (cer,) = [Path(file) for file in row["files"] if file.endswith(".cer")]
     assert x509.load_der_x509_certificate(cer.read_bytes()).serial_number == int(OLD, 16)
+    chain, p7b = (next(Path(f) for f in row["files"] if f.endswith(end)).read_bytes() for end in ("_chain.pem", ".p7b"))
+    for whole in (x509.load_pem_x509_certificates(chain), pkcs7.load_der_pkcs7_certificates(p7b)):
+        assert {one.serial_number for one in whole} == {int(OLD, 16), 1}
     assert on_token(cli) == {NEW, OTHER}
     listed = run(
         *("pkcs11-tool", "--module", softhsm.module, "--token-label", renewed.label, "--login", "--pin", PIN, "-O")

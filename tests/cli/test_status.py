@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +194,10 @@ def test_agencies_of_many_companies_are_counted(cli: Cli, make_token: Callable[.
     make_token()
     with Database(home(cli.env).database) as db:
         for number in range(4):
-            one = certificate(number, mst=f"01999000{number}8", subject_name=f"CÔNG TY {number}", days=400)
+            since = NOW - timedelta(days=365)
+            one = certificate(
+                number, mst=f"01999000{number}8", subject_name=f"CÔNG TY {number}", not_before=since, days=400
+            )
             Inventory(db).record(reading(f"T{number}", one), NOW)
             Registrations(db).open_for(one, load.agencies(), NOW)
     assert cli("agencies", "done", "vnaccs", "v5", "--at", "2026-01-05T10:00", "--mst", "0199900008").status == 0

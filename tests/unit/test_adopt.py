@@ -17,8 +17,8 @@ from safetok.store.registrations import Registrations
 from safetok.store.settings import load
 from safetok.workflows import adopt
 from safetok.workflows.context import Context
-from safetok.workflows.export import predecessor
 from safetok.workflows.known import Selection
+from safetok.workflows.succession import predecessor
 
 OLD, NEW = certificate(1), certificate(2, days=390)
 EVERYTHING = Selection()
@@ -121,6 +121,35 @@ def test_a_person_is_asked_with_yes_as_the_default_for_the_same_token(
     assert default
     assert OLD.serial in question
     assert NEW.serial in question
+
+
+def test_old_and_new_first_seen_together_on_one_token_need_no_judgement(
+    context: Context, inventory: Inventory, person: Person
+) -> None:
+    """On the same token the newer one follows the older: a person is asked with yes as the default, and --yes is enough."""
+    inventory.record(reading("T1", OLD, NEW), NOW)
+    assert adopt.appeared(context)[0].asked
+    person.answer = False
+    adopt.adopt_all(context, EVERYTHING)
+    assert person.asked[0][1] is True
+    person.answer = None
+    inventory.record(reading("T2", certificate(3, mst="0312345678"), certificate(4, mst="0312345678", days=390)), NOW)
+    (done,) = adopt.adopt_all(context, EVERYTHING, yes=True)
+    assert done.opened
+
+
+def test_a_no_keeps_the_certificate_named_until_its_list_is_opened(
+    context: Context, inventory: Inventory, person: Person
+) -> None:
+    """What a person said no to is not asked again, but named as not opened, while it is in use and has no list."""
+    _renewed_elsewhere(inventory)
+    person.answer = False
+    adopt.adopt_all(context, EVERYTHING)
+    assert adopt.not_opened(context) == (NEW,)
+    assert adopt.not_opened(context, Selection(serial="T1")) == (NEW,)
+    person.answer = None
+    adopt.adopt_all(context, Selection(cert=NEW.serial))
+    assert adopt.not_opened(context) == ()
 
 
 def test_a_certificate_seen_from_the_start_can_be_taken_over_by_name(context: Context, inventory: Inventory) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import re
 import xml.etree.ElementTree as ET
 from base64 import b64encode
+from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -180,6 +181,26 @@ def test_the_message_says_what_is_left_to_do() -> None:
     ]
     assert "iXHD (Đăng ký thay đổi 01/ĐKTĐ-HĐĐT), Hải quan (VNACCS): sau 24h00 tính từ thời điểm cập nhật" in told
     assert "Không gửi mã PIN" in told
+
+
+def test_what_is_updated_is_told_as_waiting_not_as_to_do() -> None:
+    """An agency already updated has no number; its own moment and the end of its 24h00 are told; all updated, nothing must be."""
+    updated = [
+        registration("etax", RegistrationState.UPDATED, updated_at=NOW),
+        registration("vnaccs", RegistrationState.UPDATED, updated_at=NOW, until=NOW + timedelta(hours=24)),
+    ]
+    told = message(kit(registrations=updated)).splitlines()
+    numbered = [line for line in told if re.match(r"\d\. ", line)]
+    assert len(numbered) == 5
+    assert not [line for line in numbered if "Kê khai" in line or "VNACCS" in line]
+    at, until = show_instant(NOW), show_instant(NOW + timedelta(hours=24))
+    assert f"- Hải quan (VNACCS): cập nhật lúc {at}; đủ 24h00 lúc {until}" in told
+    assert [line for line in told if line.endswith(f": cập nhật lúc {at}")]
+    assert not [line for line in told if "VNACCS" in line and "sau 24h00 tính từ" in line]
+    every = [registration(one.name, RegistrationState.UPDATED, updated_at=NOW) for one in load.agencies()]
+    whole = message(kit(registrations=every))
+    assert "phải cập nhật" not in whole
+    assert "Tất cả các cơ quan đã chấp nhận" not in whole
 
 
 def test_the_message_for_a_certificate_that_came_otherwise() -> None:

@@ -60,11 +60,19 @@ def test_a_future_update_is_refused() -> None:
 
 
 def test_an_update_before_the_issue_is_taken_with_a_warning() -> None:
-    """The person may know better; safetok says what looks wrong."""
+    """By less than a day the person may know better; safetok says what looks wrong."""
     issued = NOW - timedelta(days=1)
     moved = moves.done(_open(), CUSTOMS, at=issued - timedelta(hours=1), now=NOW, issued_at=issued)
     assert moved.registration.state is RegistrationState.UPDATED
     assert show_instant(issued) in moved.warning
+
+
+def test_an_update_long_before_the_issue_cannot_be() -> None:
+    """A year's slip would call the 24 hours over: it is refused."""
+    issued = NOW - timedelta(days=1)
+    with pytest.raises(UsageError) as refused:
+        moves.done(_open(), CUSTOMS, at=issued - timedelta(days=365), now=NOW, issued_at=issued)
+    assert refused.value.code == "before_issue"
 
 
 def test_accepted_and_rejected_follow_an_update() -> None:

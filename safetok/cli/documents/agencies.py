@@ -40,11 +40,20 @@ class Listed(Registration):
     overdue: bool
 
 
+class NotOpened(Document):
+    """A new certificate whose list of agencies a person said not to open."""
+
+    cert: Serial
+    mst: str | None
+    name: str
+
+
 class Agencies(Document):
     """`safetok agencies list`, `safetok agencies remind`."""
 
     registrations: list[Listed]
     timers: list[Timer]
+    not_opened: list[NotOpened]
     xlsx: str | msgspec.UnsetType | None = msgspec.UNSET
     ics: str | msgspec.UnsetType | None = msgspec.UNSET
     notified: bool | msgspec.UnsetType = msgspec.UNSET

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from safetok.cli.documents import Document, Instant, Serial
-from safetok.cli.documents.agencies import Registration, Timer
+from safetok.cli.documents.agencies import NotOpened, Registration, Timer
 from safetok.cli.documents.tokens import DriverFailed, Token
 from safetok.domain.renewal import Hold, State
 
@@ -47,6 +47,7 @@ class Status(Document):
     drivers_failed: list[DriverFailed]
     due: list[Due]
     new_certificates: list[NewCertificate]
+    not_opened: list[NotOpened]
     renewals: list[Unfinished]
 
 

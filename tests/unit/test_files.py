@@ -1,0 +1,66 @@
+"""What people name as an output file: whole or not at all, and never in place of a device, a pipe or a folder."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from safetok.errors import UsageError
+from safetok.reports.files import write_all, write_file
+
+
+def _special(folder: Path, kind: str) -> Path:
+    path = folder / "named"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listening:
+            here = Path.cwd()
+            os.chdir(folder)  # the path of a socket may not be long
+            listening.bind(path.name)
+            os.chdir(here)
+    else:
+        os.mkfifo(folder / "real")
+        path.symlink_to(folder / "real")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "socket", "link to a pipe"])
+def test_what_is_no_plain_file_is_refused_and_stays_what_it_is(tmp_path: Path, kind: str) -> None:
+    """One sentence that names it, nothing beside it, and the same thing afterwards."""
+    path = _special(tmp_path, kind)
+    before = [(one.name, stat.S_IFMT(one.lstat().st_mode)) for one in sorted(tmp_path.iterdir())]
+    with pytest.raises(UsageError) as refused:
+        write_file(path, b"x")
+    assert refused.value.code == "not_a_file"
+    assert str(path.resolve()) in refused.value.message
+    assert [(one.name, stat.S_IFMT(one.lstat().st_mode)) for one in sorted(tmp_path.iterdir())] == before
+
+
+def test_no_folder_is_made_for_a_file_that_was_named(tmp_path: Path) -> None:
+    """A slip in the folder's name is told, not created."""
+    with pytest.raises(UsageError) as refused:
+        write_file(tmp_path / "nowhere" / "c.ics", b"x")
+    assert (refused.value.code, list(tmp_path.iterdir())) == ("file_not_written", [])
+
+
+def test_a_link_to_a_file_is_followed(tmp_path: Path) -> None:
+    """A calendar that is linked to where another program reads it stays linked."""
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+    write_file(tmp_path / "link", b"new")
+    assert ((tmp_path / "link").is_symlink(), (tmp_path / "real").read_bytes()) == (True, b"new")
+
+
+def test_a_pipe_under_a_name_of_an_export_is_never_replaced(tmp_path: Path) -> None:
+    """Also with --force."""
+    os.mkfifo(tmp_path / "a.pem")
+    with pytest.raises(UsageError) as refused:
+        write_all(tmp_path, {"a.cer": b"x", "a.pem": b"x"}, replace=True)
+    assert (refused.value.code, [one.name for one in tmp_path.iterdir()]) == ("not_a_file", ["a.pem"])
