@@ -107,7 +107,7 @@ _safetok() {
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "batch resume")
-        words="" options="--jobs --insert --max-failures --rate --patience --events"
+        words="" options="--jobs --insert --max-failures --rate --patience --kits --events"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "batch report")

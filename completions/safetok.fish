@@ -133,6 +133,7 @@ complete -c safetok -n '__safetok_at \'batch resume\'' -l insert -d 'Làm với 
 complete -c safetok -n '__safetok_at \'batch resume\'' -l max-failures -x -d 'Có N dòng không xong thì không bắt đầu dòng nào nữa.'
 complete -c safetok -n '__safetok_at \'batch resume\'' -l rate -x -d 'Mỗi phút bắt đầu nhiều nhất N dòng ở mỗi CA.'
 complete -c safetok -n '__safetok_at \'batch resume\'' -l patience -x -d 'Mỗi dòng chờ và hỏi lại CA đang không trả lời được trong bao lâu.'
+complete -c safetok -n '__safetok_at \'batch resume\'' -l kits -d 'Ghi luôn tệp cho các cơ quan của từng đơn vị; làm sau bằng `export` cũng được.'
 complete -c safetok -n '__safetok_at \'batch resume\'' -l events -r -F -d 'Ghi thêm từng sự kiện vào TỆP, mỗi dòng một JSON.'
 complete -c safetok -n '__safetok_at \'batch report\'' -l format -x -a 'table csv xlsx json' -d 'Ghi ở dạng nào.'
 complete -c safetok -n '__safetok_at \'batch report\'' -l out -r -F -d 'Ghi báo cáo vào TỆP.'

@@ -133,6 +133,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--max-failures', 'Có N dòng không xong thì không bắt đầu dòng nào nữa.'),
             @('--rate', 'Mỗi phút bắt đầu nhiều nhất N dòng ở mỗi CA.'),
             @('--patience', 'Mỗi dòng chờ và hỏi lại CA đang không trả lời được trong bao lâu.'),
+            @('--kits', 'Ghi luôn tệp cho các cơ quan của từng đơn vị; làm sau bằng `export` cũng được.'),
             @('--events', 'Ghi thêm từng sự kiện vào TỆP, mỗi dòng một JSON.')
         )
         'batch report' = @(

@@ -163,11 +163,19 @@ def resume(
     max_failures: MaxFailures = None,
     rate: Rate = None,
     patience: Patience = 300.0,
+    kits: Kits = False,
     events: Events = None,
 ) -> None:
     """The plan run last, unless one is named."""
     running.resume(
-        file, events=events, jobs=jobs, insert=insert, max_failures=max_failures, rate=rate, patience=patience
+        file,
+        events=events,
+        jobs=jobs,
+        insert=insert,
+        max_failures=max_failures,
+        rate=rate,
+        patience=patience,
+        kits=kits,
     )
 
 

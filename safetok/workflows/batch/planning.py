@@ -16,7 +16,7 @@ from safetok.domain.manifest import Wanted
 from safetok.domain.plan import Plan, PlanRow, Verdict
 from safetok.domain.renewal import State
 from safetok.domain.times import show_day, vietnamese_day
-from safetok.domain.tokens import KeyPresence, Reading, TokenReading
+from safetok.domain.tokens import KeyPresence, Reading, TokenReading, nearly
 from safetok.errors import CaUnreachable, CaWait, CertificateRevoked, NoToken, PinRefused, SafetokError, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
@@ -307,7 +307,7 @@ def _not_in(context: Context, row: PlanRow, wanted: Wanted, error: NoToken, toke
     kept = inventory.certificates(row.token, gone=False) if row.token else inventory.by_mst(row.mst or "")
     known = [one for one in kept if not one.certificate.is_ca and (one.token_serial or row.token)]
     fitting = [one for one in known if row.mst is None or plain_mst(one.certificate.mst or "") == row.mst]
-    if row.token is not None and (meant := _nearly(row.token, tokens.by_serial)):
+    if row.token is not None and (meant := nearly(row.token, tokens.by_serial)):
         reason = _(
             "No token has this Token ID, but {serial} is plugged in: is it that one? Copy it from: safetok tokens"
         )
@@ -319,16 +319,6 @@ def _not_in(context: Context, row: PlanRow, wanted: Wanted, error: NoToken, toke
     if lacking is not None:
         return replace(row, verdict=Verdict.NOT_READY, code=lacking[0], reason=f"{away} {lacking[1]}")
     return replace(row, verdict=Verdict.NOT_IN, code=error.code, reason=away)
-
-
-def _nearly(written: str, serials: Iterable[str]) -> str:
-    """The token that differs from what is written in no more than case, spaces, hyphens and leading zeros."""
-
-    def bare(serial: str) -> str:
-        return "".join(letter for letter in serial.casefold() if letter.isalnum()).lstrip("0")
-
-    wanted = bare(written)
-    return next((serial for serial in serials if wanted and bare(serial) == wanted), "")
 
 
 def _about(context: Context, row: PlanRow, certificate: Certificate, token: str) -> PlanRow:
