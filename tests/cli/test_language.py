@@ -115,6 +115,11 @@ def test_the_words_are_the_notices_own(catalogue: Catalog) -> None:
     assert [(word, e.id) for e in catalogue for word in AVOIDED if e.id and word in e.string.lower()] == []
 
 
+def test_a_message_inside_another_string_is_found(messages: ModuleType) -> None:
+    """A message id is found wherever `_()` stands, in an f-string too, and nothing else is taken for one."""
+    assert messages.called("f\"{one} {_('Two.')}\"; later('Three'); _(four); later(5)") == [("Three", 1), ("Two.", 1)]
+
+
 def test_the_compiled_catalogue_is_current(
     messages: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
