@@ -325,3 +325,11 @@ def test_a_dry_run_writes_no_log(program: Program, tmp_path: Path) -> None:
     log = tmp_path / "log"
     program("renew", "--dry-run", "--log-file", str(log))
     assert not log.exists()
+
+
+def test_a_log_that_cannot_be_written_is_said_once(program: Program) -> None:
+    """A full disk under --log-file costs one plain warning; the command itself goes on and ends as it would."""
+    status, out, err = program("trial", "warned", "-q", "--log-file", "/dev/full")
+    assert (status, out) == (0, "xong\n")
+    assert "Traceback" not in err
+    assert err.count("/dev/full") == 1
