@@ -231,6 +231,7 @@ def test_missing_papers_need_a_person() -> None:
     assert (type(error), error.code, error.data) == (PersonNeeded, "dossier_missing", {"missing": ["CCCD"]})
     assert "CCCD" in error.message
     assert refusal("dossier-missing").data == {"missing": []}
+    assert refusal("dossier-missing", missing=["Hồ sơ (BẢN GIẤY)"]).message == refusal("dossier-missing").message
     for odd in (7, "CCCD", {"a": 1}, None):
         assert refusal("dossier-missing", missing=odd).code == "dossier_missing"
 
