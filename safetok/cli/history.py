@@ -13,7 +13,7 @@ from safetok.locale import _, later
 
 if TYPE_CHECKING:
     from safetok.cli.render import Screen
-    from safetok.domain.renewal import State
+    from safetok.domain.renewal import Route, State
     from safetok.workflows.context import Context
     from safetok.workflows.history import History, Told
 
@@ -81,7 +81,7 @@ def _row(told: Told) -> list[str]:
         show_instant(renewal.created_at),
         told.name,
         renewal.token_serial,
-        state_word(renewal.state),
+        state_word(renewal.state, renewal.route),
         renewal.old_serial,
         told.new_serial,
         renewal.id,
@@ -101,7 +101,7 @@ def _show_way(out: Screen, told: Told) -> None:
             (_("Old serial"), renewal.old_serial),
             (_("New serial"), told.new_serial or None),
             (_("Contract's end"), show_day(renewal.contract_end) if renewal.contract_end else None),
-            (_("Requests sent"), str(renewal.sent_count) if renewal.sent_count else None),
+            (_("Requests sent"), str(renewal.sent_count) if renewal.sent_count and renewal.route == "cmp" else None),
             ("ID", renewal.id),
         ]
     )
@@ -114,16 +114,17 @@ def _show_way(out: Screen, told: Told) -> None:
             *([Column(_("Waits for"), wrap=True)] if any(waited) else []),
         ],
         [
-            [show_instant(event.at), state_word(event.state), *([why] if any(waited) else [])]
+            [show_instant(event.at), state_word(event.state, renewal.route), *([why] if any(waited) else [])]
             for event, why in zip(told.way, waited, strict=True)
         ],
     )
     if not renewal.finished:
-        out.notice(_("It is not finished."), "warn", hint="safetok renew --resume")
+        command = _("safetok certs install FILE") if renewal.by_mail else "safetok renew --resume"
+        out.notice(_("It is not finished."), "warn", hint=command)
 
 
-def state_word(state: State) -> str:
-    """A state in words, and its name for those who ask support about it."""
+def state_word(state: State, route: Route = "cmp") -> str:
+    """A state in words, and its name for those who ask support about it. By mail safetok itself tells the CA nothing."""
     words = {
         "PLANNED": _("planned"),
         "ACCEPTED": _("accepted by the person"),
@@ -143,4 +144,9 @@ def state_word(state: State) -> str:
         "LAPSED": _("taken back by the CA"),
         "ABANDONED": _("given up"),
     }
-    return f"{words[state.value]} ({state.value})"
+    by_mail = {
+        "REQUESTED": _("request made; waits for the CA's file"),
+        "ACKNOWLEDGED": _("recorded as arrived"),
+    }
+    word = by_mail.get(state.value) if route == "csr" else None
+    return f"{word or words[state.value]} ({state.value})"

@@ -59,7 +59,7 @@ def journal(context: Context) -> Iterator[Finding]:
             text=_("Renewal {id} of token {token} is unfinished ({state}).").format(
                 id=renewal.id, token=renewal.token_serial, state=renewal.state.value
             ),
-            step="safetok renew --resume",
+            step=_("safetok certs install FILE") if renewal.by_mail else "safetok renew --resume",
             about=renewal.token_serial,
         )
 

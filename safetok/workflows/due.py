@@ -58,6 +58,7 @@ _ORDER = (
     "pin_locked",
     "pin_final_try",
     "new_certificate",
+    "waits_for_mail",
     "dossier_missing",
     "offer",
     "owed",
@@ -76,6 +77,17 @@ def _renewal(renewal: Renewal, status: Status) -> Iterator[Due]:
     if renewal.hold is Hold.PENDING and renewal.waits_until(status.now) is not None:
         return
     name = status.names.get(renewal.old_serial) or renewal.old_serial
+    if renewal.by_mail:
+        text = _("The request of {name} (Token ID {token}) waits for the certificate that the CA sends by mail.")
+        yield Due(
+            code="waits_for_mail",
+            text=text.format(name=name, token=renewal.token_serial),
+            command=_("safetok certs install FILE"),
+            token=renewal.token_serial,
+            cert=renewal.old_serial,
+            name=name,
+        )
+        return
     text = _("The top-up of {name} is not finished (Token ID {token}): {why}.")
     yield Due(
         code="renewal_unfinished",

@@ -31,6 +31,7 @@ _TOLD: dict[str, tuple[str, str]] = {
         "",
     ),
     "new_certificate": (later("New certificates of {count} companies are there."), "safetok certs adopt"),
+    "waits_for_mail": (later("{count} requests wait for the certificates that the CA sends by mail."), ""),
     "dossier_missing": (
         later("The CA holds back the top-ups of {count} companies: their dossiers (on paper) are not complete."),
         "safetok dossier list",

@@ -108,8 +108,12 @@ def unfinished_remark(context: Context, about: set[str]) -> str:
     waiting = [one for one in Journal(context.database).unfinished() if one.id not in about]
     if not waiting:
         return ""
-    first = waiting[0]
+    first = next((one for one in waiting if not one.by_mail), waiting[0])
     name = _name(Inventory(context.database), first.old_certificate) or first.old_serial
+    if first.by_mail:
+        return _(
+            "{name}, Token ID {serial}: a request waits for the CA's file. When it has come: safetok certs install FILE"
+        ).format(name=name, serial=first.token_serial)
     if len(waiting) > 1:
         return _(
             "{n} renewals are unfinished, the oldest for {name}, Token ID {serial}. Carry on: safetok renew --resume"
