@@ -88,6 +88,7 @@ def examine(
 
     files: list[DriverFile] = []
     readings: list[Reading] = []
+    check(lambda: state.settings(context))
     check(lambda: state.folder(context))
     check(lambda: _drivers(context, places, files, readings))
     reading = readings[0] if readings else None

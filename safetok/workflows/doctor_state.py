@@ -24,6 +24,14 @@ KEYRING_SECONDS = 5.0
 AHEAD = timedelta(minutes=5)
 
 
+def settings(context: Context) -> Iterator[Finding]:
+    """A settings.toml that cannot be used: the rest is looked at with what is shipped."""
+    broken = context.settings.broken
+    if broken is not None:
+        file = str(context.settings.home.settings)
+        yield Finding(code=broken.code, grade="bad", text=broken.message, step=broken.hint, about=file)
+
+
 def folder(context: Context) -> Iterator[Finding]:
     """Where the state lies: not on another machine's disk, with room, readable by safetok."""
     from safetok.store.paths import refuse_network

@@ -266,6 +266,16 @@ def test_a_stale_revocation_list_is_named(cli: Cli, rsa_key: Any, tmp_path: Path
     assert told(cli)["crl_stale"]["step"] == "safetok certs check"
 
 
+def test_broken_settings_stop_no_other_check(cli: Cli, tmp_path: Path) -> None:
+    """A settings.toml that is no TOML is a finding with its line, and the rest is examined with what is shipped."""
+    (tmp_path / "home").mkdir(mode=0o700)
+    (tmp_path / "home" / "settings.toml").write_bytes(b'language = "vi"\ntimeout = "\xff"\n')
+    found = told(cli)
+    assert found["bad_settings"]["grade"] == "bad"
+    assert "dòng 2" in found["bad_settings"]["message"]
+    assert "driver" in found
+
+
 def test_a_state_that_cannot_be_used_stops_no_other_check(cli: Cli, tmp_path: Path) -> None:
     """A broken state is a finding, and the drivers are examined all the same."""
     (tmp_path / "home").mkdir(mode=0o700)
