@@ -108,7 +108,11 @@ def pin_source(
     elif env is not None:
         given = environ.pop(env, None)
         if given is None:
-            raise UsageError(_("The variable {name} is not set.").format(name=env), code="pin_env_missing")
+            raise UsageError(
+                _("The variable {name} is not set.").format(name=env),
+                code="pin_env_missing",
+                hint=_("Set it, or give the PIN with --pin-stdin or --pin-file FILE. No try is spent."),
+            )
     elif file is not None:
         given = pin_of_file(file)
     if given is not None:
@@ -223,9 +227,16 @@ def _once_more(context: Context, guard: PinGuard, session: Session, error: PinWr
 
 def check_profile(context: Context, pin: str, policy: PinPolicy, *, as_is: bool, serial: str) -> None:
     """Ask once about a PIN that does not look like this CA's; nothing has been sent to the token yet. Raises UsageError
-    (`pin_profile`).
+    (`pin_profile`; `pin_refused_locally` for an empty one).
     """
-    if as_is or not pin:
+    if not pin:
+        raise UsageError(
+            _("The PIN is empty. Nothing was sent to the token; no try is spent."),
+            code="pin_refused_locally",
+            hint=_("Run it again and type the PIN, or look at where it was to come from."),
+            token=serial,
+        )
+    if as_is:
         return
     low, high = policy.min_length or 0, policy.max_length or sys.maxsize
     if not pin.isascii():  # the Vietnamese keyboard is on: no CA's PIN has marks

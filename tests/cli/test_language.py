@@ -95,6 +95,14 @@ def test_both_languages_name_the_same_commands(catalogue: Catalog) -> None:
     assert differing == []
 
 
+def test_every_placeholder_of_help_is_vietnamese() -> None:
+    """What an option takes is named in Vietnamese, but for what is the same in both languages."""
+    same = {"MST", "TOKEN", "CA", "ID", "N", "URL"}
+    sources = "".join(file.read_text("utf-8") for file in (MESSAGES.parents[1] / "safetok" / "cli").glob("*.py"))
+    named = {word for text in re.findall(r'metavar="([A-Z|]+)"', sources) for word in text.split("|")}
+    assert named - {*PLACEHOLDERS} - same == set()
+
+
 def test_vietnamese_is_written_in_one_way(catalogue: Catalog) -> None:
     """Every Vietnamese text is composed (NFC), so that it is found, aligned and folded to ASCII alike."""
     assert [e.id for e in catalogue if e.id and unicodedata.normalize("NFC", e.string) != e.string] == []
