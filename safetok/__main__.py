@@ -75,6 +75,10 @@ def _main(argv: list[str]) -> int:
 
         try:
             print(f"safetok {__version__}", flush=True)  # noqa: T201  (nothing else is loaded for this)
+        except BrokenPipeError:  # a reader that has gone (`| true`) is no failure, as for every command
+            import os
+
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
             sys.stderr.write(f"safetok: {error.strerror}\n")
             return 1

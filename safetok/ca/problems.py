@@ -19,6 +19,7 @@ LONGEST_TEXT = 500  # characters of a document's text that are shown
 MOST_PAPERS = 50
 _BUSY = {429, 503}
 _SERVER_ERROR = 500
+_DOSSIER = "hồ sơ (bản giấy)"  # one that is missing as a whole names no papers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +100,10 @@ def _contract_over(problem: Problem, title: str, contact: str) -> SafetokError:
 def _dossier_missing(problem: Problem, title: str, contact: str) -> SafetokError:
     named = problem.more.get("missing")
     missing = [_text(item) for item in named[:MOST_PAPERS] if isinstance(item, str)] if isinstance(named, list) else []
-    if missing:
+    papers = [paper for paper in missing if paper.casefold() != _DOSSIER]
+    if papers:
         message = _("The dossier (on paper) is not complete. Missing: {papers}.").format(
-            papers="; ".join(missing).rstrip(". ")
+            papers="; ".join(papers).rstrip(". ")
         )
     else:
         message = _("The dossier (on paper) is not complete.")

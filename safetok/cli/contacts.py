@@ -9,6 +9,7 @@ import typer
 from safetok.cli.commands import Commands
 from safetok.cli.render import screen
 from safetok.cli.run import Outcome, run
+from safetok.errors import ExitStatus
 from safetok.locale import _, later
 
 if TYPE_CHECKING:
@@ -32,12 +33,15 @@ def contacts(ca: Name = None) -> None:
     def work(context: Context) -> Outcome[tuple[Authority, ...]]:
         from safetok.workflows.contacts import contacts as known
 
-        found = known(context.settings.authorities, ca)
+        found, broken = known(context.settings.authorities, ca), context.settings.broken
         return Outcome(
-            found, data={"authorities": [{"name": a.name, "title": a.title, "contacts": a.contacts} for a in found]}
+            found,
+            data={"authorities": [{"name": a.name, "title": a.title, "contacts": a.contacts} for a in found]},
+            errors=[broken] if broken else [],
+            exit_status=ExitStatus.DONE,
         )
 
-    run(["contacts"], work, show)
+    run(["contacts"], work, show, forgiving=True)
 
 
 def show(authorities: tuple[Authority, ...]) -> None:

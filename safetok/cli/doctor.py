@@ -81,7 +81,7 @@ def doctor(
             Report(found, packed, with_names), data={**found.data(), "bundle": packed}, exit_status=found.exit_status
         )
 
-    run(["doctor"], work, show)
+    run(["doctor"], work, show, forgiving=True)
 
 
 def show(report: Report) -> None:

@@ -25,6 +25,14 @@ PLACEHOLDERS = (  # the values of options that help names in both languages; oth
     later("COMMAND"),
     later("OPTIONS"),
     later("PLAN"),
+    later("AGE"),
+    later("CASE"),
+    later("PATH"),
+    later("STATE"),
+    later("CODE"),
+    later("NUMBER"),
+    later("ITEM"),
+    later("ADDRESS"),
 )
 
 Row = tuple[str, str]

@@ -83,7 +83,7 @@ def _row(told: Told) -> list[str]:
         show_instant(renewal.created_at),
         told.name,
         renewal.token_serial,
-        state_word(renewal.state),
+        state_word(renewal.state, renewal.route),
         renewal.old_serial,
         told.new_serial,
         renewal.id,
@@ -104,7 +104,7 @@ def _show_way(out: Screen, told: Told) -> None:
             (_("Old serial"), renewal.old_serial),
             (_("New serial"), told.new_serial or None),
             (_("Contract's end"), show_day(renewal.contract_end) if renewal.contract_end else None),
-            (_("Requests sent"), str(renewal.sent_count) if renewal.sent_count else None),
+            (_("Requests sent"), str(renewal.sent_count) if renewal.sent_count and renewal.route == "cmp" else None),
             ("ID", renewal.id),
         ]
     )
@@ -117,9 +117,10 @@ def _show_way(out: Screen, told: Told) -> None:
             *([Column(_("Waits for"), wrap=True)] if any(waited) else []),
         ],
         [
-            [show_instant(event.at), state_word(event.state), *([why] if any(waited) else [])]
+            [show_instant(event.at), state_word(event.state, renewal.route), *([why] if any(waited) else [])]
             for event, why in zip(told.way, waited, strict=True)
         ],
     )
     if not renewal.finished:
-        out.notice(_("It is not finished."), "warn", hint="safetok renew --resume")
+        command = _("safetok certs install FILE") if renewal.by_mail else "safetok renew --resume"
+        out.notice(_("It is not finished."), "warn", hint=command)

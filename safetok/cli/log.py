@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from safetok.cli.globals import flags
@@ -56,7 +57,21 @@ def _add(logger: logging.Logger, handler: logging.Handler, form: str) -> None:
         def format(self, record: logging.LogRecord) -> str:
             return visible(discreet(super().format(record)), lines=True)
 
+    def given_up(record: logging.LogRecord) -> None:  # noqa: ARG001
+        """A log that cannot be written (a full disk) is said once and given up; the command itself goes on."""
+        error = sys.exc_info()[1]
+        logger.removeHandler(handler)
+        with suppress(OSError):  # closing tries once more what could not be written
+            handler.close()
+        path = flags().log_file
+        if isinstance(error, OSError) and isinstance(handler, logging.FileHandler) and path is not None:
+            from safetok.cli.render import screen
+
+            text = _("The log file {path} cannot be written: {why}. The command goes on without it.")
+            screen(sys.stderr).notice(text.format(path=path, why=why(error)), "warn")
+
     handler.setFormatter(Discreet(form))
+    handler.handleError = given_up  # type: ignore[method-assign]
     logger.addHandler(handler)
 
 

@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from safetok.cli.globals import flags
 from safetok.cli.log import begin as begin_log
 from safetok.cli.text import is_terminal, speaks_unicode
-from safetok.errors import ExitStatus, SafetokError, Unexpected, first_that_holds
+from safetok.errors import ExitStatus, SafetokError, Unexpected, UsageError, first_that_holds
 from safetok.locale import _, why
 from safetok.log import note
 from safetok.records import dataclass
@@ -90,13 +90,17 @@ def run(
     human: Callable[[R], None],
     *,
     dry_run: bool = False,
+    forgiving: bool = False,
 ) -> None:
-    """Run `work` and print what it came to. Raises Ended with its exit status, or what `work` raised."""
+    """Run `work` and print what it came to. Raises Ended with its exit status, or what `work` raised.
+
+    `forgiving`: where settings.toml cannot be used, `work` is given what is shipped, and says so itself.
+    """
     flags().command = command
     flags().dry_run = dry_run
     begin_log()
     note(" ".join(["safetok", *command]))
-    with surroundings(dry_run=dry_run) as context:
+    with surroundings(dry_run=dry_run, forgiving=forgiving) as context:
         try:
             outcome = work(context)
         except SafetokError as error:
@@ -130,14 +134,20 @@ def _say(remark: str) -> None:
 
 
 @contextmanager
-def surroundings(*, dry_run: bool = False) -> Iterator[Context]:
-    """The Context of this run, closed at the end. Raises UsageError for settings that cannot be used."""
+def surroundings(*, dry_run: bool = False, forgiving: bool = False) -> Iterator[Context]:
+    """The Context of this run, closed at the end. Raises UsageError for settings that cannot be used, unless `forgiving`."""
     from safetok.cli.prompter import TerminalPrompter
     from safetok.store import paths, settings
     from safetok.workflows.context import Context
 
     given = flags()
-    loaded = settings.load(paths.home(os.environ), os.environ)
+    home = paths.home(os.environ)
+    try:
+        loaded = settings.load(home, os.environ)
+    except UsageError as error:
+        if not forgiving or error.code != "bad_settings":
+            raise
+        loaded = settings.shipped(home, os.environ, error)
     context = Context(
         settings=loaded,
         prompter=TerminalPrompter(non_interactive=given.non_interactive, quiet=given.quiet),

@@ -211,7 +211,7 @@ def _table(out: Screen, found: Status) -> None:
             state = word = words.validity_word(view) if view else Toned(_("no certificate"))
             days = _("{n} days").format(n=view.days_left) if view and view.days_left >= 0 else ""
             left = Toned(days, "" if middling else state.tone)
-            if view and view.offer is not None and view.offer.exists and not view.bad:
+            if view and view.offer is not None and view.offer.exists and not view.bad and not view.refused:
                 told = _("expired, top-up offer") if view.days_left < 0 else _("top-up offer there")
                 state = Toned(told, state.tone)
             rows.append(

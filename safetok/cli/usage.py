@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from safetok.errors import UsageError
@@ -23,9 +24,10 @@ def _sentence(error: Any) -> str:  # noqa: PLR0911  (one line for each kind of e
 
     match error:
         case exceptions.NoSuchOption():
-            if error.possibilities:
+            near = _near(error.option_name, error.possibilities or ())
+            if near:
                 return _("There is no option {option}; perhaps {names}.").format(
-                    option=error.option_name, names=", ".join(sorted(error.possibilities))
+                    option=error.option_name, names=", ".join(sorted(near))
                 )
             return _("There is no option {option}.").format(option=error.option_name)
         case exceptions.BadOptionUsage():
@@ -39,6 +41,14 @@ def _sentence(error: Any) -> str:  # noqa: PLR0911  (one line for each kind of e
     if extra := re.fullmatch(r"Got unexpected extra argument\(?s?\)? \((.*)\)", error.message):
         return _("{words}: one word too many.").format(words=extra[1])
     return _("This command line cannot be used as it stands.")
+
+
+def _near(option: str, possible: Sequence[str]) -> list[str]:
+    """Options that are spelled alike: the dashes, which all have, count for nothing."""
+    from difflib import get_close_matches
+
+    names = {name.lstrip("-"): name for name in possible}
+    return [names[name] for name in get_close_matches(option.lstrip("-"), names)]
 
 
 def _bad_value(error: Any) -> str:

@@ -147,6 +147,10 @@ def offer(view: CertificateView, now: datetime) -> Toned | None:
             return None
         return Toned(_("not asked yet: safetok status --refresh"), "dim")
     ago = age(view.offer_checked_at, now)
+    if view.refused == "contract_over":
+        return Toned(_("refused (asked {ago}): the contract is over").format(ago=ago), "warn")
+    if view.refused:
+        return Toned(_("held back (asked {ago}): the dossier (on paper) is not complete").format(ago=ago), "warn")
     if view.offer.exists:
         return Toned(_("there is one (asked {ago}); see it with the PIN: safetok renew").format(ago=ago), "good")
     return Toned(_("none (asked {ago})").format(ago=ago))

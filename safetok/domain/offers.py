@@ -10,12 +10,16 @@ from safetok.records import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicOffer:
-    """The answer of `GET {base}/v1/renewal-info/{CertID}` (RFC 9773 shape). Unknown and not-owed look alike: `exists` False."""
+    """The answer of `GET {base}/v1/renewal-info/{CertID}` (RFC 9773 shape). Unknown and not-owed look alike: `exists` False.
+
+    `refused` is what the token itself was told of it since: `contract_over`, `dossier_missing`, or "" for no refusal.
+    """
 
     exists: bool
     window_start: datetime | None = None
     window_end: datetime | None = None
     retry_after: int | None = None  # seconds
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -155,6 +155,11 @@ class Renewal:
         return due if due is not None and self.updated_at <= now < due else None
 
     @property
+    def by_mail(self) -> bool:
+        """Whether it waits for a file that the CA sends to a person: nothing else carries it on."""
+        return self.route == "csr" and self.state is State.REQUESTED
+
+    @property
     def finished(self) -> bool:
         """Whether nothing is left to do for it (an end whose clean-up is outstanding is not finished)."""
         return self.state in ENDS and (self.cleaned or self.state in {State.DONE, State.DECLINED})

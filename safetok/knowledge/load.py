@@ -130,7 +130,7 @@ def _authorities(code: Language) -> dict[str, Authority]:
                 lines=tuple(row["lines"]),
                 hotline=row["hotline"],
                 unlock=_said(row["unlock"], code),
-                source=row["source"],
+                source=_said(row["source"], code),
             ),
             dossier_lookup=row.get("dossier_lookup", ""),
         )

@@ -34,8 +34,17 @@ class Answers:
         }
 
     def put_offer(self, sha256: str, offer: PublicOffer, checked_at: datetime) -> None:
-        """Keep the answer in place of the last one."""
+        """Keep the answer in place of the last one; what the token itself was told of an offer (`refused`) stands beside it."""
+        known = self.offers([sha256]).get(sha256)
+        if known is not None and offer.exists:
+            offer = dataclasses.replace(offer, refused=known[0].refused)
         self._put("offers", sha256, dataclasses.asdict(offer), checked_at)
+
+    def set_refused(self, sha256: str, refused: str) -> None:
+        """What the token was told of the offer that is known; "" forgets a refusal."""
+        known = self.offers([sha256]).get(sha256)
+        if known is not None and known[0].refused != refused:
+            self._put("offers", sha256, dataclasses.asdict(dataclasses.replace(known[0], refused=refused)), known[1])
 
     def revocation(self, sha256: str) -> Revocation | None:
         """The last revocation answer, `checked_at` in it; None when never asked."""

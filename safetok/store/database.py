@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 10.0
 _SHOWN = 60  # characters of a word that is no text
+_LEAST_ROOM = 64 << 10  # bytes: the log's index takes 32 KB at once
 _AT_ONCE = 500  # values in one question: every SQLite takes 999
 Row = Any  # sqlite3.Row: by name or by place
 Values = Sequence[object] | Mapping[str, object]
@@ -275,7 +276,9 @@ def _translate(error: Exception, path: Path) -> SafetokError:
             code="state_busy",
             hint=_("Wait for it to finish, then run the command again."),
         )
-    if primary == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == 28:  # noqa: PLR2004  (ENOSPC)
+    full = primary == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == 28  # noqa: PLR2004  (ENOSPC)
+    # No room for the log's index is to SQLite an I/O error, or a file that cannot be opened.
+    if full or (primary in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN} and _no_room(path.parent)):
         return Unexpected(
             _("The disk is full: {file} could not be written. What was written before is kept.").format(file=path),
             code="state_disk_full",
@@ -296,6 +299,15 @@ def _translate(error: Exception, path: Path) -> SafetokError:
             hint=_("Set SAFETOK_HOME to a folder on this computer's own disk that you can write to."),
         )
     return Unexpected(_("{file} failed: {why}.").format(file=path, why=error), code="state_failed")
+
+
+def _no_room(folder: Path) -> bool:
+    import shutil
+
+    try:
+        return shutil.disk_usage(folder).free < _LEAST_ROOM
+    except OSError:
+        return False
 
 
 def _why_not(error: Exception, primary: int | None) -> str:

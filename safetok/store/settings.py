@@ -13,6 +13,7 @@ from safetok.domain.certificates import Certificate
 from safetok.domain.kinds import KindRule
 from safetok.errors import UsageError
 from safetok.locale import LANGUAGES, Language, _, why
+from safetok.log import note
 from safetok.records import dataclass
 from safetok.store.paths import Home
 from safetok.store.pem import load_pem, subjects
@@ -42,6 +43,7 @@ class Settings:
     days_off: Mapping[date, bool | None] = field(default_factory=dict)  # laid over the list; None: worked all the same
     weekdays: frozenset[int] | None = None
     hours: tuple[tuple[time, time], ...] | None = None
+    broken: UsageError | None = None  # why the file could not be used, where only what is shipped stands here
 
 
 def load(home: Home, environ: Mapping[str, str]) -> Settings:
@@ -70,6 +72,20 @@ def load(home: Home, environ: Mapping[str, str]) -> Settings:
         timeout=table.number("timeout", TIMEOUT, least=0.1),
         sandbox=sandbox or None,
         **_rules(table),
+    )
+
+
+def shipped(home: Home, environ: Mapping[str, str], broken: UsageError) -> Settings:
+    """The settings without a file that cannot be used, for commands that must work all the same."""
+    from safetok.knowledge import load as knowledge
+
+    asked = environ.get("SAFETOK_LANG", "").strip().lower()[:2]
+    return Settings(
+        home=home,
+        language=next((code for code in LANGUAGES if code == asked), None),
+        kind_rules=knowledge.kind_rules(),
+        authorities=knowledge.authorities(),
+        broken=broken,
     )
 
 
@@ -121,11 +137,26 @@ def _read(path: Path) -> Table | None:
     try:
         return Table(path, "", tomllib.loads(data.decode("utf-8-sig")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        note(f"{path}: {error}", detail=True)
+        line = _line(error, data)
+        text = (
+            _("{file}, line {line}: this is not valid TOML.") if line else _("{file} is not valid TOML: it breaks off.")
+        )
         raise UsageError(
-            _("{file} is not valid TOML: {why}.").format(file=path, why=error),
+            text.format(file=path, line=line),
             code="bad_settings",
             hint=_("Correct that line, or move the file aside."),
         ) from error
+
+
+def _line(error: ValueError, data: bytes) -> int | None:
+    """The line at fault, as far as it is told; None for the end of the file."""
+    if isinstance(error, UnicodeDecodeError):
+        return data.count(b"\n", 0, error.start) + 1
+    import re
+
+    found = re.search(r"line (\d+)", str(error))
+    return int(found[1]) if found else None
 
 
 def _expanded(module: str) -> Path:

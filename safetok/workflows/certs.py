@@ -41,6 +41,8 @@ class CertificateView:
     revocation: Revocation | None
     offer: PublicOffer | None
     offer_checked_at: datetime | None
+    refused: str = ""  # what the token itself was told of the offer, as long as it holds
+    dossier_open: bool = False  # where papers are missing: whether its dossier has been begun
 
     @property
     def bad(self) -> bool:
@@ -80,7 +82,13 @@ class CertificateView:
                 "reasons": self.campaign.reasons,
                 "conditions": [{"name": c.name, "holds": c.holds, "text": c.text} for c in self.campaign.conditions],
             },
-            "offer": {"exists": self.offer.exists, "checked_at": self.offer_checked_at} if self.offer else None,
+            "offer": {
+                "exists": self.offer.exists,
+                "checked_at": self.offer_checked_at,
+                "refused": self.refused or None,
+            }
+            if self.offer
+            else None,
         }
 
 
@@ -147,6 +155,7 @@ class Views:
         revocation = said.revocations.get(certificate.sha256)
         offered = said.offers.get(certificate.sha256)
         contract_end = said.contract_ends.get(certificate.sha256)
+        refused, dossier_open = self._refused(certificate, offered[0]) if offered else ("", False)
         return CertificateView(
             certificate=certificate,
             token=token,
@@ -161,7 +170,22 @@ class Views:
             revocation=revocation,
             offer=offered[0] if offered else None,
             offer_checked_at=offered[1] if offered else None,
+            refused=refused,
+            dossier_open=dossier_open,
         )
+
+    def _refused(self, certificate: Certificate, offer: PublicOffer) -> tuple[str, bool]:
+        """The CA's refusal of an offer, and whether a dossier has been begun about it. Papers that the CA has received by what was
+        recorded are missing no more: it may be asked again.
+        """
+        if offer.refused != "dossier_missing":
+            return offer.refused, False
+        from safetok.store.dossiers import Dossiers
+
+        dossiers = Dossiers(self._context.database).list(certificate=certificate.serial)
+        if any(one.record("lcs-received") for one in dossiers):
+            return "", False
+        return offer.refused, any(not one.finished for one in dossiers)
 
     def _authority(self, certificate: Certificate) -> Authority | None:
         """The certificate's CA, looked up once for each issuer."""

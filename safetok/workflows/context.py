@@ -116,6 +116,11 @@ class Context:
         ) as tokens:
             yield tokens
 
+    def only_read(self) -> None:
+        """From here on nothing is written: the state is opened anew, read-only."""
+        self.close()
+        self.dry_run = True
+
     def close(self) -> None:
         """Close the state."""
         if self._database is not None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from safetok.domain.tokens import Reading, TokenReading
     from safetok.tokens.drivers import DriverFile
     from safetok.workflows.context import Context
+    from safetok.workflows.doctor_findings import Grade
     from safetok.workflows.pins import PinSource
 
 
@@ -88,6 +89,7 @@ def examine(
 
     files: list[DriverFile] = []
     readings: list[Reading] = []
+    check(lambda: state.settings(context))
     check(lambda: state.folder(context))
     check(lambda: _drivers(context, places, files, readings))
     reading = readings[0] if readings else None
@@ -95,8 +97,8 @@ def examine(
     if reading is not None:
         check(lambda: _tokens(reading))
     check(lambda: state.pins(context, reading))
-    for one in (state.journal, state.past, state.keyring, state.lists):
-        check(lambda one=one: one(context))  # type: ignore[misc]
+    for look in (state.journal, state.past, state.keyring, state.lists):
+        check(lambda look=look: look(context))  # type: ignore[misc]
     authorities = _authorities(context, reading)
     check(lambda: _endpoints(authorities))
     if not offline:
@@ -106,9 +108,10 @@ def examine(
         found += _keys(context, serial, pin)
     elif reading is not None:
         found += _needs_pin(reading)
-    found = list({(one.code, one.text): one for one in reversed(found)}.values())[::-1]  # the first of equals
-    found.sort(key=lambda one: _GRAVITY.index(one.grade))
-    return Examination(findings=tuple(found), drivers=tuple(files), reading=reading)
+    told: dict[tuple[str, str], Finding] = {}  # the gravest of equals
+    for one in sorted(found, key=lambda one: _GRAVITY.index(one.grade)):
+        told.setdefault((one.code, one.text), one)
+    return Examination(findings=tuple(told.values()), drivers=tuple(files), reading=reading)
 
 
 def _drivers(context: Context, places: Places, files: list[DriverFile], readings: list[Reading]) -> Iterator[Finding]:
@@ -203,10 +206,14 @@ def _token(token: TokenReading) -> Iterator[Finding]:
         yield Finding(code="unreadable_certificates", grade="warn", text=text, step=step, about=serial)
     for stored in token.certificates:
         if stored.key is KeyPresence.ABSENT and not stored.certificate.is_ca:
-            text = _("The key of certificate {cert} is not on token {serial}: it cannot sign there.")
-            text = text.format(cert=stored.certificate.serial, serial=serial)
-            step = _("Sign with the token that holds the key; nothing needs to be removed.")
-            yield Finding(code="certificate_without_key", grade="warn", text=text, step=step, about=serial)
+            yield _without_key(stored.certificate, serial)
+
+
+def _without_key(certificate: Certificate, serial: str, grade: Grade = "warn") -> Finding:
+    text = _("The key of certificate {cert} is not on token {serial}: it cannot sign there.")
+    text = text.format(cert=certificate.serial, serial=serial)
+    step = _("Sign with the token that holds the key; nothing needs to be removed.")
+    return Finding(code="certificate_without_key", grade=grade, text=text, step=step, about=serial)
 
 
 def _authorities(context: Context, reading: Reading | None) -> dict[str, tuple[Authority | None, Certificate]]:
@@ -287,9 +294,12 @@ def _needs_pin(reading: Reading) -> Iterator[Finding]:
 
 
 def _keys(context: Context, serial: str, pin: PinSource) -> Iterator[Finding]:
-    """After a login: keys that no certificate on the token uses, and halves without their other half."""
+    """After a login: certificates without their private key (that of one to sign with keeps safetok from working), keys that no
+    certificate on the token uses, and halves without their other half.
+    """
     from safetok.store.journal import Journal
     from safetok.store.settings import authority_of
+    from safetok.workflows.certs import current_ones
     from safetok.workflows.pins import log_in
 
     with context.tokens() as tokens, tokens.session(serial) as session:
@@ -304,6 +314,15 @@ def _keys(context: Context, serial: str, pin: PinSource) -> Iterator[Finding]:
     ids = {stored.cka_id for stored in certificates if stored.cka_id}
     running = {renewal.key_label for renewal in Journal(context.database).unfinished(serial)}
     quiet = True
+    signing = current_ones(before)
+    for certificate in before:
+        ids_of_it = {stored.cka_id for stored in certificates if stored.certificate == certificate}
+        if not any(
+            key.private and (key.spki == certificate.spki or (key.spki is None and key.cka_id in ids_of_it))
+            for key in keys
+        ):
+            quiet = False
+            yield _without_key(certificate, serial, "bad" if certificate.sha256 in signing else "warn")
     for key in keys:
         if key.spki in spkis or (key.spki is None and key.cka_id in ids) or key.label in running:
             continue

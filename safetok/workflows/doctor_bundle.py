@@ -52,8 +52,14 @@ def write(context: Context, examination: Examination, file: Path, *, names: bool
         packed.writestr("doctor.json", hide(document))
         packed.writestr("doctor.txt", hide(f"safetok {__version__}, {report['at']}\n\n{text}\n"))
     try:
-        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:  # noqa: PTH123
-            opened.write(content.getvalue())
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with open(handle, "wb") as opened:  # noqa: PTH123
+                opened.write(content.getvalue())
+        except OSError:
+            with suppress(OSError):
+                file.unlink()  # half of it is no report
+            raise
     except FileExistsError as error:
         raise UsageError(
             _("{file} is there already, with other content. Nothing was written.").format(file=file),
@@ -62,7 +68,9 @@ def write(context: Context, examination: Examination, file: Path, *, names: bool
         ) from error
     except OSError as error:
         raise UsageError(
-            _("{file} could not be written: {why}.").format(file=file, why=why(error)), code="file_not_written"
+            _("{file} could not be written: {why}.").format(file=file, why=why(error)),
+            code="file_not_written",
+            hint=_("Name another file."),
         ) from error
     return file.absolute()
 

@@ -24,6 +24,14 @@ NEEDED = 16 << 20
 KEYRING_SECONDS = 5.0
 
 
+def settings(context: Context) -> Iterator[Finding]:
+    """A settings.toml that cannot be used: the rest is looked at with what is shipped."""
+    broken = context.settings.broken
+    if broken is not None:
+        file = str(context.settings.home.settings)
+        yield Finding(code=broken.code, grade="bad", text=broken.message, step=broken.hint, about=file)
+
+
 def folder(context: Context) -> Iterator[Finding]:
     """Where the state lies: not on another machine's disk, with room, readable by safetok."""
     from safetok.store.paths import refuse_network
@@ -59,7 +67,7 @@ def journal(context: Context) -> Iterator[Finding]:
             text=_("Renewal {id} of token {token} is unfinished ({state}).").format(
                 id=renewal.id, token=renewal.token_serial, state=renewal.state.value
             ),
-            step="safetok renew --resume",
+            step=_("safetok certs install FILE") if renewal.by_mail else "safetok renew --resume",
             about=renewal.token_serial,
         )
 

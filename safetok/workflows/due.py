@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from safetok.domain.agencies import is_24h
+from safetok.domain.authorities import PinPolicy
 from safetok.domain.campaign import CampaignAnswer
 from safetok.domain.renewal import Hold
 from safetok.domain.times import show_date, show_day, show_instant
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from safetok.workflows.tokens import TokenView
 
 
+AFTERWARDS = "safetok status"  # what to run once the vendor's own program has done it
+_ENDING = {Validity.EXPIRING, Validity.EXPIRED}
 LCS = "lcs-ca"  # whose notice of 20/03/2024 speaks of suspended certificates and invoices
 
 
@@ -55,6 +58,8 @@ _ORDER = (
     "pin_locked",
     "pin_final_try",
     "new_certificate",
+    "waits_for_mail",
+    "dossier_missing",
     "offer",
     "owed",
     "ask_the_ca",
@@ -72,6 +77,17 @@ def _renewal(renewal: Renewal, status: Status) -> Iterator[Due]:
     if renewal.hold is Hold.PENDING and renewal.waits_until(status.now) is not None:
         return
     name = status.names.get(renewal.old_serial) or renewal.old_serial
+    if renewal.by_mail:
+        text = _("The request of {name} (Token ID {token}) waits for the certificate that the CA sends by mail.")
+        yield Due(
+            code="waits_for_mail",
+            text=text.format(name=name, token=renewal.token_serial),
+            command=_("safetok certs install FILE"),
+            token=renewal.token_serial,
+            cert=renewal.old_serial,
+            name=name,
+        )
+        return
     text = _("The top-up of {name} is not finished (Token ID {token}): {why}.")
     yield Due(
         code="renewal_unfinished",
@@ -98,9 +114,10 @@ def _hold(hold: Hold | None) -> str:
 
 def _pin(token: TokenView) -> Iterator[Due]:
     state, serial = token.info.pin_state, token.info.serial
-    if not pin_needs_care(state):
-        return
     authority = next((view.authority for view in token.certificates if view.authority), None)
+    counted = token.tries >= (authority.pin_policy if authority else PinPolicy()).tries - 1
+    if not pin_needs_care(state) and not counted:
+        return
     command = f"safetok contacts {authority.name}" if authority else "safetok contacts"
     whose = f"{token.company} (Token ID {serial})" if token.company else f"Token ID {serial}"
     if state is PinState.LOCKED:
@@ -119,9 +136,14 @@ def _pin(token: TokenView) -> Iterator[Due]:
         )
     else:
         text = _("THERE MAY BE ONLY ONE TRY LEFT for the PIN of token {serial}. One more wrong PIN locks it.")
+        if state is not PinState.FINAL_TRY:
+            text = _(
+                "THERE MAY BE ONLY ONE TRY LEFT for the PIN of token {serial}: safetok counted {n} that failed, and tries no "
+                "more. Ask the person who holds the PIN; whoever is certain of it adds --force-last-try."
+            )
         yield Due(
             code="pin_final_try",
-            text=text.format(serial=serial),
+            text=text.format(serial=serial, n=token.tries),
             command=command,
             exit_status=ExitStatus.PIN_LOCKED,
             token=serial,
@@ -144,25 +166,30 @@ def _appeared(appeared: Appeared) -> Due:
 
 def _certificate(view: CertificateView, *, several: bool, arrived: bool) -> Iterator[Due]:
     """One current certificate: at most one thing to do for it."""
+    renew = f"safetok renew --serial {view.token}" if several else "safetok renew"
     if view.bad:
         yield _not_good(view)
-        return
-    if arrived:
-        return
+    elif view.refused and not arrived:
+        yield from _refused(view, renew)
+    elif not arrived:
+        yield from _to_top_up(view, renew)
+
+
+def _to_top_up(view: CertificateView, renew: str) -> Iterator[Due]:
     certificate, answer = view.certificate, view.campaign.answer
     name, day = certificate.subject_name, show_date(certificate.not_after)
-    renew = f"safetok renew --serial {view.token}" if several else "safetok renew"
-    ends = view.state in {Validity.EXPIRING, Validity.EXPIRED}
+    ends = view.state in _ENDING
     asked = view.offer is not None
     may_ask = not asked and view.authority is not None and bool(view.authority.offers_url)
-    call = f"safetok contacts {view.authority.name}" if view.authority else "safetok certs show"
+    call = _call(view)
+    remark = ""
     if view.offer is not None and view.offer.exists:
         code, command = "offer", renew
         text = _(
             "There is a top-up offer for {name}. The contract end is shown after the PIN and the acceptance."
         ).format(name=name)
     elif answer is CampaignAnswer.YES and not asked:
-        code, command = "owed", renew
+        code, command, remark = "owed", *_way(view, renew)
         text = _("The certificate of {name} ends on {day} and is owed time: contract until {end}.").format(
             name=name, day=day, end=show_day(view.contract_end) if view.contract_end else ""
         )
@@ -171,14 +198,13 @@ def _certificate(view: CertificateView, *, several: bool, arrived: bool) -> Iter
         text = _("The certificate of {name} ends on {day}; {ca} has not been asked yet whether time is owed.")
         text = text.format(name=name, day=day, ca=view.authority.title if view.authority else "")
     elif answer is CampaignAnswer.UNKNOWN and ends:
-        code, command = "contract_end_unknown", call if asked else f"{renew} --contract-end DD/MM/YYYY"
+        stating = _("{renew} --contract-end DD/MM/YYYY").format(renew=renew)
+        code, command, remark = "contract_end_unknown", *((call, "") if asked else _way(view, stating))
         text = _(
             "The certificate of {name} ends on {day}. Issued before 06/02/2025, contract end not known: read the contract."
         ).format(name=name, day=day)
     elif answer is CampaignAnswer.OVER and ends:
-        code, command = "contract_over", call
-        text = _("The contract of {name} ended on {day}: no time is left to top up. To go on, the service is renewed.")
-        text = text.format(name=name, day=show_day(view.contract_end) if view.contract_end else "")
+        code, command, text = "contract_over", call, _over(view)
     elif view.state is Validity.EXPIRED:
         code, command = "expired", call
         text = _("The certificate of {name} expired on {day}.").format(name=name, day=day)
@@ -189,7 +215,53 @@ def _certificate(view: CertificateView, *, several: bool, arrived: bool) -> Iter
         )
     else:
         return
-    yield Due(code=code, text=text, command=command, token=view.token, cert=certificate.serial, name=name)
+    yield Due(
+        code=code, text=text, command=command, token=view.token, cert=certificate.serial, name=name, remark=remark
+    )
+
+
+def _refused(view: CertificateView, renew: str) -> Iterator[Due]:
+    """An offer that the CA has refused to the token itself."""
+    certificate, authority = view.certificate, view.authority
+    if view.refused == "contract_over":
+        if view.state not in _ENDING:
+            return
+        code, command, text = "contract_over", _call(view), _over(view)
+    else:
+        code, command = "dossier_missing", _call(view)
+        text = _("{ca} holds the top-up of {name} back: the dossier (on paper) is not complete. Once it is: {renew}")
+        text = text.format(name=certificate.subject_name, ca=authority.title if authority else "", renew=renew)
+        if authority is not None and authority.dossier_lookup:
+            step = "show" if view.dossier_open else "start --case papers-missing"
+            command = f"safetok dossier {step} --cert {certificate.serial}"
+    yield Due(
+        code=code, text=text, command=command, token=view.token, cert=certificate.serial, name=certificate.subject_name
+    )
+
+
+def _call(view: CertificateView) -> str:
+    """Whom to ask about a certificate; of an unknown CA, what the certificate itself says."""
+    return (
+        f"safetok contacts {view.authority.name}" if view.authority else f"safetok certs show {view.certificate.serial}"
+    )
+
+
+def _way(view: CertificateView, renew: str) -> tuple[str, str]:
+    """The command that tops up, and what is said beside it: where no endpoint is published, the vendor's program does it."""
+    if view.authority is None or view.authority.has_endpoint:
+        return renew, ""
+    from safetok.knowledge import load
+
+    return AFTERWARDS, load.notices()["manager"].text
+
+
+def _over(view: CertificateView) -> str:
+    name = view.certificate.subject_name
+    if view.contract_end is None:
+        text = _("The contract of {name} is over: no time is left to top up. To go on, the service is renewed.")
+        return text.format(name=name)
+    text = _("The contract of {name} ended on {day}: no time is left to top up. To go on, the service is renewed.")
+    return text.format(name=name, day=show_day(view.contract_end))
 
 
 def _not_good(view: CertificateView) -> Due:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from safetok.errors import ExitStatus
 from safetok.locale import _, later
 from safetok.records import dataclass
+from safetok.workflows.due import AFTERWARDS
 from safetok.workflows.overview import Due
 
 ALONE = 3  # up to so many of one kind are told one by one
@@ -30,6 +31,11 @@ _TOLD: dict[str, tuple[str, str]] = {
         "",
     ),
     "new_certificate": (later("New certificates of {count} companies are there."), "safetok certs adopt"),
+    "waits_for_mail": (later("{count} requests wait for the certificates that the CA sends by mail."), ""),
+    "dossier_missing": (
+        later("The CA holds back the top-ups of {count} companies: their dossiers (on paper) are not complete."),
+        "safetok dossier list",
+    ),
     "offer": (
         later(
             "There is a top-up offer for {count} companies. The contract end is shown after the PIN and the acceptance."
@@ -88,10 +94,13 @@ class Group:
 
 
 def grouped(found: Sequence[Due]) -> tuple[Group, ...]:
-    """In the order given; what is only few of its kind stays by itself. What CAs' support lines are for is kept apart by CA."""
+    """In the order given; what is only few of its kind stays by itself. What CAs' support lines are for is kept apart by CA, and
+    what is done in the vendor's program from what safetok does.
+    """
     kinds: dict[tuple[str, str], list[Due]] = {}
     for one in found:
-        kinds.setdefault((one.code, one.command if one.command.startswith(CONTACTS) else ""), []).append(one)
+        apart = one.command.startswith(CONTACTS) or one.command == AFTERWARDS
+        kinds.setdefault((one.code, one.command if apart else ""), []).append(one)
     told: list[Group] = []
     for (code, contacts), ones in kinds.items():
         if code in _TOLD and len(ones) > ALONE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from safetok.domain.renewal import State
+from safetok.domain.renewal import Route, State
 from safetok.domain.times import rfc3339
 from safetok.errors import SafetokError, UsageError
 from safetok.locale import _
@@ -120,8 +120,12 @@ def unfinished_remark(context: Context, about: set[str]) -> str:
     waiting = [one for one in Journal(context.database).unfinished() if one.id not in about]
     if not waiting:
         return ""
-    first = waiting[0]
+    first = next((one for one in waiting if not one.by_mail), waiting[0])
     name = _name(Inventory(context.database), first.old_certificate) or first.old_serial
+    if first.by_mail:
+        return _(
+            "{name}, Token ID {serial}: a request waits for the CA's file. When it has come: safetok certs install FILE"
+        ).format(name=name, serial=first.token_serial)
     if len(waiting) > 1:
         return _(
             "{n} renewals are unfinished, the oldest for {name}, Token ID {serial}. Carry on: safetok renew --resume"
@@ -145,8 +149,8 @@ def _serial(inventory: Inventory, der: bytes) -> str:
         return ""
 
 
-def state_word(state: State) -> str:
-    """A state in words, and its name for those who ask support about it."""
+def state_word(state: State, route: Route = "cmp") -> str:
+    """A state in words, and its name for those who ask support about it. By mail safetok itself tells the CA nothing."""
     words = {
         "PLANNED": _("planned"),
         "ACCEPTED": _("accepted by the person"),
@@ -166,4 +170,9 @@ def state_word(state: State) -> str:
         "LAPSED": _("taken back by the CA"),
         "ABANDONED": _("given up"),
     }
-    return f"{words[state.value]} ({state.value})"
+    by_mail = {
+        "REQUESTED": _("request made; waits for the CA's file"),
+        "ACKNOWLEDGED": _("recorded as arrived"),
+    }
+    word = by_mail.get(state.value) if route == "csr" else None
+    return f"{word or words[state.value]} ({state.value})"

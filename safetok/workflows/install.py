@@ -54,6 +54,7 @@ def install(
     Raises UsageError (2), NoToken (3), SeveralTokens (4), NotTrusted (10), PersonNeeded (11: `authority_unknown`,
     `no_ca_certificates`, `renewal_running`), and what logging in and writing raise.
     """
+    from safetok.store.appearances import Appearances
     from safetok.store.inventory import Inventory
     from safetok.store.pem import load_pem
 
@@ -71,7 +72,9 @@ def install(
                 return _result(place, new, "WOULD_INSTALL", _would())
             return resume_one(context, place.renewal, request, tokens)
         if place.renewal is None and _is_there(reading, place.token_serial, new):
-            said = _("This certificate is on the token already. Take it over with: safetok certs adopt")
+            said = _("This certificate is on the token already, and nothing is left to install.")
+            if any(one.sha256 == new.sha256 for one in Appearances(context.database).waiting()):
+                said = _("This certificate is on the token already. Take it over with: safetok certs adopt")
             return _result(place, new, "NOTHING_DUE", said)
         authority = authority_known(place.old, context.settings)
         floor = min_not_after or (place.renewal.min_not_after if place.renewal else None)
@@ -131,7 +134,9 @@ def _running(renewal: Renewal) -> PersonNeeded:
     return PersonNeeded(
         _("A renewal of this token is unfinished ({id}).").format(id=renewal.id),
         code="renewal_running",
-        hint=_("First finish it: safetok renew --resume"),
+        hint=_("First finish it: safetok certs install FILE, with the file of its own request")
+        if renewal.by_mail
+        else _("First finish it: safetok renew --resume"),
         token=renewal.token_serial,
     )
 

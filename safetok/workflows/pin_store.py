@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetok.domain.authorities import PinPolicy
 from safetok.errors import NotTrusted, PersonNeeded, PinWrong, SafetokError, SeveralTokens, UsageError
-from safetok.locale import _
+from safetok.locale import _, later
 from safetok.records import dataclass
 from safetok.workflows import pins
 from safetok.workflows.renew.choose import no_token, not_activated
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from safetok.tokens.tokens import Session
     from safetok.workflows.context import Context
     from safetok.workflows.pins import PinSource
+
+
+_GIVE_NEW = later("Give it as a second line of --pin-stdin, or with --new-pin-env NAME or --new-pin-file FILE.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +123,7 @@ def _change(
         raise UsageError(
             _("The new PIN is the old one. Nothing was sent to the token; no try is spent."),
             code="pin_same",
+            hint=_("Run it again with another new PIN."),
             token=serial,
         )
     held = _take_out(context, serial)
@@ -163,13 +167,20 @@ def _change_on_pad(context: Context, guard: PinGuard, session: Session, name: st
 def _new_pin(context: Context, source: PinSource, *, name: str, serial: str) -> str:
     """The new PIN: given, else typed twice. Raises UsageError (`pin_differs`) when the two are not the same."""
     if source.given:
-        return source.take(context, serial, name)[0]
+        if given := source.take(context, serial, name)[0]:
+            return given
+        raise UsageError(
+            _("The new PIN is missing. Nothing was sent to the token; no try is spent."),
+            code="pin_refused_locally",
+            hint=_(_GIVE_NEW),
+            token=serial,
+        )
     question = _("NEW PIN of {name}, Token ID {serial} (turn the Vietnamese keyboard off; nothing is shown): ")
     if not context.prompter.interactive:
         raise PersonNeeded(
             _("The new PIN of token {serial} is needed, and nobody can be asked.").format(serial=serial),
             code="pin_needed",
-            hint=_("Give it as a second line of --pin-stdin, or with --new-pin-env NAME or --new-pin-file FILE."),
+            hint=_(_GIVE_NEW),
             token=serial,
         )
     first = context.prompter.pin(question.format(name=name, serial=serial))

@@ -118,7 +118,11 @@ def pin_source(
         given = environ.pop(env, None)
         if not given:
             text = _("The variable {name} is not set.") if given is None else _("The variable {name} is empty.")
-            raise UsageError(text.format(name=env), code="pin_env_missing")
+            raise UsageError(
+                text.format(name=env),
+                code="pin_env_missing",
+                hint=_("Set it, or give the PIN with --pin-stdin or --pin-file FILE. No try is spent."),
+            )
     elif file is not None:
         given = pin_of_file(file)
     if given is not None:
@@ -234,9 +238,16 @@ def _once_more(context: Context, guard: PinGuard, session: Session, error: PinWr
 
 def check_profile(context: Context, pin: str, policy: PinPolicy, *, called: str, as_is: bool, serial: str) -> None:
     """Ask once about a PIN that does not look like this CA's; nothing has been sent to the token yet. `called`: how a sentence
-    names it (PinSource.called). Raises UsageError (`pin_profile`).
+    names it (PinSource.called). Raises UsageError (`pin_profile`; `pin_refused_locally` for an empty one).
     """
-    if as_is or not pin:
+    if not pin:
+        raise UsageError(
+            _("The PIN is empty. Nothing was sent to the token; no try is spent."),
+            code="pin_refused_locally",
+            hint=_("Run it again and type the PIN, or look at where it was to come from."),
+            token=serial,
+        )
+    if as_is:
         return
     low, high = policy.min_length or 0, policy.max_length or sys.maxsize
     if not pin.isascii():  # the Vietnamese keyboard is on: no CA's PIN has marks

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 from safetok.domain.companies import company_of
 from safetok.domain.revocation import RevocationAnswer
-from safetok.errors import SafetokError
+from safetok.errors import CaUnreachable, SafetokError
+from safetok.locale import _
 from safetok.workflows.check import ask_now, not_checked
 from safetok.workflows.patience import Patience
 
@@ -74,6 +75,8 @@ def _ask(context: Context, serial: str, certificate: Certificate, patience: Pati
         failures.append(error)
     for failure in failures:
         failure.token = failure.token or serial
+        if isinstance(failure, CaUnreachable):
+            failure.hint = failure.hint or _("Check the network, then run it again: safetok status --refresh")
         failure.data.setdefault("serial", certificate.serial)
     return failures
 

@@ -46,7 +46,9 @@ def read(path: Path) -> Sheet:
             data = file.read(LARGEST + 1)
     except OSError as error:
         raise UsageError(
-            _("The list {path} cannot be read: {why}.").format(path=path, why=why(error)), code="manifest_file"
+            _("The list {path} cannot be read: {why}.").format(path=path, why=why(error)),
+            code="manifest_file",
+            hint=_("Check the file's name and folder, then run it again."),
         ) from error
     if len(data) > LARGEST:
         raise _beyond(path)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetok.domain.agencies import is_24h, standing
 from safetok.domain.times import show_instant
-from safetok.errors import SafetokError
+from safetok.errors import SafetokError, Unexpected
 from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows import tokens as token_views
@@ -23,7 +23,21 @@ if TYPE_CHECKING:
 
 
 def status(context: Context, *, refresh: bool = False) -> Status:
-    """One look. With `refresh` the CA and its revocation services are asked first; what could not be asked is in `problems`."""
+    """One look. With `refresh` the CA and its revocation services are asked first; what could not be asked is in `problems`.
+
+    On a full disk nothing of the look is kept: it is shown all the same, and that is a problem among the others.
+    """
+    try:
+        return _look(context, refresh=refresh)
+    except Unexpected as error:
+        if error.code != "state_disk_full":
+            raise
+        context.only_read()
+        found = _look(context, refresh=False)
+        return replace(found, problems=(*found.problems, error))
+
+
+def _look(context: Context, *, refresh: bool) -> Status:
     reading = token_views.look(context)
     problems = token_views.problems(reading)
     if refresh:

@@ -84,7 +84,8 @@ def wait(context: Context, seconds: float) -> Reading:
 def _kept(context: Context, reading: Reading) -> Reading:
     from safetok.store.inventory import Inventory
 
-    Inventory(context.database).record(reading, context.now())
+    if not context.dry_run:
+        Inventory(context.database).record(reading, context.now())
     return reading
 
 

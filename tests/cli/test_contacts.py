@@ -75,3 +75,21 @@ def test_a_ca_of_the_users_own_is_listed(tmp_path: Path, capsys: pytest.CaptureF
     )
     assert app.main(["contacts", "other"]) == 0
     assert "Gọi 1900 0000" in capsys.readouterr().out
+
+
+def test_the_source_is_told_in_the_language(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the lines were read is said in the reader's language."""
+    app.main(["contacts"])
+    assert "Nguồn: thông báo của TS24" in capsys.readouterr().out
+    app.main(["contacts", "--lang", "en"])
+    assert "Source: notice of TS24" in capsys.readouterr().out
+
+
+def test_broken_settings_do_not_hide_whom_to_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a settings.toml that cannot be read the shipped lines are shown, and the file and the line at fault."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "settings.toml").write_text("timeout = 3\n[[[x\n", "utf-8")
+    assert app.main(["contacts"]) == 0
+    told = capsys.readouterr()
+    assert "1900 6154" in told.out
+    assert "settings.toml, dòng 2" in told.err

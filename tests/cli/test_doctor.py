@@ -233,6 +233,21 @@ def test_orphan_keys_are_seen_with_the_pin(
     assert cli("doctor", "--pin-stdin", stdin=f"{PIN}\n").status == 2
 
 
+def test_a_certificate_without_its_private_key_is_found_with_the_pin(
+    cli: Cli, make_token: Callable[..., MadeToken], rsa_key: Any, ec_key: Any
+) -> None:
+    """After a login a certificate whose key is not on the token keeps safetok from working, whatever other keys are there."""
+    token = make_token("Kho A", certificates=[issued(rsa_key)], keys=[(ec_key, b"\x07", "another")])
+    said = cli.json("doctor", "--offline", "--serial", token.serial, "--pin-stdin", stdin=f"{PIN}\n")
+    assert said.status == 11
+    found = {one["code"]: one for one in said.data["findings"]}
+    assert (found["certificate_without_key"]["grade"], found["certificate_without_key"]["about"]) == (
+        "bad",
+        token.serial,
+    )
+    assert "keys" not in found
+
+
 def test_a_stale_revocation_list_is_named(cli: Cli, rsa_key: Any, tmp_path: Path) -> None:
     """A kept list beyond its nextUpdate is a remark, with the command that fetches a new one."""
     cache = tmp_path / "home" / "cache" / "crl"
@@ -249,6 +264,16 @@ def test_a_stale_revocation_list_is_named(cli: Cli, rsa_key: Any, tmp_path: Path
 
     (cache / "one.crl").write_bytes(made.public_bytes(Encoding.DER))
     assert told(cli)["crl_stale"]["step"] == "safetok certs check"
+
+
+def test_broken_settings_stop_no_other_check(cli: Cli, tmp_path: Path) -> None:
+    """A settings.toml that is no TOML is a finding with its line, and the rest is examined with what is shipped."""
+    (tmp_path / "home").mkdir(mode=0o700)
+    (tmp_path / "home" / "settings.toml").write_bytes(b'language = "vi"\ntimeout = "\xff"\n')
+    found = told(cli)
+    assert found["bad_settings"]["grade"] == "bad"
+    assert "dòng 2" in found["bad_settings"]["message"]
+    assert "driver" in found
 
 
 def test_a_state_that_cannot_be_used_stops_no_other_check(cli: Cli, tmp_path: Path) -> None:

@@ -320,8 +320,22 @@ def test_the_language_is_flag_then_environment_then_settings(
     assert "Commands" in program("--lang", "en", "agencies", "--help")[1]
 
 
+def test_only_an_option_spelled_alike_is_proposed(program: Program) -> None:
+    """A slip is put right; the dashes, which every option has, make none alike."""
+    assert "--verbose" in program("--verbos")[2]
+    assert "--verbose" not in program("--bogus")[2]
+
+
 def test_a_dry_run_writes_no_log(program: Program, tmp_path: Path) -> None:
     """--log-file is not written by a dry run."""
     log = tmp_path / "log"
     program("renew", "--dry-run", "--log-file", str(log))
     assert not log.exists()
+
+
+def test_a_log_that_cannot_be_written_is_said_once(program: Program) -> None:
+    """A full disk under --log-file costs one plain warning; the command itself goes on and ends as it would."""
+    status, out, err = program("trial", "warned", "-q", "--log-file", "/dev/full")
+    assert (status, out) == (0, "xong\n")
+    assert "Traceback" not in err
+    assert err.count("/dev/full") == 1

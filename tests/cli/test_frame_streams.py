@@ -57,6 +57,17 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert done.stderr == ""
 
 
+def test_the_version_for_a_reader_that_leaves_is_no_error() -> None:
+    """`safetok --version` ends 0 and says nothing when nobody reads it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "safetok", "--version"], stdout=writer, stderr=subprocess.PIPE, check=False, timeout=60
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_without_a_terminal_nothing_is_asked() -> None:
     """With stdin no terminal every question is status 11 at once, and stdin is not read."""
     done = process("trial", "ask", "--json", stdin="c\nc\n")

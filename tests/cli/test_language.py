@@ -95,6 +95,14 @@ def test_both_languages_name_the_same_commands(catalogue: Catalog) -> None:
     assert differing == []
 
 
+def test_every_placeholder_of_help_is_vietnamese() -> None:
+    """What an option takes is named in Vietnamese, but for what is the same in both languages."""
+    same = {"MST", "TOKEN", "CA", "ID", "N", "URL"}
+    sources = "".join(file.read_text("utf-8") for file in (MESSAGES.parents[1] / "safetok" / "cli").glob("*.py"))
+    named = {word for text in re.findall(r'metavar="([A-Z|]+)"', sources) for word in text.split("|")}
+    assert named - {*PLACEHOLDERS} - same == set()
+
+
 def test_vietnamese_is_written_in_one_way(catalogue: Catalog) -> None:
     """Every Vietnamese text is composed (NFC), so that it is found, aligned and folded to ASCII alike."""
     assert [e.id for e in catalogue if e.id and unicodedata.normalize("NFC", e.string) != e.string] == []
@@ -113,6 +121,11 @@ AVOIDED = {
 def test_the_words_are_the_notices_own(catalogue: Catalog) -> None:
     """No Vietnamese text uses a word where the notices have another."""
     assert [(word, e.id) for e in catalogue for word in AVOIDED if e.id and word in e.string.lower()] == []
+
+
+def test_a_message_inside_another_string_is_found(messages: ModuleType) -> None:
+    """A message id is found wherever `_()` stands, in an f-string too, and nothing else is taken for one."""
+    assert messages.called("f\"{one} {_('Two.')}\"; later('Three'); _(four); later(5)") == [("Three", 1), ("Two.", 1)]
 
 
 def test_the_compiled_catalogue_is_current(

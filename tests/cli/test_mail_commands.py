@@ -44,6 +44,18 @@ def test_a_certificate_by_mail_from_the_command_line(sandbox: Sandbox, tmp_path:
     assert (asked.data["state"], asked.data["token"], asked.data["new_serial"]) == ("REQUESTED", token["serial"], None)
     waiting = cli.json("renew", "--resume")
     assert (waiting.status, waiting.codes) == (9, ["waits_for_mail"])
+    install = "safetok certs install TỆP"
+    due = [one for one in cli.json("status").data["due"] if one["token"] == token["serial"]]
+    assert [(one["code"], one["command"]) for one in due] == [("waits_for_mail", install)]
+    way = cli("history", asked.data["renewal_id"])
+    assert install in way.err + way.out
+    assert "Số lần gửi yêu cầu" not in way.out
+    given_up = cli("renew", "--abandon", asked.data["renewal_id"])
+    assert given_up.status == 11
+    assert "đã gửi" not in given_up.err
+    refused = cli("certs", "install", str(Path(sandbox.data["anchor"])))
+    assert install in refused.err
+    assert "--resume" not in refused.err
 
     wrong = cli.json("certs", "install", str(Path(sandbox.data["anchor"])), "--pin-stdin", stdin="00000000\n")
     assert (wrong.status, wrong.codes) == (2, ["no_subscriber_certificate"])
@@ -59,7 +71,7 @@ def test_a_certificate_by_mail_from_the_command_line(sandbox: Sandbox, tmp_path:
     again = cli.json("certs", "install", str(answer))
     assert (again.status, again.data["state"]) == (0, "NOTHING_DUE")
     person = cli("certs", "install", str(answer))
-    assert "safetok certs adopt" in person.out
+    assert "safetok certs adopt" not in person.out
 
 
 def test_revocation_is_asked_for_shown_and_heeded(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -238,14 +238,22 @@ def test_a_wrong_old_pin_is_a_try_like_any_other(
 
 @pytest.mark.parametrize(
     ("lines", "code"),
-    [("246813\n12345\n", "pin_profile"), ("246813\n246813\n", "pin_same"), ("246813\n\n", "pin_refused_locally")],
+    [
+        ("246813\n12345\n", "pin_profile"),
+        ("246813\n246813\n", "pin_same"),
+        ("246813\n\n", "pin_refused_locally"),
+        ("246813\n", "pin_refused_locally"),
+    ],
 )
 def test_a_new_pin_that_will_not_do_is_refused_before_the_token(
     inside: Cli, keyring: Keyring, simulator: Simulator, lines: str, code: str
 ) -> None:
-    """Outside the CA's profile, the old one again, or empty: nothing is sent, no try is spent."""
+    """Outside the CA's profile, the old one again, empty or missing: nothing is sent, no try is spent, the next step is named."""
     said = inside.json("pin", "change", "--pin-stdin", stdin=lines)
     assert (said.status, said.codes) == (2, [code])
+    (error,) = said.envelope["errors"]
+    assert error["hint"]
+    assert code != "pin_refused_locally" or "The new PIN is missing" in error["message"]
     assert simulator.count("C_SetPIN") == 0
 
 

@@ -68,7 +68,19 @@ def test_a_source_that_cannot_be_used_is_named(
     named = [word.format(folder=tmp_path) for word in words]
     said = csr(cli, tmp_path, *named, stdin="1\n", env={"P": "1", "BLANK": ""})
     assert (said.status, said.codes) == (2, [code])
-    assert code == "pin_sources" or named[-1] in said.envelope["errors"][0]["message"]
+    (error,) = said.envelope["errors"]
+    assert code == "pin_sources" or named[-1] in error["message"]
+    assert error["hint"] or code != "pin_env_missing"
+    assert simulator.count("C_Login") == 0
+
+
+def test_an_empty_pin_names_the_next_step(
+    cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator, tmp_path: Path
+) -> None:
+    """An empty PIN never reaches the token, and the reader is told what to do."""
+    said = csr(cli, tmp_path, "--pin-stdin", stdin="\n")
+    assert (said.status, said.codes) == (2, ["pin_refused_locally"])
+    assert said.envelope["errors"][0]["hint"]
     assert simulator.count("C_Login") == 0
 
 

@@ -67,6 +67,24 @@ def test_each_story_ends_as_the_contract_says(box: Sandbox, ends: dict[str, Any]
 
 
 @pytest.mark.usefixtures("ends")
+def test_a_refusal_is_remembered(box: Sandbox) -> None:
+    """After the CA's refusal, `status --refresh` promises no offer; papers it has received by the records make it one again."""
+
+    def due(story: str, *words: str) -> list[tuple[str, str]]:
+        found = box.cli.json("status", *words).data["due"]
+        return [(one["code"], one["command"]) for one in found if one["token"] == box.token(story)["serial"]]
+
+    assert due("contract-over", "--refresh") == [("contract_over", "safetok contacts safe-ca")]
+    ((code, command),) = due("dossier-missing")
+    assert (code, command.split(" --cert ")[0]) == ("dossier_missing", "safetok dossier start --case papers-missing")
+    cert = command.split()[-1]
+    assert box.cli.json(*command.split()[1:], "--one").status == 0
+    assert due("dossier-missing") == [("dossier_missing", f"safetok dossier show --cert {cert}")]
+    assert box.cli.json("dossier", "lcs-received", "--cert", cert).status == 0
+    assert [code for code, _command in due("dossier-missing")] == ["offer"]
+
+
+@pytest.mark.usefixtures("ends")
 def test_the_ledger_knows_one_confirmed_certificate_for_each_renewed_story(box: Sandbox) -> None:
     """What the CA issued is what the stories promise: one for each owed one, confirmed; nothing for the others."""
     renewals = [row for row in box.ledger() if row["old_serial"]]

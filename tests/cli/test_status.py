@@ -108,6 +108,19 @@ def test_expiring_is_due_only_with_check(cli: Cli, make_token: Callable[..., Any
     assert said.envelope["status"] == "partial"
 
 
+def test_a_contract_end_stated_without_an_endpoint_is_remembered(
+    cli: Cli, make_token: Callable[..., Any], rsa_key: Any
+) -> None:
+    """`renew --contract-end` that ends without an endpoint answers the programme all the same, for good."""
+    make_token(certificates=[issued(rsa_key)], keys=[rsa_key])
+    assert cli.json("renew", "--contract-end", "30/06/2029", "--dry-run").codes == ["no_endpoint"]
+    assert cli.json().data["state"] == "contract_end_unknown"
+    assert cli.json("renew", "--contract-end", "30/06/2029").codes == ["no_endpoint"]
+    assert cli.json().data["state"] == "owed"
+    assert cli.json("renew", "--contract-end", "01/10/2025").status == 0
+    assert cli.json().data["state"] == "expiring"
+
+
 def test_nothing_due_is_0_with_check(cli: Cli, make_token: Callable[..., Any], rsa_key: Any) -> None:
     """A certificate with a year left asks for nothing."""
     make_token(certificates=[issued(rsa_key, days_left=400)], keys=[rsa_key])
@@ -121,7 +134,8 @@ def test_alone_is_one_state_and_one_command(cli: Cli, make_token: Callable[..., 
     said = cli.json()
     assert said.status == 0
     assert said.data["state"] == "contract_end_unknown"
-    assert said.data["command"].startswith("safetok renew")
+    assert said.data["command"] == "safetok status"
+    assert "SAFE-CA Token Manager" in said.data["message"]
     assert len(cli().out.splitlines()) == 2
 
 
@@ -186,7 +200,7 @@ def test_many_tokens_are_a_table(cli: Cli, make_token: Callable[..., Any], rsa_k
     assert len(told) == 1
     assert told[0].startswith("! 5 CTS ")
     assert "CÔNG TY 0; CÔNG TY 1; CÔNG TY 2; CÔNG TY 3; CÔNG TY 4\n" in said
-    assert "→ safetok batch plan DANH_SÁCH\n    làm một đơn vị: safetok renew --serial TOKEN_ID\n" in said
+    assert "→ safetok status\n" in said  # no endpoint: the vendor's own program does it
 
 
 def test_agencies_of_many_companies_are_counted(cli: Cli, make_token: Callable[..., Any]) -> None:

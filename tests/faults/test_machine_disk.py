@@ -53,6 +53,41 @@ def full_at(commit: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]
         yield seen
 
 
+def test_a_look_that_cannot_be_kept_is_shown(
+    cli: Inside, token: MadeToken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`status` and `safetok` on a full disk show what they read, and say that it could not be kept and what to do."""
+    with full_at(1, monkeypatch):
+        said = cli.json("status")
+        assert (said.status, said.codes) == (1, ["state_disk_full"])
+        assert [one["serial"] for one in said.data["tokens"]] == [token.serial]
+        assert "Free some space" in cli("--lang", "en").err
+
+
+def test_no_room_for_sqlites_own_files_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What SQLite calls an I/O error is a full disk where there is no room, and stays what it is where there is."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+    assert _translate(error, tmp_path / "state.db").code == "state_failed"
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"free": 0})())
+    assert _translate(error, tmp_path / "state.db").code == "state_disk_full"
+
+
+def test_half_a_report_is_not_left(
+    cli: Inside, token: MadeToken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`doctor --bundle` on a full disk ends 2 and leaves no file of that name."""
+
+    def full(handle: int, _mode: str) -> Any:
+        os.close(handle)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("safetok.workflows.doctor_bundle.open", full, raising=False)
+    said = cli.json("doctor", "--offline", "--bundle", str(tmp_path / "report.zip"))
+    assert (said.status, said.codes) == (2, ["file_not_written"])
+    assert not (tmp_path / "report.zip").exists()
+
+
 def test_a_disk_full_at_each_commit_loses_nothing(
     cli: Inside, token: MadeToken, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

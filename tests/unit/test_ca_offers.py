@@ -236,6 +236,7 @@ def test_missing_papers_need_a_person() -> None:
     assert error.message.endswith("CCCD.")  # what to do follows
     assert "CCCD" in error.message
     assert refusal("dossier-missing").data == {"missing": []}
+    assert refusal("dossier-missing", missing=["Hồ sơ (BẢN GIẤY)"]).message == refusal("dossier-missing").message
     for odd in (7, "CCCD", {"a": 1}, None):
         assert refusal("dossier-missing", missing=odd).code == "dossier_missing"
 

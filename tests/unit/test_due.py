@@ -60,13 +60,14 @@ def status(
     registrations: tuple[RegistrationView, ...] = (),
     unfinished: tuple[Renewal, ...] = (),
     pin: PinState = PinState.OK,
+    tries: int = 0,
 ) -> Status:
     token = TokenView(
         info=dataclasses.replace(info(), pin_state=pin),
         kind=Kind.UNKNOWN,
         kind_reason="",
         note="",
-        tries=0,
+        tries=tries,
         certificates=views,
         unreadable=0,
     )
@@ -127,6 +128,43 @@ def test_an_endpoint_that_was_not_asked_is_to_be_asked() -> None:
     )
     (one,) = status(view(CampaignAnswer.UNKNOWN, authority=authority)).due
     assert (one.code, one.command) == ("ask_the_ca", "safetok renew")
+
+
+@pytest.mark.parametrize("answer", [CampaignAnswer.YES, CampaignAnswer.UNKNOWN])
+def test_without_an_endpoint_the_vendors_program_does_it(answer: CampaignAnswer) -> None:
+    """Where safetok has no address of the CA, it points to the CA's own program, not to a command that cannot help."""
+    (one,) = status(view(answer)).due
+    assert one.command == "safetok status"
+    assert "SAFE-CA Token Manager" in one.whole
+    endpoint = dataclasses.replace(load.authorities()["safe-ca"], url="https://ca.example/cmp")
+    (one,) = status(view(answer, authority=endpoint)).due
+    stating = " --contract-end NN/TT/NNNN" if answer is CampaignAnswer.UNKNOWN else ""
+    assert one.command == f"safetok renew{stating}"
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "command"),
+    [
+        ({"refused": "contract_over", "contract_end": date(2026, 10, 8)}, "contract_over", "safetok contacts lcs-ca"),
+        ({"refused": "contract_over"}, "contract_over", "safetok contacts lcs-ca"),
+        ({"refused": "dossier_missing"}, "dossier_missing", "safetok dossier start --case papers-missing --cert "),
+        ({"refused": "dossier_missing", "dossier_open": True}, "dossier_missing", "safetok dossier show --cert "),
+    ],
+)
+def test_a_refused_offer_is_not_promised_again(more: dict[str, Any], code: str, command: str) -> None:
+    """Once the CA has told the token why not, the next step is what it asks for."""
+    lcs = load.authorities()["lcs-ca"]
+    (one,) = status(view(authority=lcs, offer=PublicOffer(exists=True), offer_checked_at=NOW, **more)).due
+    assert one.code == code
+    assert one.command.startswith(command)
+
+
+@pytest.mark.parametrize(("tries", "code"), [(1, []), (2, ["pin_final_try"])])
+def test_tries_that_safetok_counted_are_told(tries: int, code: list[str]) -> None:
+    """A PIN that safetok itself refuses to try again is due with 6, as one that its token calls a last try."""
+    found = status(view(until=date(2027, 12, 31)), tries=tries).due
+    assert [one.code for one in found] == code
+    assert {one.exit_status for one in found} <= {ExitStatus.PIN_LOCKED}
 
 
 @pytest.mark.parametrize(
@@ -218,7 +256,7 @@ def test_the_next_step_is_the_most_pressing_one() -> None:
     """`safetok` alone speaks of the first thing due and counts the others."""
     rows = (registration("tvan", RegistrationState.OPEN),)
     step = next_step(status(view(CampaignAnswer.YES, contract_end=date(2027, 12, 31)), registrations=rows))
-    assert (step.state, step.command, step.more) == ("owed", "safetok renew", 1)
+    assert (step.state, step.command, step.more) == ("owed", "safetok status", 1)
 
 
 def test_the_next_step_of_a_running_timer_is_to_wait() -> None:
@@ -237,3 +275,10 @@ def test_nothing_due_says_how_long() -> None:
     step = next_step(status(view(until=date(2027, 12, 31))))
     assert step.state == "nothing_due"
     assert "403" in step.text
+
+
+def test_the_certificate_of_an_unknown_ca_is_shown_by_its_serial() -> None:
+    """Where there is no CA to call, the next step names the certificate."""
+    expired = view(until=date(2026, 11, 22), authority=None)
+    (one,) = status(expired).due
+    assert (one.code, one.command) == ("expired", f"safetok certs show {expired.certificate.serial}")

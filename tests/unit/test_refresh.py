@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support_mail import ISSUER, surroundings
 from support_store import token_info
 from support_trust import DAY, NOW, OCSP_URL, Web, issue, key, name, places
@@ -11,7 +12,7 @@ from test_trust_ocsp import responder
 from safetok.domain.certificates import Certificate
 from safetok.domain.revocation import RevocationAnswer
 from safetok.domain.tokens import KeyPresence, StoredCertificate, TokenReading
-from safetok.errors import ExitStatus, NotChecked
+from safetok.errors import CaUnreachable, ExitStatus, NotChecked
 from safetok.store.answers import Answers
 from safetok.store.inventory import Inventory
 from safetok.workflows.refresh import current_certificates, refresh
@@ -59,6 +60,20 @@ def test_what_fails_is_told_and_stops_nothing(tmp_path: Path) -> None:
     kept = Answers(context.database).revocation(alive.sha256)
     assert kept is not None
     assert kept.answer is RevocationAnswer.GOOD
+    context.close()
+
+
+def test_a_ca_that_cannot_be_reached_names_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question that found no connection says what to do."""
+
+    def away(*_given: Any, **_more: Any) -> None:
+        raise CaUnreachable("No connection to 127.0.0.1.")
+
+    monkeypatch.setattr("safetok.workflows.refresh.ask_now", away)
+    context = surroundings(tmp_path, Web())
+    seen(context, T1=[leaf(1)])
+    (failure,) = refresh(context)
+    assert "safetok status --refresh" in failure.hint
     context.close()
 
 

@@ -122,10 +122,10 @@ def test_a_mistake_is_named_by_file_key_and_value(tmp_path: Path, text: str, key
 
 
 def test_a_file_that_is_no_toml_is_said_with_its_line(tmp_path: Path) -> None:
-    """The parser's own place is shown."""
+    """The line at fault is named, in the language in force."""
     with pytest.raises(UsageError) as refused:
         _load(tmp_path, "language = \nvi")
-    assert "line 1" in refused.value.message
+    assert "dòng 1" in refused.value.message
 
 
 def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ class Campaign(Document):
 class Offer(Document):
     exists: bool
     checked_at: Instant | None
+    refused: Literal["contract_over", "dossier_missing"] | None
 
 
 class Certificate(Document):

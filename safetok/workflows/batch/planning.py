@@ -205,7 +205,7 @@ def _judged(context: Context, row: PlanRow, wanted: Wanted, chosen: Chosen, fold
     unfinished = unfinished_of(context, chosen.token.info.serial, chosen.certificate)
     if unfinished is not None and wanted.signed:
         reason = _("A renewal is unfinished ({id}, {state}): it is carried on.").format(
-            id=unfinished.id, state=state_word(unfinished.state)
+            id=unfinished.id, state=state_word(unfinished.state, unfinished.route)
         )
         return replace(_from(row, unfinished), verdict=Verdict.RENEW, reason=reason)
     request = RenewRequest(

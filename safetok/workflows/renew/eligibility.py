@@ -77,12 +77,14 @@ def assess(context: Context, chosen: Chosen, request: RenewRequest) -> Eligible 
     stated = _stated_end(context, certificate, request)
     verdict = judge(context, certificate, authority, stated, others=_others(chosen))
     if authority is None or not authority.has_endpoint:
+        _remember_end(context, certificate, request)
         if authority is None or verdict.answer in {CampaignAnswer.NO, CampaignAnswer.DONE}:
             return NothingDue(chosen=chosen, reasons=verdict.reasons, contract_end=stated)
         raise _no_endpoint(authority, verdict)
     if authority.offers_url:
         offered = _public_offer(context, authority, certificate)
         if not offered:
+            _remember_end(context, certificate, request)
             return _by_campaign(chosen, authority, verdict, stated)
     else:
         offered = False
@@ -184,6 +186,15 @@ def _stated_end(context: Context, certificate: Certificate, request: RenewReques
     from safetok.store.inventory import Inventory
 
     return Inventory(context.database).contract_end(certificate.sha256)
+
+
+def _remember_end(context: Context, certificate: Certificate, request: RenewRequest) -> None:
+    """What was stated of a contract that no CA says anything of: the programme is judged by it, today and later."""
+    if request.contract_end is None or context.dry_run:
+        return
+    from safetok.store.inventory import Inventory
+
+    Inventory(context.database).set_contract_end(certificate.sha256, request.contract_end, context.now())
 
 
 def _public_offer(context: Context, authority: Authority, certificate: Certificate) -> bool:

@@ -142,16 +142,9 @@ def _confirmed(
     consent.accept(context, request)
     offer = None
     if eligible.offered:
-        from safetok.ca.offers import private_offer
+        from safetok.workflows.renew.offered import private_offer
 
-        offer = private_offer(
-            context.http,
-            eligible.authority,
-            eligible.certificate,
-            session.private_key(eligible.certificate.spki),
-            now=context.now(),
-            random=context.random,
-        )
+        offer = private_offer(context, eligible, session)
     run = Run(
         context=context,
         journal=journal,

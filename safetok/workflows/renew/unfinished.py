@@ -129,6 +129,15 @@ def _or_for_good(error: SafetokError, identity: str) -> SafetokError:
 
 
 def _may_be_given_up(renewal: Renewal, *, force: bool) -> None:
+    if renewal.by_mail and not force:
+        raise PersonNeeded(
+            _(
+                "The request was written to a file: the CA may issue a certificate by it. It is given up only with --force."
+            ),
+            code="may_have_been_issued",
+            hint=_("When the CA's file comes: safetok certs install FILE"),
+            token=renewal.token_serial,
+        )
     if _may_be_issued(renewal) and not force:
         raise PersonNeeded(
             _("The request was sent: a certificate may have been issued. It is given up only with --force."),
