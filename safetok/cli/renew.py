@@ -248,7 +248,7 @@ def _show_list(rows: list[dict[str, Any]]) -> None:
                 row["renewal_id"],
                 row["name"],
                 row["token"],
-                state_word(State(row["state"])),
+                state_word(State(row["state"]), row["route"]),
                 row["reason"] or row["hold"] or "",
             ]
             for row in rows

@@ -73,6 +73,7 @@ def _row(renewal: Renewal) -> dict[str, Any]:
         **result_of(renewal).data(),
         "name": old.subject_name,
         "mst": renewal.mst,
+        "route": renewal.route,
         "hold": renewal.hold.value if renewal.hold else None,
         "reason": renewal.reason,
         "created_at": rfc3339(renewal.created_at),
