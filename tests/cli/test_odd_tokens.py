@@ -92,7 +92,8 @@ def test_a_certificate_without_an_end_stops_no_look(
 ) -> None:
     """notAfter 99991231235959Z (RFC 5280 section 4.1.2.5) is shown as 31/12/9999, and the other token's certificate beside it."""
     endless = issued(rsa_key, name="VÔ HẠN", serial=77, end=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
-    make_token("Kho A", certificates=[endless], keys=[rsa_key])
+    before = issued(rsa_key, name="VÔ HẠN", serial=76, start=datetime(2023, 1, 1, tzinfo=UTC))
+    make_token("Kho A", certificates=[before, endless], keys=[rsa_key])
     other = make_token("Kho B", certificates=[issued(ec_key)], keys=[ec_key])
     said = cli.json("status")
     assert (said.status, len(said.data["tokens"])) == (0, 2)
@@ -102,6 +103,7 @@ def test_a_certificate_without_an_end_stops_no_look(
         assert cli(*words).status in {0, 14}, words
     assert "Something" not in cli.json("certs", "check").out
     assert cli("export", "--cert", "4D", "--out", str(tmp_path / "out")).status == 0
+    assert cli("certs", "adopt", "--cert", "4D", "--yes").status == 0
     assert cli("export", "--cert", "4D", "--kit", str(tmp_path / "kit")).status == 0
     assert "9999-12-31T23:59:59" in "".join(file.read_text() for file in (tmp_path / "kit").rglob("*.xml"))
     assert cli.json("renew", "--serial", other.serial, "--dry-run").status != 1
