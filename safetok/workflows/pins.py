@@ -320,17 +320,25 @@ def pin_of_file(path: Path) -> str:
             raw = file.read(4096)
     except OSError as error:
         raise UsageError(
-            _("The PIN file {path} cannot be read: {why}.").format(path=path, why=why(error)), code="pin_file"
+            _("The PIN file {path} cannot be read: {why}.").format(path=path, why=why(error)),
+            code="pin_file",
+            hint=_("Name the file that holds the PIN. Nothing was sent to the token, no try is spent."),
         ) from error
     try:
         text = raw.decode("utf-16" if raw[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig")
     except UnicodeDecodeError:
-        raise UsageError(_("The PIN file {path} is not text.").format(path=path), code="pin_file") from None
+        raise UsageError(
+            _("The PIN file {path} is not text.").format(path=path), code="pin_file", hint=_first_line()
+        ) from None
     pin = next(iter(text.splitlines()), "")
     if not pin:
         raise UsageError(
             _("The PIN file {path} is empty, or its first line is.").format(path=path),
             code="pin_file",
-            hint=_("Write the PIN into its first line. Nothing was sent to the token, no try is spent."),
+            hint=_first_line(),
         )
     return pin
+
+
+def _first_line() -> str:
+    return _("Write the PIN into its first line. Nothing was sent to the token, no try is spent.")
