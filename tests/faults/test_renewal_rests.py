@@ -319,6 +319,7 @@ def test_what_is_unfinished_is_listed(made: Template) -> None:
             "reasons": [row.reason],
             "name": old.subject_name,
             "mst": row.mst,
+            "route": "cmp",
             "hold": "PENDING",
             "reason": row.reason,
             "created_at": rfc3339(row.created_at),
