@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -168,7 +169,7 @@ class Database:
                 connection.execute("PRAGMA fullfsync = ON")
                 connection.execute("PRAGMA checkpoint_fullfsync = ON")
             if self._version(connection) < schema.VERSION:
-                connection.execute("PRAGMA journal_mode = WAL")
+                _keep_a_log(connection)
                 _migrate(connection)
         except BaseException:
             connection.close()
@@ -237,6 +238,24 @@ class Database:
                 hint=_("Install the newer safetok again. Nothing was changed."),
             )
         return version
+
+
+def _keep_a_log(connection: sqlite3.Connection) -> None:
+    """WAL, for which a new file is locked whole: of several processes that open it at once SQLite tells all but one that it is
+    busy, without the wait that it grants elsewhere.
+    """
+    import sqlite3
+
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,29 @@ def test_the_file_is_durable_and_private(tmp_path: Path) -> None:
         assert db.row("PRAGMA synchronous")[0] == 2
         assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
         assert {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "home").iterdir()} == {0o600}
+
+
+def test_several_that_open_a_new_one_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    """The first use of all, by eight at the same moment, thirty times over: none is told that it is locked."""
+    failed: list[Exception] = []
+    for number in range(30):
+        at_once = threading.Barrier(8)
+
+        def opened(path: Path, at_once: threading.Barrier) -> None:
+            at_once.wait(10)
+            try:
+                with Database(path) as db, db.transaction():
+                    pass
+            except Unexpected as error:
+                failed.append(error)
+
+        path = tmp_path / str(number) / "state.db"
+        threads = [threading.Thread(target=opened, args=(path, at_once)) for _one in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failed == []
 
 
 def test_nothing_is_made_before_the_first_use(tmp_path: Path) -> None:
