@@ -16,8 +16,9 @@ from safetok.workflows.context import free_space
 from safetok.workflows.csr import authority_known
 from safetok.workflows.pins import PinSource, log_in
 from safetok.workflows.renew.engine import carry_on
+from safetok.workflows.renew.ready import fit_to_write
 from safetok.workflows.renew.request import RenewRequest, RenewResult
-from safetok.workflows.renew.start import ended, fit_to_write, resume_one, run_of
+from safetok.workflows.renew.start import ended, resume_one, run_of
 
 if TYPE_CHECKING:
     from safetok.domain.authorities import Authority

@@ -33,9 +33,7 @@ def write(context: Context, plan: Plan, path: Path) -> None:
     """Write it whole or not at all, for its owner alone. Raises UsageError (`plan_file`)."""
     body = _plain(plan)
     document = {"safetok_plan": FORMAT, **body, "seal": _seal(context, body)}
-    text = json.dumps(
-        document, ensure_ascii=False, indent=1
-    )  # a list's name may be no UTF-8: JSON has \uXXXX for such bytes
+    text = json.dumps(document, ensure_ascii=False, indent=1)  # a list's name may be no UTF-8: JSON escapes such bytes
     half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:

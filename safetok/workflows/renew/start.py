@@ -6,12 +6,11 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from safetok.domain.authorities import Authority
 from safetok.domain.campaign import CampaignAnswer
 from safetok.domain.renewal import Hold, Renewal, State
 from safetok.domain.times import show_date, show_instant
 from safetok.domain.tokens import KeyPresence
-from safetok.errors import CaUnreachable, NotTrusted, PersonNeeded, SafetokError
+from safetok.errors import PersonNeeded, SafetokError
 from safetok.locale import _
 from safetok.workflows.context import free_space
 from safetok.workflows.pins import log_in
@@ -20,6 +19,7 @@ from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.consent import Declined
 from safetok.workflows.renew.eligibility import Eligible, NothingDue, assess, requested_end
 from safetok.workflows.renew.engine import carry_on
+from safetok.workflows.renew.ready import fit_to_write, reachable
 from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of, shortfall
 from safetok.workflows.renew.run import Run
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from safetok.store.journal import Journal
     from safetok.tokens.tokens import Session, Tokens
     from safetok.workflows.context import Context
-
-NEEDED_ON_TOKEN = 4096  # bytes: a certificate with its attributes; RSA key pairs need less than twice that
 
 
 def renew(context: Context, request: RenewRequest) -> RenewResult:
@@ -102,7 +100,7 @@ def _begin(
     try:
         consent.show_notes(context, eligible, request)
         if not request.ca_answered:
-            _reachable(context, eligible)
+            reachable(context, eligible)
         free_space(context)
         if context.dry_run:
             return _would_renew(eligible)
@@ -374,40 +372,3 @@ def _would_renew(eligible: Eligible) -> RenewResult:
         contract_end=eligible.contract_end,
         reasons=reasons,
     )
-
-
-def _reachable(context: Context, eligible: Eligible) -> None:
-    """Before a PIN is asked for: does the CA answer at all? Any HTTP status will do; an offer has shown it already."""
-    if eligible.offered:
-        return
-    try:
-        context.http.ca("GET", eligible.authority.url, tls_ca=eligible.authority.tls_ca)
-    except CaUnreachable as error:
-        raise CaUnreachable(
-            _("{ca} cannot be reached. No PIN was asked for, nothing was changed.").format(ca=eligible.authority.title),
-            hint=_("Check the network and run it again later. ({why})").format(why=error.message),
-            data={"authority": eligible.authority.name},
-        ) from error
-
-
-def fit_to_write(session: Session, authority: Authority) -> None:
-    """Raise NotTrusted (`write_protected`, `no_space`) for a token that could not take a certificate, before any PIN."""
-    info = session.last_info
-    if info.write_protected:
-        raise NotTrusted(
-            _("The USB token {serial} is write-protected: a new certificate cannot be written.").format(
-                serial=info.serial
-            ),
-            code="write_protected",
-            hint=_("No PIN was used. Ask {ca}.").format(ca=authority.title),
-            token=info.serial,
-        )
-    if info.free_public is not None and info.free_public < NEEDED_ON_TOKEN:
-        raise NotTrusted(
-            _("The USB token {serial} has too little free memory for a second certificate ({n} bytes).").format(
-                serial=info.serial, n=info.free_public
-            ),
-            code="no_space",
-            hint=_("Nothing is deleted by itself. No PIN was used."),
-            token=info.serial,
-        )
