@@ -6,6 +6,7 @@ Imported only when a session is opened, so that a look costs nothing of it.
 from __future__ import annotations
 
 import ctypes
+from functools import lru_cache
 from typing import Any, Protocol, cast
 
 import pkcs11
@@ -56,6 +57,28 @@ def name_of(error: Exception) -> str:
     return "".join(f"_{letter}" if letter.isupper() else letter for letter in kind).lstrip("_").upper()
 
 
+@lru_cache(maxsize=1)
+def _library(path: str) -> Any:
+    """The driver as python-pkcs11 knows it: initialised already, with locking, which that cannot do (pinned by a test)."""
+    library = cast("Any", _pkcs11.lib)
+    return library.__new__(library, path)
+
+
+_places: dict[int, Any] = {}  # slots by id, as last listed
+
+
+def _place(library: Any, slot: int) -> Any:
+    """python-pkcs11's slot of this id, which is no more than its number. They are made for all slots at once only, which with
+    a thousand of them takes longer than a session: so they are kept. Raises Wrong (`TOKEN_NOT_PRESENT`).
+    """
+    if slot not in _places:
+        _places.clear()
+        _places.update((place.slot_id, place) for place in library.get_slots(token_present=True))
+    if slot not in _places:
+        raise Wrong("TOKEN_NOT_PRESENT")
+    return _places[slot]
+
+
 def _its_module(library: Any, module: ck.Module) -> ck.Module:
     """`module` over the function list that python-pkcs11 was given, so that both speak of the same sessions and objects.
 
@@ -80,14 +103,9 @@ class Hands:
     """A session with one token. Every method answers plain values; failures are CryptokiError, PKCS11Error or Wrong."""
 
     def __init__(self, module: ck.Module, path: str, slot: int, *, read_write: bool) -> None:
-        # The library is initialised already, with locking, which python-pkcs11 cannot do; pinned by a test.
-        library = cast("Any", _pkcs11.lib)
-        self._library = library.__new__(library, path)
-        self._shared, self._module, self.slot = module, _its_module(self._library, module), slot
-        place = next((s for s in self._library.get_slots(token_present=True) if s.slot_id == slot), None)
-        if place is None:
-            raise Wrong("TOKEN_NOT_PRESENT")
-        self._session: Any = place.get_token().open(rw=read_write)
+        library = _library(path)
+        self._shared, self._module, self.slot = module, _its_module(library, module), slot
+        self._session: Any = _place(library, slot).get_token().open(rw=read_write)
         self._private: dict[int, Any] = {}
         self._mechanisms: frozenset[int] = frozenset()
         self.logged_in = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -66,8 +67,12 @@ def issuer_of(certificate: x509.Certificate, candidates: Iterable[x509.Certifica
     return next((candidate for candidate in candidates if signed_by(certificate, candidate)), None)
 
 
+@lru_cache(maxsize=256)
 def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Whether `issuer` is a CA that may sign certificates, has the right name, and its key made the signature."""
+    """Whether `issuer` is a CA that may sign certificates, has the right name, and its key made the signature.
+
+    The few CAs above a run's certificates are met with each of them: what two certificates are to each other never changes.
+    """
     try:
         if not issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca or not may(
             issuer, "key_cert_sign"
