@@ -128,6 +128,12 @@ def current(certificates: Iterable[Certificate]) -> Certificate | None:
     )
 
 
+def before(certificates: Iterable[Certificate], new: Certificate) -> Certificate | None:
+    """The one among a company's certificates that `new` follows: the newest with an earlier notBefore and another serial."""
+    earlier = [one for one in certificates if one.not_before < new.not_before and one.serial != new.serial]
+    return max(earlier, key=lambda one: (one.not_before, one.not_after), default=None)
+
+
 def _short_name(name: x509.Name) -> str:
     from cryptography.x509.oid import NameOID
 

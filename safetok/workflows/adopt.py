@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -180,7 +179,7 @@ def _agreed(context: Context, found: Appeared, *, yes: bool) -> bool:
 
 def _named(context: Context, selection: Selection) -> tuple[Adopted, ...]:
     """The current certificate of what was named; the one it follows is looked for on the same token only."""
-    from safetok.domain.certificates import current
+    from safetok.domain.certificates import before, current
     from safetok.domain.companies import company_of
     from safetok.store.inventory import Inventory
 
@@ -196,12 +195,6 @@ def _named(context: Context, selection: Selection) -> tuple[Adopted, ...]:
             new=new, old=old, token_serial=token, opened=True, agencies_open=open_agencies(context, new, old, token)
         ),
     )
-
-
-def before(certificates: Iterable[Certificate], new: Certificate) -> Certificate | None:
-    """The one among a company's certificates that `new` follows: the newest with an earlier notBefore and another serial."""
-    earlier = [one for one in certificates if one.not_before < new.not_before and one.serial != new.serial]
-    return max(earlier, key=lambda one: (one.not_before, one.not_after), default=None)
 
 
 def open_agencies(context: Context, new: Certificate, old: Certificate | None, token_serial: str) -> int:

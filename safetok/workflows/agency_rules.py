@@ -43,10 +43,10 @@ def rule_of(context: Context, agency: Agency, certificate: Certificate | None) -
 
 def old_of(context: Context, new: Certificate) -> Certificate | None:
     """The certificate that `new` follows: as was seen when it appeared, else the company's newest before it."""
+    from safetok.domain.certificates import before
     from safetok.domain.companies import company_of
     from safetok.store.appearances import Appearances
     from safetok.store.inventory import Inventory
-    from safetok.workflows.adopt import before
 
     inventory = Inventory(context.database)
     replaced = Appearances(context.database).replaced_by(new.sha256)

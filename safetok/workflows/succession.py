@@ -19,11 +19,11 @@ def predecessor(context: Context, new: Certificate) -> Certificate | None:
     """The certificate that `new` followed: by the renewal that brought it, by what was adopted, else the company's one before
     on the same token.
     """
+    from safetok.domain.certificates import before
     from safetok.domain.companies import company_of
     from safetok.store.appearances import Appearances
     from safetok.store.inventory import Inventory
     from safetok.store.journal import Journal
-    from safetok.workflows.adopt import before
 
     inventory = Inventory(context.database)
     renewal = Journal(context.database).renewed_from(new.sha256)
