@@ -42,17 +42,16 @@ def rule_of(context: Context, agency: Agency, certificate: Certificate | None) -
 
 
 def old_of(context: Context, new: Certificate) -> Certificate | None:
-    """The certificate that `new` follows: as was seen when it appeared, else the company's newest before it."""
+    """The certificate that `new` followed, else the company's newest before it, on whichever token."""
     from safetok.domain.certificates import before
     from safetok.domain.companies import company_of
-    from safetok.store.appearances import Appearances
     from safetok.store.inventory import Inventory
+    from safetok.workflows.succession import predecessor
 
-    inventory = Inventory(context.database)
-    replaced = Appearances(context.database).replaced_by(new.sha256)
-    if replaced is not None and (found := inventory.certificate(replaced)) is not None:
+    found = predecessor(context, new)
+    if found is not None:
         return found
-    return before([kept.certificate for kept in inventory.by_company(company_of(new))], new)
+    return before([one.certificate for one in Inventory(context.database).by_company(company_of(new))], new)
 
 
 def signing_of(

@@ -8,14 +8,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support_store import NOW, certificate, reading
+from support_store import NOW, certificate, reading, renewal
 
+from safetok.domain.renewal import State
 from safetok.errors import PersonNeeded, UsageError
+from safetok.knowledge import load as knowledge
 from safetok.store.inventory import Inventory
+from safetok.store.journal import Journal
 from safetok.store.paths import home
 from safetok.store.registrations import Registrations
 from safetok.store.settings import load
-from safetok.workflows import adopt
+from safetok.workflows import adopt, agencies
 from safetok.workflows.context import Context
 from safetok.workflows.known import Selection
 from safetok.workflows.succession import predecessor
@@ -82,6 +85,19 @@ def test_the_old_certificate_stays_exportable(context: Context, inventory: Inven
     adopt.adopt_all(context, EVERYTHING, yes=True)
     assert inventory.certificate(OLD.sha256) == OLD
     assert predecessor(context, NEW) == OLD
+
+
+def test_a_company_with_two_tokens_is_told_the_old_certificate_of_each(context: Context, inventory: Inventory) -> None:
+    """What a renewal replaced is the one of its own token, also where another token's certificate is newer than that."""
+    other = certificate(3, days=60)
+    inventory.record(reading("T1", OLD), NOW - timedelta(days=30))
+    inventory.record(reading("T2", other), NOW - timedelta(days=30))
+    changed = {"token_serial": "T1", "old_serial": OLD.serial, "old_certificate": OLD.der, "certificate": NEW.der}
+    Journal(context.database).create(renewal(state=State.DONE, **changed))
+    inventory.put_certificate(NEW, NOW)
+    listed = Registrations(context.database).open_for(NEW, knowledge.agencies(), NOW, replaces=OLD.sha256)
+    assert agencies.listing(context, EVERYTHING).old == {NEW.sha256: OLD}
+    assert len(listed) == 7
 
 
 def test_nobody_there_is_no_yes(context: Context, inventory: Inventory) -> None:
