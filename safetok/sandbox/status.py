@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from asn1crypto import keys as asn1_keys
@@ -91,16 +92,15 @@ class StatusService:
     def _named(self, named: tuple[bytes, bytes], algorithm: hashes.HashAlgorithm | None) -> Issuer | None:
         if algorithm is None:
             return None
-        return next((i for i in self.pki.issuers.values() if _cert_id(i, algorithm.name) == named), None)
+        return next((i for i in self.pki.issuers.values() if _cert_id(i.certificate, algorithm.name) == named), None)
 
 
-def _cert_id(issuer: Issuer, algorithm: str) -> tuple[bytes, bytes]:
+@cache
+def _cert_id(issuer: x509.Certificate, algorithm: str) -> tuple[bytes, bytes]:
     """IssuerNameHash and issuerKeyHash, RFC 6960 section 4.1.1: the hash of the name's DER, and of the key's bits."""
-    spki = issuer.certificate.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    spki = issuer.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     bits = bytes(asn1_keys.PublicKeyInfo.load(spki)["public_key"])
-    name = issuer.certificate.subject.public_bytes()
+    name = issuer.subject.public_bytes()
     return hashlib.new(algorithm, name).digest(), hashlib.new(algorithm, bits).digest()
 
 
