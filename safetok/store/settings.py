@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import date, time
@@ -160,4 +161,4 @@ def _line(error: ValueError, data: bytes) -> int | None:
 
 
 def _expanded(module: str) -> Path:
-    return Path(module).expanduser()
+    return Path(os.path.expanduser(module))  # noqa: PTH111  (Path's raises for a user there is not)

@@ -233,6 +233,15 @@ def test_this_machines_disk_is_local(tmp_path: Path) -> None:
     assert network_file_system(tmp_path / "not" / "yet") == ""
 
 
+@pytest.mark.parametrize("file", ["~nobody-has-this-name/ca.pem", "x" * 300 + ".pem"], ids=["no such user", "too long"])
+def test_a_file_that_cannot_be_there_is_said(tmp_path: Path, file: str) -> None:
+    """A name that no disk or user list knows is a wrong setting, told by its key; a driver so named is one that is not there."""
+    with pytest.raises(UsageError) as refused:
+        _load(tmp_path, f'[authorities.a]\nissuers = ["{file}"]\n')
+    assert (refused.value.code, refused.value.data["key"]) == ("bad_settings", "authorities.a.issuers")
+    assert _load(tmp_path, f'[drivers]\nmodules = ["{file}"]\n').modules == (file,)
+
+
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     """A file in the way ends in one sentence and a next step, in both languages."""
     (tmp_path / "file").touch()
