@@ -58,10 +58,10 @@ class Table:
             self.refuse(name, _("true or false is expected"))
         return found
 
-    def number(self, name: str, default: float, *, least: float) -> float:
+    def number(self, name: str, default: float, *, least: float, most: float) -> float:
         found = self.values.get(name, default)
-        if isinstance(found, bool) or not isinstance(found, int | float) or not found >= least:
-            self.refuse(name, _("a number of at least {least} is expected").format(least=least))
+        if isinstance(found, bool) or not isinstance(found, int | float) or not least <= found <= most:
+            self.refuse(name, _("a number from {least} to {most} is expected").format(least=least, most=most))
         return float(found)
 
     def whole(self, name: str, default: int | None, *, least: int) -> int | None:

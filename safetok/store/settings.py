@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "authority_of", "load", "load_pem"]
 
 TIMEOUT = 20.0
+LONGEST = 86_400  # seconds: a day
 _TOP = ("drivers", "language", "timeout", "kinds", "authorities", "agencies", "holidays", "office", "sandbox")
 
 
@@ -70,7 +71,7 @@ def load(home: Home, environ: Mapping[str, str]) -> Settings:
         language=chosen or next((code for code in LANGUAGES if code == from_file), None),
         kind_rules=(*kind_rules(table), *rules),
         authorities=authorities(table, shipped),
-        timeout=table.number("timeout", TIMEOUT, least=0.1),
+        timeout=table.number("timeout", TIMEOUT, least=0.1, most=LONGEST),
         sandbox=sandbox or None,
         **_rules(table),
     )
@@ -143,11 +144,12 @@ def _read(path: Path) -> Table | None:
         text = (
             _("{file}, line {line}: this is not valid TOML.") if line else _("{file} is not valid TOML: it breaks off.")
         )
-        raise UsageError(
-            text.format(file=path, line=line),
-            code="bad_settings",
-            hint=_("Correct that line, or move the file aside."),
-        ) from error
+        hint = _("Correct that line, or move the file aside.")
+        if line and b"\\" in data.split(b"\n")[line - 1]:
+            hint = _("A path of Windows stands in single quotes: {example}").format(
+                example="'C:\\Windows\\System32\\driver.dll'"
+            )
+        raise UsageError(text.format(file=path, line=line), code="bad_settings", hint=hint) from error
 
 
 def _line(error: ValueError, data: bytes) -> int | None:
