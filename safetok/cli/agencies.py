@@ -119,11 +119,14 @@ def list_(
     def after(context: Context, listing: Listing) -> dict[str, str]:
         if xlsx is None:
             return {}
+        from safetok.cli.text import quoted
         from safetok.workflows.agencies_sheet import write_sheet
 
         path = write_sheet(context, listing, xlsx, lambda view: standing_text(view).text, force=force)
         context.prompter.say(
-            _("Worklist written: {file}. Filled in, it is read by: safetok agencies import").format(file=path)
+            _("Worklist written: {file}. Filled in, it is read by: {command}").format(
+                file=path, command=f"safetok agencies import {quoted(path)}"
+            )
         )
         return {"xlsx": str(path)}
 

@@ -194,10 +194,15 @@ def report(*, file: SomePlan = None, form: As = Format.TABLE, out: Out = None, f
 
 
 def _place(file: Path, out: Path | None) -> Path:
-    """Where the plan goes: an older plan may be there, and nothing else. Raises UsageError (`file_exists`)."""
+    """Where the plan goes: an older plan may be there, and nothing else. Raises UsageError (`file_exists`, `not_a_file`)."""
+    from contextlib import suppress
+
+    from safetok.reports.files import plain_file
     from safetok.workflows.replacing import is_plan, refuse_to_replace
 
-    place = out or file.with_name(f"{file.stem}.plan.json")
+    place = out or file.parent / f"{file.stem}.plan.json"
+    with suppress(OSError):  # a name that cannot be: whoever writes it says so
+        plain_file(place)
     refuse_to_replace(place, _("Name another file with --out."), unless=is_plan)
     return place
 

@@ -98,17 +98,17 @@ def _known(code: str) -> Language | None:
 
 
 def _settled() -> Language | None:
-    """The language of settings.toml, when nothing nearer says one; a file that cannot be read is complained of later."""
+    """The language of settings.toml, when nothing nearer says one; a home or a file that cannot be read is complained of later."""
     from safetok.store import paths
 
-    file = paths.home(os.environ).settings
-    if not file.is_file():
-        return None
-    import tomllib
-
     try:
+        file = paths.home(os.environ).settings
+        if not file.is_file():
+            return None
+        import tomllib
+
         return _known(str(tomllib.loads(file.read_text("utf-8-sig")).get("language")))
-    except (OSError, ValueError):
+    except (UsageError, OSError, ValueError):
         return None
 
 

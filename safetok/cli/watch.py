@@ -166,7 +166,10 @@ def _show_token(out: Screen, event: Happened, context: Context) -> None:
         text = _(
             "The USB token {serial} holds no certificate. If it has just come from LCS, that is normal: do not type a PIN."
         )
-        out.notice(text.format(serial=token.info.serial or "?"), "", hint="→ safetok dossier token-received")
+        from safetok.workflows.dossier_choice import awaits_token, token_came
+
+        step = token_came(awaited=awaits_token(context))
+        out.notice(text.format(serial=token.info.serial or "?"), "", hint=f"→ {step}")
     for one in event.due:
         grave = one.exit_status in {ExitStatus.REVOKED, ExitStatus.PIN_LOCKED}
         out.notice(one.text, "bad" if grave else "warn", hint=f"→ {one.command}" if one.command else "")

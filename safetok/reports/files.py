@@ -87,8 +87,8 @@ def write_file(path: Path, content: bytes) -> Path:
 
     Raises UsageError `not_a_file`, and `file_not_written` where its folder does not exist or cannot be written to.
     """
-    file = Path(os.path.realpath(path))
     try:
+        file = Path(os.path.realpath(path))
         plain_file(file)
         if not file.parent.is_dir():
             raise UsageError(

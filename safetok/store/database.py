@@ -182,7 +182,7 @@ class Database:
         Without a log beside it the file is whole (`immutable`); with one, the log's index is mapped read-only, and where a killed
         run left a log without an index, a copy is read.
         """
-        if not self.path.exists():
+        if not _is_there(self.path):
             return self._empty()
         log, index = Path(f"{self.path}-wal"), Path(f"{self.path}-shm")
         if not log.exists() or not log.stat().st_size:
@@ -238,6 +238,15 @@ class Database:
                 hint=_("Install the newer safetok again. Nothing was changed."),
             )
         return version
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file. A folder that may not be entered, or is none, is no empty store: OSError."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _keep_a_log(connection: sqlite3.Connection) -> None:

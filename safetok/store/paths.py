@@ -69,9 +69,12 @@ class Home:
 
 
 def home(environ: Mapping[str, str]) -> Home:
-    """The places in force for this environment. A relative SAFETOK_HOME is made whole: a later `cd` moves nothing."""
+    """The places in force for this environment. A relative SAFETOK_HOME is made whole: a later `cd` moves nothing.
+
+    Raises UsageError (`home_unusable`) for a SAFETOK_HOME that names no place: `~nobody`, or beside a folder that is gone.
+    """
     if named := environ.get("SAFETOK_HOME", "").strip():
-        root = Path(os.path.abspath(Path(named).expanduser()))  # noqa: PTH100  (resolve() would follow a link the user chose)
+        root = _whole(named)
         return Home(
             settings=root / "settings.toml",
             state=root,
@@ -94,6 +97,24 @@ def home(environ: Mapping[str, str]) -> Home:
     )
 
 
+def _whole(named: str) -> Path:
+    try:
+        return Path(os.path.abspath(Path(named).expanduser()))  # noqa: PTH100  (resolve() would follow a link the user chose)
+    except RuntimeError as error:  # `~name/…` of a user there is not
+        raise unusable(named, _("there is no such user")) from error
+    except OSError as error:  # a relative one, and the folder this runs in has been removed
+        raise unusable(named, why(error)) from error
+
+
+def unusable(folder: object, reason: str) -> UsageError:
+    """The error for a folder that safetok cannot keep its things in."""
+    return UsageError(
+        _("The folder {folder} cannot be used: {why}.").format(folder=folder, why=reason),
+        code="home_unusable",
+        hint=_("Set SAFETOK_HOME to a folder on this computer's own disk that you can write to."),
+    )
+
+
 def private_folder(folder: Path) -> Path:
     """Create `folder` and its parents (0700), on a local disk. One that exists is made private when it is plainly ours."""
     try:
@@ -102,11 +123,7 @@ def private_folder(folder: Path) -> Path:
         if os.name == "posix":
             _tighten(folder)
     except OSError as error:
-        raise UsageError(
-            _("The folder {folder} cannot be used: {why}.").format(folder=folder, why=why(error)),
-            code="home_unusable",
-            hint=_("Set SAFETOK_HOME to a folder on this computer's own disk that you can write to."),
-        ) from error
+        raise unusable(folder, why(error)) from error
     return folder
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from safetok.errors import UsageError
-from safetok.locale import _
+from safetok.locale import _, why
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,10 +58,10 @@ class Table:
             self.refuse(name, _("true or false is expected"))
         return found
 
-    def number(self, name: str, default: float, *, least: float) -> float:
+    def number(self, name: str, default: float, *, least: float, most: float) -> float:
         found = self.values.get(name, default)
-        if isinstance(found, bool) or not isinstance(found, int | float) or not found >= least:
-            self.refuse(name, _("a number of at least {least} is expected").format(least=least))
+        if isinstance(found, bool) or not isinstance(found, int | float) or not least <= found <= most:
+            self.refuse(name, _("a number from {least} to {most} is expected").format(least=least, most=most))
         return float(found)
 
     def whole(self, name: str, default: int | None, *, least: int) -> int | None:
@@ -79,8 +80,12 @@ class Table:
 
     def file_of(self, name: str, text: str) -> Path:
         """A file named in the settings: relative to their folder. It must be there."""
-        path = self.file.parent / Path(text).expanduser()
-        if not path.is_file():
+        path = self.file.parent / os.path.expanduser(text)  # noqa: PTH111  (Path's raises for a user there is not)
+        try:
+            there = path.is_file()
+        except OSError as error:
+            self.refuse(name, why(error), shown=str(path))
+        if not there:
             self.refuse(name, _("there is no such file"), shown=str(path))
         return path
 

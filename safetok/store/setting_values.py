@@ -66,7 +66,7 @@ def _authority(table: Table, name: str, shipped: Authority | None) -> Authority:
         offers_url=_url(table, "offers_url", base.offers_url),
         anchors=_files(table, "anchors", base.anchors),
         signer=_file(table, "signer", base.signer),
-        recipient=table.text("recipient", base.recipient),
+        recipient=_name(table, "recipient", base.recipient),
         tls_ca=_file(table, "tls_ca", base.tls_ca),
         profile=table.text("profile", base.profile),
         validity=validity,  # type: ignore[arg-type]
@@ -108,11 +108,25 @@ def _url(table: Table, name: str, default: str) -> str:
         parts = urlsplit(url)
         loopback = parts.hostname == "::1" or _LOOPBACK.fullmatch(parts.hostname or "") is not None
         good = bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and loopback))
+        plain = url.isprintable() and " " not in url and "@" not in parts.netloc and parts.port != 0
     except ValueError:
-        good = False
-    if not good:
+        good = plain = False
+    if not good or not plain:
         table.refuse(name, _("an https:// address is expected (http:// only for 127.0.0.1)"))
     return url
+
+
+def _name(table: Table, name: str, default: str) -> str:
+    """A distinguished name (RFC 4514): one that is none is told here, not after the PIN."""
+    text = table.text(name, default)
+    if text:
+        from cryptography import x509
+
+        try:
+            x509.Name.from_rfc4514_string(text)
+        except ValueError:
+            table.refuse(name, _("a name like CN=…,O=…,C=VN is expected"))
+    return text
 
 
 def _pin_policy(table: Table, base: PinPolicy) -> PinPolicy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import date, time
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "authority_of", "load", "load_pem"]
 
 TIMEOUT = 20.0
+LONGEST = 86_400  # seconds: a day
 _TOP = ("drivers", "language", "timeout", "kinds", "authorities", "agencies", "holidays", "office", "sandbox")
 
 
@@ -69,7 +71,7 @@ def load(home: Home, environ: Mapping[str, str]) -> Settings:
         language=chosen or next((code for code in LANGUAGES if code == from_file), None),
         kind_rules=(*kind_rules(table), *rules),
         authorities=authorities(table, shipped),
-        timeout=table.number("timeout", TIMEOUT, least=0.1),
+        timeout=table.number("timeout", TIMEOUT, least=0.1, most=LONGEST),
         sandbox=sandbox or None,
         **_rules(table),
     )
@@ -142,11 +144,12 @@ def _read(path: Path) -> Table | None:
         text = (
             _("{file}, line {line}: this is not valid TOML.") if line else _("{file} is not valid TOML: it breaks off.")
         )
-        raise UsageError(
-            text.format(file=path, line=line),
-            code="bad_settings",
-            hint=_("Correct that line, or move the file aside."),
-        ) from error
+        hint = _("Correct that line, or move the file aside.")
+        if line and b"\\" in data.split(b"\n")[line - 1]:
+            hint = _("A path of Windows stands in single quotes: {example}").format(
+                example="'C:\\Windows\\System32\\driver.dll'"
+            )
+        raise UsageError(text.format(file=path, line=line), code="bad_settings", hint=hint) from error
 
 
 def _line(error: ValueError, data: bytes) -> int | None:
@@ -160,4 +163,4 @@ def _line(error: ValueError, data: bytes) -> int | None:
 
 
 def _expanded(module: str) -> Path:
-    return Path(module).expanduser()
+    return Path(os.path.expanduser(module))  # noqa: PTH111  (Path's raises for a user there is not)

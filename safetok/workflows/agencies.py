@@ -13,7 +13,7 @@ from safetok.errors import SafetokError, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows import known
-from safetok.workflows.agency_names import Wanted, all_agencies, short_name, wanted
+from safetok.workflows.agency_names import Wanted, all_agencies, meant, short_name, wanted
 from safetok.workflows.agency_rules import rule_of, signing_of, working
 from safetok.workflows.known import Selection
 from safetok.workflows.machine_clock import check_clock
@@ -227,12 +227,13 @@ def add(
     from safetok.knowledge import load
 
     store, now = store_of(context), context.now()
-    short = short_name(name)
-    if short in {agency.name for agency in load.agencies()}:
+    if own := meant(name, {agency.name: agency for agency in load.agencies()}):
         raise UsageError(
-            _("{name} is one of the agencies of the notice: it is in the list already.").format(name=short),
+            _("{name} is one of the agencies of the notice: it is in the list already.").format(name=own.name),
             code="agency_exists",
+            hint=_("Once updated there, record: safetok agencies done {name}").format(name=own.name),
         )
+    short = short_name(name)
     added = store.agencies_added()
     known_as = next((one for one in added if one.name == short), None)
     hours = 24 if waits else known_as.wait_hours if known_as and waits is None else 0

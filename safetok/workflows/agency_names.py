@@ -35,7 +35,7 @@ def all_agencies(store: Registrations) -> dict[str, Agency]:
 
 def wanted(name: str, agencies: dict[str, Agency], now: datetime) -> Wanted:
     """`vnaccs`, `etax:khai`, `v5@16:05`; a title that holds such a sign is taken whole."""
-    if found := agencies.get(name.strip().lower()) or agencies.get(letters(name)):
+    if found := meant(name, agencies):
         return Wanted(agency=found)
     named, _at, moment = name.partition("@")
     short, _colon, part = named.partition(":")
@@ -53,7 +53,7 @@ def wanted(name: str, agencies: dict[str, Agency], now: datetime) -> Wanted:
 
 def agency_named(name: str, agencies: dict[str, Agency]) -> Agency:
     """The agency a person means by its short name or title. Raises UsageError `no_such_agency`."""
-    found = agencies.get(name.strip().lower()) or agencies.get(letters(name))
+    found = meant(name, agencies)
     if found is None:
         raise UsageError(
             _("There is no agency {name}.").format(name=name),
@@ -61,6 +61,16 @@ def agency_named(name: str, agencies: dict[str, Agency]) -> Agency:
             hint=_("Known: {names}. Another one: safetok agencies add NAME").format(names=", ".join(agencies)),
         )
     return found
+
+
+def meant(name: str, agencies: dict[str, Agency]) -> Agency | None:
+    """By its short name, else by its title as lists show it, however its marks and signs are written."""
+    spelled = letters(name)
+    return (
+        agencies.get(name.strip().lower())
+        or agencies.get(spelled)
+        or next((one for one in agencies.values() if spelled and letters(one.title) == spelled), None)
+    )
 
 
 def short_name(name: str) -> str:

@@ -180,6 +180,7 @@ def _check_file(file: Path, request: bytes | None) -> None:
     """Before a PIN is asked for: nothing of the user's is written over, and the folder is there."""
     try:
         taken = file.exists() and not (request and file.is_file() and file.read_bytes() == _pem(request))
+        has_folder = file.absolute().parent.is_dir()
     except OSError as error:
         raise UsageError(
             _("{file} could not be written: {why}.").format(file=file, why=why(error)),
@@ -192,7 +193,7 @@ def _check_file(file: Path, request: bytes | None) -> None:
             code="file_exists",
             hint=_("Give another name, or move it aside."),
         )
-    if not file.absolute().parent.is_dir():
+    if not has_folder:
         raise UsageError(
             _("The folder of {file} does not exist.").format(file=file),
             code="file_not_written",

@@ -95,7 +95,7 @@ def examine(
     reading = readings[0] if readings else None
     check(lambda: _usb(places, reading))
     if reading is not None:
-        check(lambda: _tokens(reading))
+        check(lambda: _tokens(context, reading))
     check(lambda: state.pins(context, reading))
     for look in (state.journal, state.past, state.keyring, state.lists):
         check(lambda look=look: look(context))  # type: ignore[misc]
@@ -169,13 +169,13 @@ def _usb(places: Places, reading: Reading | None) -> Iterator[Finding]:
     return findings(devices(places.sysfs), reading, places.run)
 
 
-def _tokens(reading: Reading) -> Iterator[Finding]:
+def _tokens(context: Context, reading: Reading) -> Iterator[Finding]:
     """What the tokens say of themselves, without a PIN."""
     for token in reading.tokens:
-        yield from _token(token)
+        yield from _token(context, token)
 
 
-def _token(token: TokenReading) -> Iterator[Finding]:
+def _token(context: Context, token: TokenReading) -> Iterator[Finding]:
     info = token.info
     serial = info.serial or "?"
     if info.readable_only:
@@ -193,8 +193,10 @@ def _token(token: TokenReading) -> Iterator[Finding]:
         text = _(
             "The USB token {serial} holds no certificate. If it has just come from LCS, that is normal: do not type a PIN."
         )
-        step = "safetok dossier token-received"
-        yield Finding(code="no_certificate", grade="info", text=text.format(serial=serial), step=step, about=serial)
+        from safetok.workflows.dossier_choice import awaits_token, token_came
+
+        text, step = text.format(serial=serial), token_came(awaited=awaits_token(context))
+        yield Finding(code="no_certificate", grade="info", text=text, step=step, about=serial)
     if info.write_protected:
         text = _("The USB token {serial} is write-protected.").format(serial=serial)
         step = _("A certificate cannot be written to it: ask its CA. See: safetok contacts")

@@ -54,8 +54,18 @@ def no_dossier() -> UsageError:
     return UsageError(
         _("No dossier is open."),
         code="no_dossier",
-        hint=_("Begin one: safetok dossier start (with --mst where the token is not at hand)."),
+        hint=_("Begin one: safetok dossier start --mst MST"),
     )
+
+
+def awaits_token(context: Context) -> bool:
+    """Whether a dossier is open in which a token's coming is recorded."""
+    return any(not one.finished and "token-received" in one.steps for one in dossiers(context).list())
+
+
+def token_came(*, awaited: bool) -> str:
+    """The command for a token that has just come: recorded where it is awaited, else a dossier is begun first."""
+    return "safetok dossier token-received" if awaited else "safetok dossier start --mst MST"
 
 
 def certificate_of(context: Context, selection: Selection) -> tuple[Certificate | None, str]:

@@ -66,7 +66,7 @@ def told(context: Context, reading: Reading, problems: list[SafetokError]) -> St
         names={r.old_serial: inventory.parse(r.old_certificate).subject_name for r in unfinished if r.old_certificate},
         problems=tuple(problems),
     )
-    return replace(found, due=(*_dossiers_due(context), *due(found)))
+    return replace(found, due=(*_dossiers_due(context), *due(found)), token_awaited=_token_awaited(context))
 
 
 def _dossiers_due(context: Context) -> tuple[Due, ...]:
@@ -78,6 +78,16 @@ def _dossiers_due(context: Context) -> tuple[Due, ...]:
     from safetok.workflows import dossier_deadlines
 
     return dossier_deadlines.due(context)
+
+
+def _token_awaited(context: Context) -> bool:
+    from safetok.store.dossiers import Dossiers
+
+    if not Dossiers(context.database).list():
+        return False
+    from safetok.workflows.dossier_choice import awaits_token
+
+    return awaits_token(context)
 
 
 def _appeared(context: Context) -> tuple[Appeared, ...]:
@@ -171,9 +181,10 @@ def next_step(found: Status) -> Next:
         text = _(
             "The USB token {serial} holds no certificate. If it has just come from LCS, that is normal: do not type a PIN."
         )
-        return Next(
-            state="no_certificate", text=text.format(serial=empty.info.serial), command="safetok dossier token-received"
-        )
+        from safetok.workflows.dossier_choice import token_came
+
+        command = token_came(awaited=found.token_awaited)
+        return Next(state="no_certificate", text=text.format(serial=empty.info.serial), command=command)
     soonest = min(
         (view for token in found.tokens for view in token.certificates if view.current),
         key=lambda view: view.certificate.not_after,

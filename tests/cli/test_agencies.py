@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,17 @@ def test_one_of_the_notices_cannot_be_added(cli: Cli) -> None:
     """Its rule and wording are the notice's."""
     assert cli.json("agencies", "add", "VNACCS").codes == ["agency_exists"]
     assert cli.json("agencies", "add", "???").codes == ["bad_name"]
+    said = cli.json("agencies", "add", "Hải quan (VNACCS)", "--lang", "vi")
+    assert said.codes == ["agency_exists"]
+    assert said.envelope["errors"][0]["hint"].endswith("safetok agencies done vnaccs")
+
+
+@pytest.mark.parametrize("written", ["Hải quan (VNACCS)", "HẢI QUAN (VNACCS)", "hai quan vnaccs"])
+def test_an_agency_is_known_by_the_title_that_lists_show(cli: Cli, written: str) -> None:
+    """As it is copied from the screen, also with its marks set apart (NFD), and with its own moment behind it."""
+    for word in (written, unicodedata.normalize("NFD", written)):
+        (row,) = cli.json("agencies", "done", word, "--at", _ago(2), "--lang", "vi").data["registrations"]
+        assert row["agency"] == "vnaccs"
 
 
 @pytest.mark.parametrize(

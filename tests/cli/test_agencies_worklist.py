@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 import zipfile
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +25,16 @@ def cli(tmp_path: Path) -> Clocked:
 def two(cli: Clocked) -> Clocked:
     """The same with a second company, whose name would be a formula."""
     return joined(cli, HOSTILE)
+
+
+def test_the_way_back_is_a_command_that_can_be_typed(two: Clocked, tmp_path: Path) -> None:
+    """The remark names the file just written, in quotes where it has a space; as it stands, it reads that file."""
+    path = tmp_path / "bang viec.csv"
+    told = two("agencies", "list", "--xlsx", str(path)).err
+    words = shlex.split(next(line for line in told.splitlines() if "agencies import" in line).partition(": ")[2])
+    at = words.index("safetok")
+    assert words[at:] == ["safetok", "agencies", "import", str(path)]
+    assert two.json(*words[at + 1 :]).status == 0
 
 
 def _sheet(cli: Clocked, path: Path) -> Any:

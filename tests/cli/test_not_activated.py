@@ -39,11 +39,27 @@ def test_a_token_without_a_certificate_is_never_logged_in_to(
         found = {one["code"]: one for one in said.data["findings"]}
         assert (found["no_certificate"]["grade"], found["no_certificate"]["step"]) == (
             "info",
-            "safetok dossier token-received",
+            "safetok dossier start --mst MST",
         )
         assert "keys_need_pin" not in found
     else:
         assert said.codes == ["not_activated"]
+
+
+def test_the_next_step_for_a_token_that_has_come_can_be_taken(cli: Cli, make_token: Callable[..., MadeToken]) -> None:
+    """From the first look to the arrival recorded, each command that is named works with the company's tax code put in."""
+    token = make_token("Mới nhận")
+    first = cli.json().data["command"]
+    assert first == "safetok dossier start --mst MST"
+    for circular in (["dossier", "start"], ["dossier", "token-received"]):
+        said = cli.json(*circular)
+        assert said.codes == ["no_dossier"]
+        assert "--mst MST" in said.envelope["errors"][0]["hint"]
+    begin = [MST if word == "MST" else word for word in first.split()[1:]]
+    assert cli.json(*begin, "--case", "revoked", "--one").status == 0
+    found = {one["code"]: one["step"] for one in cli.json("doctor", "--offline").data["findings"]}
+    assert found["no_certificate"] == "safetok dossier token-received"
+    assert cli.json(*found["no_certificate"].split()[1:], "--token", token.serial).status == 0
 
 
 @pytest.mark.parametrize("words", LOG_IN[1:], ids=lambda words: " ".join(words[:2]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -188,6 +189,13 @@ def test_a_plan_that_cannot_be_written_read_or_meant(cli: Inside, fleet: Fleet) 
     listed = fleet.write_list(fleet.folder / "list.csv", [0])
     refused(cli.json("batch", "plan", str(listed), "--out", str(fleet.folder / "none" / "p.json")), "plan_file")
     refused(cli.json("batch", "plan", str(listed), "--out", str(fleet.folder / ("p" * 256))), "plan_file")
+    for folder in (".", "/", str(fleet.folder)):
+        refused(cli.json("batch", "plan", folder), "manifest_file")
+        refused(cli.json("batch", "plan", str(listed), "--out", folder), "not_a_file")
+    pipe = fleet.folder / "pipe"
+    os.mkfifo(pipe)
+    refused(cli.json("batch", "plan", str(listed), "--out", str(pipe)), "not_a_file")
+    assert pipe.is_fifo()
     refused(cli.json("batch", "run", str(fleet.folder / "none.json")), "plan_file")
     for mode in (0o600, 0o644):
         listed.chmod(mode)

@@ -122,6 +122,53 @@ def test_a_home_of_somebody_else_is_told_and_left_alone(
     assert simulator.count("C_Login") == simulator.count("C_SetPIN") == 0
 
 
+LOOKS = (["agencies", "remind", "--check"], ["renew", "--list"], ["history"], ["dossier", "list"])
+
+
+@pytest.mark.parametrize("words", [*LOOKS, ["status"], ["tokens"]], ids=" ".join)
+def test_a_home_that_may_not_be_entered_is_told(cli: Inside, tmp_path: Path, words: list[str]) -> None:
+    """A folder left closed (by a run as root, say) is no empty one: whoever only looks is told, in one sentence."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "settings.toml").write_text('language = "en"\n')
+    if os.geteuid() == 0:
+        os.chown(closed, NOBODY, NOBODY)
+    else:
+        closed.chmod(0)
+    told(as_one_user(cli, *words, home=closed), "bad_settings")
+
+
+@pytest.mark.parametrize("words", LOOKS, ids=" ".join)
+def test_a_file_in_place_of_the_home_is_no_empty_home(cli: Inside, tmp_path: Path, words: list[str]) -> None:
+    """What waits cannot be known there: a reminder that says nothing waits would be believed."""
+    (tmp_path / "file").write_text("")
+    told(cli.json(*words, env={"SAFETOK_HOME": str(tmp_path / "file" / "home")}), "state_unusable")
+
+
+@pytest.mark.parametrize("named", ["~nobody-has-this-name/x", "/" + "x" * 300], ids=["no such user", "too long"])
+@pytest.mark.parametrize("words", [["agencies", "remind"], ["status"], ["config"]], ids=" ".join)
+def test_a_home_that_names_no_place_is_told(cli: Inside, named: str, words: list[str]) -> None:
+    """The language is looked up before anything else: it must not be what ends the run."""
+    said = as_one_user(cli, *words, home=Path(named))
+    told(said, said.codes[0])
+    assert said.codes[0] in {"home_unusable", "bad_settings"}
+
+
+def test_a_home_beside_a_folder_that_is_gone_is_told(cli: Inside, tmp_path: Path) -> None:
+    """A relative SAFETOK_HOME in a folder that was removed meanwhile."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = 'cd "$1" && rmdir "$1" && exec "$2" -m safetok history --json'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", str(gone), sys.executable],
+        env=cli.environment({"SAFETOK_HOME": "home"}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told(Said(done.returncode, done.stdout, done.stderr), "home_unusable")
+
+
 def test_a_home_open_to_others_is_closed(cli: Inside, home: Path) -> None:
     """One made by hand with the usual permissions holds a journal from now on: others can no longer read it."""
     home.chmod(0o755)

@@ -19,8 +19,10 @@ from safetok.ca import offers
 from safetok.domain import certificates
 from safetok.domain.offers import PrivateOffer
 from safetok.domain.renewal import Hold, State
+from safetok.domain.times import show_instant
 from safetok.errors import NotTrusted
 from safetok.store.pem import load_pem
+from safetok.workflows.machine_clock import how_to_set
 
 BUSY = {"name": "refuse", "on": "pollReq", "fail": "systemUnavail", "processed": False}
 REFUSED = {"name": "refuse", "on": "pollReq", "fail": "badRequest", "processed": False}
@@ -150,6 +152,18 @@ def test_what_nobody_could_check_is_not_asked_for(box: Box, roots: str, code: st
         came = box.renew()
     assert (came.status, came.code) == (11, code)
     assert box.issued() == []
+
+
+@pytest.mark.parametrize("years", [-6, 9])
+def test_a_clock_at_which_no_ca_is_valid_is_told_as_the_clock(box: Box, years: int) -> None:
+    """The settings are right: nobody is sent to change them before the clock has been looked at."""
+    box.clock.turn(days=365 * years)
+    with patch("safetok.workflows.renew.start.log_in", side_effect=AssertionError("a PIN was asked for")):
+        came = box.renew()
+    assert (came.status, came.code) == (11, "no_path")
+    assert came.error is not None
+    assert show_instant(box.clock.now) in came.error.message
+    assert came.error.hint.startswith(how_to_set())
 
 
 # --- what the CA offers and takes back -------------------------------------------------------------------------------

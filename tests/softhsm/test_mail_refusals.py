@@ -94,6 +94,21 @@ def test_a_request_that_cannot_be_written_is_kept(context: Context, token: MadeT
     assert (tmp_path / "r.pem").read_bytes().startswith(b"-----BEGIN CERTIFICATE REQUEST")
 
 
+def test_a_request_beside_a_folder_that_is_gone_is_told_before_the_pin(
+    context: Context,
+    token: MadeToken,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The folder the command runs in was removed meanwhile: 2, and nothing has been asked for."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert asked(context, Path("r.pem")) == (2, "file_not_written")
+    assert Journal(context.database).unfinished(token.serial) == []
+
+
 def test_a_file_that_is_nobody_s_here_is_refused(context: Context, token: MadeToken, tmp_path: Path) -> None:
     """CAs only; a key that no token here holds; a token that is not the one named: nothing is written."""
     for certificates, more, ends in (

@@ -64,3 +64,15 @@ def test_a_pipe_under_a_name_of_an_export_is_never_replaced(tmp_path: Path) -> N
     with pytest.raises(UsageError) as refused:
         write_all(tmp_path, {"a.cer": b"x", "a.pem": b"x"}, replace=True)
     assert (refused.value.code, [one.name for one in tmp_path.iterdir()]) == ("not_a_file", ["a.pem"])
+
+
+def test_a_folder_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder the command runs in was removed meanwhile: one sentence about the file, as it was typed."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(UsageError) as refused:
+        write_file(Path("list.csv"), b"x")
+    assert refused.value.code == "file_not_written"
+    assert "list.csv" in refused.value.message

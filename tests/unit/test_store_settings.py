@@ -96,6 +96,8 @@ def test_the_environment_comes_before_the_file(tmp_path: Path) -> None:
         ('timeout = "soon"', "timeout", "'soon'"),
         ("timeout = 0", "timeout", "0"),
         ("timeout = true", "timeout", "True"),
+        ("timeout = 1e400", "timeout", "inf"),
+        ("timeout = 9999999999", "timeout", "9999999999"),
         ('language = "fr"', "language", "'fr'"),
         ('[drivers]\nmodules = "one.so"', "drivers.modules", "'one.so'"),
         ("drivers = 3", "drivers", "3"),
@@ -105,6 +107,14 @@ def test_the_environment_comes_before_the_file(tmp_path: Path) -> None:
         ("kinds = 1", "kinds", "1"),
         ('[authorities.x]\nurl = "http://ca.example.vn/"', "authorities.x.url", "'http://ca.example.vn/'"),
         ('[authorities.x]\nurl = "http://127.0.0.1.evil.vn/"', "authorities.x.url", "'http://127.0.0.1.evil.vn/'"),
+        (
+            '[authorities.x]\nurl = "https://ca.example.vn/cmp here"',
+            "authorities.x.url",
+            "'https://ca.example.vn/cmp here'",
+        ),
+        ('[authorities.x]\nurl = "https://me:mine@ca.vn/"', "authorities.x.url", "'https://me:mine@ca.vn/'"),
+        ('[authorities.x]\nurl = "https://ca.vn:99999/"', "authorities.x.url", "'https://ca.vn:99999/'"),
+        ('[authorities.x]\nrecipient = "My CA"', "authorities.x.recipient", "'My CA'"),
         ('[authorities.x]\noffers_url = "ftp://x"', "authorities.x.offers_url", "'ftp://x'"),
         ('[authorities.x]\nissuers = ["none.pem"]', "authorities.x.issuers", "none.pem"),
         ('[authorities.x]\nprotocol = "est"', "authorities.x.protocol", "'est'"),
@@ -126,6 +136,16 @@ def test_a_file_that_is_no_toml_is_said_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refused:
         _load(tmp_path, "language = \nvi")
     assert "dòng 1" in refused.value.message
+
+
+@pytest.mark.parametrize("path", [r"C:\Windows\System32\driver.dll", r"C:\Users\ke toan\driver.dll"])
+def test_a_path_of_windows_in_double_quotes_is_told_how_it_is_written(tmp_path: Path, path: str) -> None:
+    """TOML takes the backslashes for escapes; the next step is a line that works."""
+    with pytest.raises(UsageError) as refused:
+        _load(tmp_path, f'[drivers]\nmodules = ["{path}"]\n')
+    assert "dòng 2" in refused.value.message
+    shown = refused.value.hint[refused.value.hint.index("'") :]
+    assert _load(tmp_path, f"[drivers]\nmodules = [{shown}]\n").modules == (r"C:\Windows\System32\driver.dll",)
 
 
 def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
@@ -231,6 +251,15 @@ def test_a_network_file_system_is_refused_for_the_state(tmp_path: Path, monkeypa
 def test_this_machines_disk_is_local(tmp_path: Path) -> None:
     """The folder the tests run in is on a local disk, made or not yet made."""
     assert network_file_system(tmp_path / "not" / "yet") == ""
+
+
+@pytest.mark.parametrize("file", ["~nobody-has-this-name/ca.pem", "x" * 300 + ".pem"], ids=["no such user", "too long"])
+def test_a_file_that_cannot_be_there_is_said(tmp_path: Path, file: str) -> None:
+    """A name that no disk or user list knows is a wrong setting, told by its key; a driver so named is one that is not there."""
+    with pytest.raises(UsageError) as refused:
+        _load(tmp_path, f'[authorities.a]\nissuers = ["{file}"]\n')
+    assert (refused.value.code, refused.value.data["key"]) == ("bad_settings", "authorities.a.issuers")
+    assert _load(tmp_path, f'[drivers]\nmodules = ["{file}"]\n').modules == (file,)
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def plan(context: Context, file: Path, *, out: Path | None = None, per_day: int 
         settings=plan_file.settings_hash(context.settings, (row.authority for row in rows)),
         rows=tuple(rows),
     )
-    path = out or file.with_name(f"{file.stem}.plan.json")
+    path = out or file.parent / f"{file.stem}.plan.json"
     plan_file.write(context, made, path)
     return Planned(plan=made, file=path, ignored=manifest.ignored)
 

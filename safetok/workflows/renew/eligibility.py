@@ -10,10 +10,11 @@ from safetok.domain.authorities import Authority
 from safetok.domain.campaign import CampaignAnswer, CampaignVerdict
 from safetok.domain.certificates import Certificate
 from safetok.domain.companies import company_of
-from safetok.domain.times import end_of_day, last_usable_day, show_date, show_day, vietnamese_day
+from safetok.domain.times import end_of_day, last_usable_day, show_date, show_day, show_instant, vietnamese_day
 from safetok.errors import NotTrusted, PersonNeeded, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
+from safetok.workflows.machine_clock import how_to_set
 from safetok.workflows.renew.choose import Chosen
 from safetok.workflows.renew.request import RenewRequest
 
@@ -133,14 +134,20 @@ def _checkable(context: Context, authority: Authority) -> None:
         with suppress(NotTrusted):
             build_path(issuer, intermediates=helping, anchors=anchors, at=now)
             return
+    text = _("A new certificate of {ca} could not be checked: none of its issuing certificates leads to a root now.")
+    hint = _("Put right what {file} names: [authorities.{name}] issuers, anchors. No PIN was asked for.").format(
+        file=context.settings.home.settings, name=authority.name
+    )
+    if not any(issuer.not_before <= now <= issuer.not_after for issuer in issuers):
+        text = _(
+            "A new certificate of {ca} could not be checked: by this computer's clock ({now}) none of its issuing "
+            "certificates is valid."
+        )
+        hint = _("{set} If it is right: {otherwise}").format(set=how_to_set(), otherwise=hint)
     raise PersonNeeded(
-        _(
-            "A new certificate of {ca} could not be checked: none of its issuing certificates leads to a root now."
-        ).format(ca=authority.title),
+        text.format(ca=authority.title, now=show_instant(now)),
         code="no_path",
-        hint=_("Put right what {file} names: [authorities.{name}] issuers, anchors. No PIN was asked for.").format(
-            file=context.settings.home.settings, name=authority.name
-        ),
+        hint=hint,
         data={"authority": authority.name},
     )
 
