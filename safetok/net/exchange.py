@@ -74,13 +74,14 @@ class TooLarge(Exception):
 _watching = threading.local()
 
 
-class _Sockets:
-    """The sockets of one exchange, so that whoever waits for it can end it."""
+class Sockets:
+    """The sockets of one exchange, so that whoever waits for it can end it, and whether the question began to go out."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
         self._over = False
+        self.asked = False
 
     def add(self, sock: socket.socket | None) -> None:
         with self._lock:
@@ -102,7 +103,7 @@ class _Sockets:
 
 class _Errand(NamedTuple):
     work: Callable[[], Response]
-    sockets: _Sockets
+    sockets: Sockets
     outcome: queue.SimpleQueue[Response | BaseException]
 
 
@@ -124,9 +125,9 @@ def _run_errands(errands: queue.SimpleQueue[_Errand]) -> None:
         del came
 
 
-def within(seconds: float, work: Callable[[], Response]) -> Response:
-    """The result of `work`, or TimeoutError after `seconds`, whatever it is busy with."""
-    errand = _Errand(work, _Sockets(), queue.SimpleQueue())
+def within(seconds: float, work: Callable[[], Response], sockets: Sockets) -> Response:
+    """The result of `work`, or TimeoutError after `seconds`, whatever it is busy with. `sockets` learn of what it opens."""
+    errand = _Errand(work, sockets, queue.SimpleQueue())
     try:
         errands = _resting.pop()
     except IndexError:
@@ -221,7 +222,10 @@ def pool_classes(*, guarded: bool) -> dict[str, Any]:
             _watching.sockets.add(self.sock)
 
         def request(self, *args: Any, **kwargs: Any) -> None:
-            _watching.sockets.add(self.sock)  # one that was kept open
+            if self.sock is None:
+                self.connect()
+            _watching.sockets.add(self.sock)  # also one that was kept open
+            _watching.sockets.asked = True
             super().request(*args, **kwargs)  # type: ignore[misc]
 
     class Plain(Watched, HTTPConnection):

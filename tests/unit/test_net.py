@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import ssl
 import threading
@@ -172,6 +173,56 @@ def test_tls_roots_are_the_system_s_or_the_ca_s_own(tls: tuple[str, Path], tmp_p
     for bad in (tmp_path / "junk.pem", tmp_path / "absent.pem"):
         assert code(lambda b=bad: http.ca("GET", url, tls_ca=b), UsageError) == "bad_tls_ca"  # type: ignore[misc]
     http.close()
+
+
+def test_what_went_out_is_known(server: Server, http: Http, tls: tuple[str, Path]) -> None:
+    """No connection, no TLS, no proxy's tunnel: nothing was asked. From the first byte on it may have arrived, whatever the end."""
+    url, root = tls
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+
+    def hang_up(handler: Handler, _body: bytes) -> None:
+        handler.close_connection = True
+
+    server.pages |= {"/cut": hang_up, "/big": lambda h, _b: say(h, 200, bytes(99))}
+    tunnel = Http(timeout=2, environ={"https_proxy": server.url})
+    for asked, went_out in (
+        (lambda: http.ca("POST", nobody, body=b"x"), False),
+        (lambda: http.ca("POST", "http://ca.example/", body=b"x"), False),
+        (lambda: http.ca("POST", url, body=b"x"), False),
+        (lambda: tunnel.ca("POST", "https://ca.invalid/", body=b"x"), False),
+        (lambda: http.ca("POST", f"{server.url}/cut", body=b"x"), True),
+        (lambda: http.ca("POST", f"{server.url}/big", body=b"x", limit=9), True),
+    ):
+        with pytest.raises(CaUnreachable) as error:
+            asked()
+        assert error.value.went_out is went_out
+    tunnel.close()
+    assert http.ca("POST", url, body=b"x", tls_ca=root).status == 200
+
+
+def test_what_breaks_tls_after_the_question_does_not_unsend_it(tls: tuple[str, Path]) -> None:
+    """A server that reads the question and then answers outside of TLS: an error of TLS, and yet the question has arrived."""
+    _url, root = tls
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(root.parent / "leaf.pem")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            peer, _address = listening.accept()
+            with context.wrap_socket(peer, server_side=True) as talking:
+                talking.recv(65536)
+                os.write(talking.fileno(), b"this is no record of TLS")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        http = Http(timeout=3, environ={})
+        with pytest.raises(CaUnreachable) as error:
+            http.ca("POST", f"https://127.0.0.1:{listening.getsockname()[1]}/", body=b"x", tls_ca=root)
+        thread.join()
+        http.close()
+    assert (error.value.code, error.value.went_out) == ("tls_failed", True)
 
 
 # --- headers that tell time ---

@@ -69,7 +69,6 @@ def send_confirmation(run: Run, der: bytes = b"") -> object:
     from safetok.ca.cmp.answers import Confirmed, read_answer
     from safetok.ca.cmp.requests import sender_nonce_of
     from safetok.ca.cmp.transport import send
-    from safetok.net import may_have_gone_out
 
     message, sent = der or run.renewal.confirmation, run.context.now()
     try:
@@ -84,7 +83,7 @@ def send_confirmation(run: Run, der: bytes = b"") -> object:
             expect="confirmation",
         )
     except (CaUnreachable, CaWait) as error:
-        if not der and may_have_gone_out(error):
+        if not der and (isinstance(error, CaWait) or error.went_out):
             _sent(run, sent)
         raise no_answer(error) from error
     if not der and not isinstance(answer, Confirmed):
