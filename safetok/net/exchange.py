@@ -196,6 +196,8 @@ def pool_classes(*, guarded: bool) -> dict[str, Any]:
     from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
     from urllib3.util.connection import create_connection
 
+    from safetok.net.strict import StrictResponse
+
     class Watched:
         sock: socket.socket | None
         host: str
@@ -229,10 +231,10 @@ def pool_classes(*, guarded: bool) -> dict[str, Any]:
             super().request(*args, **kwargs)  # type: ignore[misc]
 
     class Plain(Watched, HTTPConnection):
-        pass
+        response_class = StrictResponse
 
     class Secure(Watched, HTTPSConnection):
-        pass
+        response_class = StrictResponse
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import socket
@@ -64,6 +65,36 @@ def test_a_body_over_the_limit_is_not_read(server: Server, http: Http) -> None:
         fetch = lambda p=path: http.public("GET", server.url + p, limit=1000, private_addresses=True)  # noqa: E731
         assert code(fetch, NotChecked) == "too_large"
     assert len(http.ca("GET", f"{server.url}/right", limit=1000).body) == 1000
+
+
+def test_a_chunk_of_negative_size_is_no_way_around_the_limit(server: Server, http: Http) -> None:
+    """Its end would be the end of the line: the server gets nothing rid that would have to be kept."""
+    taken: list[int] = []
+
+    def endless(handler: Handler, _body: bytes) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n")
+        with contextlib.suppress(OSError):
+            for _n in range(64):
+                handler.wfile.write(bytes(1 << 20))
+                taken.append(1 << 20)
+
+    server.pages["/minus"] = endless
+    code(lambda: http.ca("GET", f"{server.url}/minus", limit=1000), CaUnreachable)
+    code(lambda: http.public("GET", f"{server.url}/minus", limit=1000, private_addresses=True), NotChecked)
+    assert sum(taken) < 64 << 20
+
+
+def test_an_interim_answer_is_not_the_answer(server: Server, http: Http) -> None:
+    """103 (RFC 8297) comes before the answer; the next question gets its own."""
+
+    def early(handler: Handler, body: bytes) -> None:
+        handler.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+        say(handler, 200, b"to " + body)
+
+    server.pages["/early"] = early
+    for question in (b"one", b"two"):
+        answer = http.ca("POST", f"{server.url}/early", body=question)
+        assert (answer.status, answer.body) == (200, b"to " + question)
 
 
 def test_a_compressed_body_is_not_unpacked(server: Server, http: Http) -> None:
