@@ -149,6 +149,8 @@ class Http:
             raise fail(
                 _("{host} cannot prove that it is who it says (TLS).").format(host=call.target.host), "tls_failed"
             ) from error
+        except urllib3.exceptions.ProxyError as error:
+            raise fail(_proxy_said(str(error.original_error), call.target.host), "proxy_refused") from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise fail(_("No connection to {host}.").format(host=call.target.host), "") from error
 
@@ -193,6 +195,15 @@ class Http:
         if name == "http_proxy" and "REQUEST_METHOD" in self._environ:
             return ""
         return self._environ.get(name.upper(), "").strip()
+
+
+def _proxy_said(why: str, host: str) -> str:
+    tunnel, failed, answer = why.partition(
+        "Tunnel connection failed: "
+    )  # so http.client says what CONNECT was answered
+    if not failed or tunnel:
+        return _("The proxy in the environment cannot be reached.")
+    return _("The proxy in the environment does not connect to {host} ({why}).").format(host=host, why=answer)
 
 
 def _ca_failed(message: str, code: str) -> SafetokError:

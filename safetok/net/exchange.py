@@ -86,7 +86,7 @@ class Sockets:
     def add(self, sock: socket.socket | None) -> None:
         with self._lock:
             if sock is not None:
-                self._sockets.append(sock)
+                self._sockets.append(getattr(sock, "socket", sock))  # TLS inside a proxy's TLS is no socket, it has one
             if self._over:
                 self._end()
 
