@@ -26,6 +26,7 @@ __all__ = ["Http", "Response"]
 REDIRECTS = 3  # of a public fetch; a call to a CA follows none
 _MOVED = {301, 302, 303, 307, 308}
 _SAME_METHOD = {307, 308}
+_OUT_OF_TIME = {9, 10}  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 
 
 def load_ahead() -> None:
@@ -146,9 +147,7 @@ class Http:
         except (TimeoutError, urllib3.exceptions.TimeoutError) as error:
             raise fail(_("{host} took too long to answer.").format(host=call.target.host), "timed_out") from error
         except urllib3.exceptions.SSLError as error:
-            raise fail(
-                _("{host} cannot prove that it is who it says (TLS).").format(host=call.target.host), "tls_failed"
-            ) from error
+            raise fail(_tls_failure(error.args[0], call.target.host), "tls_failed") from error
         except urllib3.exceptions.ProxyError as error:
             raise fail(_proxy_said(str(error.original_error), call.target.host), "proxy_refused") from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
@@ -195,6 +194,18 @@ class Http:
         if name == "http_proxy" and "REQUEST_METHOD" in self._environ:
             return ""
         return self._environ.get(name.upper(), "").strip()
+
+
+def _tls_failure(error: object, host: str) -> str:
+    """Whose fault it may be: a clock that is off makes every certificate one that is over, or has not begun."""
+    code = getattr(error, "verify_code", None)
+    if code is None:
+        return _("The secure connection (TLS) to {host} failed.").format(host=host)
+    if code in _OUT_OF_TIME:
+        return _(
+            "By this computer's clock the TLS certificate of {host} is over or has not begun: check the date and time."
+        ).format(host=host)
+    return _("{host} cannot prove that it is who it says (TLS).").format(host=host)
 
 
 def _proxy_said(why: str, host: str) -> str:

@@ -206,6 +206,37 @@ def test_tls_roots_are_the_system_s_or_the_ca_s_own(tls: tuple[str, Path], tmp_p
     http.close()
 
 
+def test_tls_says_whose_fault_it_may_be(tls: tuple[str, Path], http: Http, server: Server) -> None:
+    """A certificate that is over by the clock here, one of nobody's, and no TLS at all are told apart."""
+    url, root = tls
+    now = system_clock()
+    over = {"begins": now - timedelta(days=2), "ends": now - timedelta(days=1)}
+    san = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    ended = issue("host", "TLS", key("host"), key("tls"), [(san, False)], **over)
+    secret = key("host").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (root.parent / "over.pem").write_bytes(ended.x509().public_bytes(Encoding.PEM) + secret)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(root.parent / "over.pem")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError), listening.accept()[0] as peer:
+                context.wrap_socket(peer, server_side=True).close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        late = f"https://127.0.0.1:{listening.getsockname()[1]}/"
+        told = []
+        for asked, roots in ((late, root), (url, None), (server.url.replace("http:", "https:"), None)):
+            with pytest.raises(CaUnreachable) as error:
+                http.ca("GET", asked, tls_ca=roots)
+            assert error.value.code == "tls_failed"
+            told.append(error.value.message)
+        thread.join()
+    assert len(set(told)) == 3
+    assert "giờ" in told[0]
+
+
 def test_what_went_out_is_known(server: Server, http: Http, tls: tuple[str, Path]) -> None:
     """No connection, no TLS, no proxy's tunnel: nothing was asked. From the first byte on it may have arrived, whatever the end."""
     url, root = tls
