@@ -11,6 +11,7 @@ import queue
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from datetime import UTC, datetime
@@ -207,12 +208,17 @@ def pool_classes(*, guarded: bool) -> dict[str, Any]:
 
         def _new_conn(self) -> socket.socket:
             last: OSError | None = None
-            for address in addresses_of(self.host, self.port, guarded=guarded):
+            until = time.monotonic() + (self.timeout or 0)
+            addresses = addresses_of(self.host, self.port, guarded=guarded)
+            for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+                # One that swallows everything (IPv6 that leads nowhere, often) leaves the others their share of the time.
+                share = max(0.001, until - time.monotonic()) / left if self.timeout else None
                 try:
-                    sock = create_connection((address, self.port), self.timeout, socket_options=self.socket_options)
+                    sock = create_connection((address, self.port), share, socket_options=self.socket_options)
                 except OSError as error:
                     last = error
                 else:
+                    sock.settimeout(self.timeout)
                     _watching.sockets.add(sock)
                     return sock
             if isinstance(last, TimeoutError):

@@ -142,6 +142,24 @@ def test_a_resolver_that_never_answers_ends_with_the_deadline(
     assert code(lambda: hasty.ca("GET", "https://slow.example/"), CaUnreachable) == "timed_out"
 
 
+def test_an_address_that_swallows_everything_leaves_time_for_the_next(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host with two addresses, the first a hole (IPv6 without a way out): the second is asked within the time."""
+    port = server.server_address[1]
+    with socket.socket() as hole, contextlib.ExitStack() as queued:
+        hole.bind(("127.0.0.2", port))
+        hole.listen(0)
+        for _n in range(4):  # more than it takes: who comes now is not answered
+            waiting = queued.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.2", port))
+        monkeypatch.setattr("safetok.net.exchange.addresses_of", lambda *_a, **_k: ["127.0.0.2", "127.0.0.1"])
+        http = Http(timeout=3, environ={})
+        assert http.ca("POST", server.url, body=b"x").body == b"ok x"
+        http.close()
+
+
 def test_nobody_listening_is_said_at_once(http: Http) -> None:
     """A refused connection, and a name that does not exist."""
     with socket.socket() as free:
