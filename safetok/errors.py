@@ -107,8 +107,12 @@ class CaRefused(SafetokError):
 
 
 class CaUnreachable(SafetokError):
-    """No usable answer of the CA: not connected, timed out, or not the CA's words (8)."""
+    """No usable answer of the CA: not connected, timed out, or not the CA's words (8).
 
+    `went_out` is False only where nothing of the question was ever sent: the CA cannot have had it.
+    """
+
+    went_out: bool = True
     exit_status = ExitStatus.CA_UNREACHABLE
     default_code = "ca_unreachable"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import msgspec
 
-from safetok.ca.offers import Random, ask_with_proof, decode
+from safetok.ca.offers import Random, ask_with_proof, decode, nothing_changed
 from safetok.domain.authorities import Authority
 from safetok.domain.certificates import Certificate
 from safetok.domain.offers import DossierAnswer, DossierState
@@ -27,6 +27,7 @@ class _Dossier(msgspec.Struct):
     missing: Annotated[tuple[_Paper, ...], msgspec.Meta(max_length=50)] = ()
 
 
+@nothing_changed()
 def ask(
     http: Http,
     authority: Authority,

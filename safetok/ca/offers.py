@@ -5,7 +5,8 @@ token's proof.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -17,7 +18,7 @@ from safetok.domain.authorities import Authority
 from safetok.domain.certificates import Certificate
 from safetok.domain.offers import PrivateOffer, PublicOffer
 from safetok.domain.times import rfc3339
-from safetok.errors import NoAnswer, PersonNeeded, UsageError
+from safetok.errors import CaUnreachable, CaWait, NoAnswer, PersonNeeded, UsageError
 from safetok.locale import _
 
 if TYPE_CHECKING:
@@ -90,6 +91,17 @@ def public_offer(http: Http, authority: Authority, certificate: Certificate) -> 
     )
 
 
+@contextmanager
+def nothing_changed() -> Iterator[None]:
+    """What a CA does not answer now can be asked again: the next step of an error that names none."""
+    try:
+        yield
+    except (CaUnreachable, CaWait) as error:
+        error.hint = error.hint or _("Nothing was asked for or changed. Run it again later.")
+        raise
+
+
+@nothing_changed()
 def private_offer(
     http: Http,
     authority: Authority,

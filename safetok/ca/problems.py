@@ -99,7 +99,8 @@ def _contract_over(problem: Problem, title: str, contact: str) -> SafetokError:
 
 def _dossier_missing(problem: Problem, title: str, contact: str) -> SafetokError:
     named = problem.more.get("missing")
-    missing = [_text(item) for item in named[:MOST_PAPERS] if isinstance(item, str)] if isinstance(named, list) else []
+    texts = [_text(item) for item in named[:MOST_PAPERS]] if isinstance(named, list) else []
+    missing = [text for text in texts if text]
     papers = [paper for paper in missing if paper.casefold() != _DOSSIER]
     if papers:
         message = _("The dossier (on paper) is not complete. Missing: {papers}.").format(

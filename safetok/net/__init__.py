@@ -16,7 +16,7 @@ from safetok.errors import CaUnreachable, NoAnswer, NotChecked, SafetokError
 from safetok.locale import _
 from safetok.log import note
 from safetok.net.addresses import Fail, PrivateAddress, Target, bypassed, is_literal_loopback, joined, target_of
-from safetok.net.exchange import Call, Response, TooLarge, ask, pool_classes, tls_context, within
+from safetok.net.exchange import Call, Response, Sockets, TooLarge, ask, pool_classes, tls_context, within
 
 if TYPE_CHECKING:
     import urllib3
@@ -26,6 +26,7 @@ __all__ = ["Http", "Response"]
 REDIRECTS = 3  # of a public fetch; a call to a CA follows none
 _MOVED = {301, 302, 303, 307, 308}
 _SAME_METHOD = {307, 308}
+_OUT_OF_TIME = {9, 10}  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 
 
 def load_ahead() -> None:
@@ -62,11 +63,9 @@ class Http:
         """
         target = target_of(url, _ca_failed)
         if target.scheme == "http" and not is_literal_loopback(target.host):
-            raise CaUnreachable(
-                _("The CA's address must begin with https: {url}").format(url=url),
-                code="plain_http",
-                hint=_("Plain http is only used to an address of this very machine (127.0.0.1)."),
-            )
+            error = _ca_failed(_("The CA's address must begin with https: {url}").format(url=url), "plain_http")
+            error.hint = _("Plain http is only used to an address of this very machine (127.0.0.1).")
+            raise error
         call = Call(method, target, body, headers or {}, limit, tls_ca=tls_ca, guarded=False)
         response = self._exchange(call, self.timeout, _ca_failed)
         if 300 <= response.status < 400:  # noqa: PLR2004  (RFC 9110: redirection)
@@ -113,25 +112,27 @@ class Http:
 
     def _exchange(self, call: Call, seconds: float, fail: Fail) -> Response:
         begun = time.monotonic()
-        ended = "given up"
+        ended, sockets = "given up", Sockets()
         try:
-            response = self._answer(call, seconds, fail)
+            response = self._answer(call, seconds, fail, sockets)
             ended = str(response.status)
         except SafetokError as error:
             ended = error.code
+            if isinstance(error, CaUnreachable):
+                error.went_out = sockets.asked
             raise
         finally:
             took = round((time.monotonic() - begun) * 1000)
             note(f"{call.method} {call.target.url} -> {ended} in {took} ms")
         return response
 
-    def _answer(self, call: Call, seconds: float, fail: Fail) -> Response:
+    def _answer(self, call: Call, seconds: float, fail: Fail, sockets: Sockets) -> Response:
         import urllib3
 
         proxy = self._proxy_for(call.target)
         manager = self._manager(proxy, call, fail)
         try:
-            return within(seconds, functools.partial(ask, manager, call, seconds, proxied=bool(proxy)))
+            return within(seconds, functools.partial(ask, manager, call, seconds, proxied=bool(proxy)), sockets)
         except TooLarge as error:
             raise fail(_("{host} sends more than it may.").format(host=call.target.host), "too_large") from error
         except PrivateAddress as error:
@@ -146,9 +147,9 @@ class Http:
         except (TimeoutError, urllib3.exceptions.TimeoutError) as error:
             raise fail(_("{host} took too long to answer.").format(host=call.target.host), "timed_out") from error
         except urllib3.exceptions.SSLError as error:
-            raise fail(
-                _("{host} cannot prove that it is who it says (TLS).").format(host=call.target.host), "tls_failed"
-            ) from error
+            raise fail(_tls_failure(error.args[0], call.target.host), "tls_failed") from error
+        except urllib3.exceptions.ProxyError as error:
+            raise fail(_proxy_said(str(error.original_error), call.target.host), "proxy_refused") from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise fail(_("No connection to {host}.").format(host=call.target.host), "") from error
 
@@ -195,18 +196,33 @@ class Http:
         return self._environ.get(name.upper(), "").strip()
 
 
-def may_have_gone_out(error: SafetokError) -> bool:
-    """Whether what was sent may have arrived though `error` came of it: all but where no connection came about."""
-    from urllib3 import exceptions
+def _tls_failure(error: object, host: str) -> str:
+    """Whose fault it may be: a clock that is off makes every certificate one that is over, or has not begun."""
+    code = getattr(error, "verify_code", None)
+    if code is None:
+        return _("The secure connection (TLS) to {host} failed.").format(host=host)
+    if code in _OUT_OF_TIME:
+        return _(
+            "By this computer's clock the TLS certificate of {host} is over or has not begun: check the date and time."
+        ).format(host=host)
+    return _("{host} cannot prove that it is who it says (TLS).").format(host=host)
 
-    before = (exceptions.NewConnectionError, exceptions.ConnectTimeoutError, exceptions.SSLError, exceptions.ProxyError)
-    return not isinstance(error.__cause__, before) and error.code not in {"plain_http", "proxy_unusable"}
+
+def _proxy_said(why: str, host: str) -> str:
+    tunnel, failed, answer = why.partition(
+        "Tunnel connection failed: "
+    )  # so http.client says what CONNECT was answered
+    if not failed or tunnel:
+        return _("The proxy in the environment cannot be reached.")
+    return _("The proxy in the environment does not connect to {host} ({why}).").format(host=host, why=answer)
 
 
 def _ca_failed(message: str, code: str) -> SafetokError:
     if code == "too_large":
         return NoAnswer(message, code=code)
-    return CaUnreachable(message, code=code or None)
+    error = CaUnreachable(message, code=code or None)
+    error.went_out = False  # unless the exchange got so far
+    return error
 
 
 def _not_checked(message: str, code: str) -> SafetokError:

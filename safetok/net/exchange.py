@@ -11,6 +11,7 @@ import queue
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from datetime import UTC, datetime
@@ -74,18 +75,19 @@ class TooLarge(Exception):
 _watching = threading.local()
 
 
-class _Sockets:
-    """The sockets of one exchange, so that whoever waits for it can end it."""
+class Sockets:
+    """The sockets of one exchange, so that whoever waits for it can end it, and whether the question began to go out."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
         self._over = False
+        self.asked = False
 
     def add(self, sock: socket.socket | None) -> None:
         with self._lock:
             if sock is not None:
-                self._sockets.append(sock)
+                self._sockets.append(getattr(sock, "socket", sock))  # TLS inside a proxy's TLS is no socket, it has one
             if self._over:
                 self._end()
 
@@ -102,7 +104,7 @@ class _Sockets:
 
 class _Errand(NamedTuple):
     work: Callable[[], Response]
-    sockets: _Sockets
+    sockets: Sockets
     outcome: queue.SimpleQueue[Response | BaseException]
 
 
@@ -124,9 +126,9 @@ def _run_errands(errands: queue.SimpleQueue[_Errand]) -> None:
         del came
 
 
-def within(seconds: float, work: Callable[[], Response]) -> Response:
-    """The result of `work`, or TimeoutError after `seconds`, whatever it is busy with."""
-    errand = _Errand(work, _Sockets(), queue.SimpleQueue())
+def within(seconds: float, work: Callable[[], Response], sockets: Sockets) -> Response:
+    """The result of `work`, or TimeoutError after `seconds`, whatever it is busy with. `sockets` learn of what it opens."""
+    errand = _Errand(work, sockets, queue.SimpleQueue())
     try:
         errands = _resting.pop()
     except IndexError:
@@ -195,6 +197,8 @@ def pool_classes(*, guarded: bool) -> dict[str, Any]:
     from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
     from urllib3.util.connection import create_connection
 
+    from safetok.net.strict import StrictResponse
+
     class Watched:
         sock: socket.socket | None
         host: str
@@ -204,12 +208,17 @@ def pool_classes(*, guarded: bool) -> dict[str, Any]:
 
         def _new_conn(self) -> socket.socket:
             last: OSError | None = None
-            for address in addresses_of(self.host, self.port, guarded=guarded):
+            until = time.monotonic() + (self.timeout or 0)
+            addresses = addresses_of(self.host, self.port, guarded=guarded)
+            for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+                # One that swallows everything (IPv6 that leads nowhere, often) leaves the others their share of the time.
+                share = max(0.001, until - time.monotonic()) / left if self.timeout else None
                 try:
-                    sock = create_connection((address, self.port), self.timeout, socket_options=self.socket_options)
+                    sock = create_connection((address, self.port), share, socket_options=self.socket_options)
                 except OSError as error:
                     last = error
                 else:
+                    sock.settimeout(self.timeout)
                     _watching.sockets.add(sock)
                     return sock
             if isinstance(last, TimeoutError):
@@ -221,14 +230,17 @@ def pool_classes(*, guarded: bool) -> dict[str, Any]:
             _watching.sockets.add(self.sock)
 
         def request(self, *args: Any, **kwargs: Any) -> None:
-            _watching.sockets.add(self.sock)  # one that was kept open
+            if self.sock is None:
+                self.connect()
+            _watching.sockets.add(self.sock)  # also one that was kept open
+            _watching.sockets.asked = True
             super().request(*args, **kwargs)  # type: ignore[misc]
 
     class Plain(Watched, HTTPConnection):
-        pass
+        response_class = StrictResponse
 
     class Secure(Watched, HTTPSConnection):
-        pass
+        response_class = StrictResponse
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain

@@ -284,6 +284,10 @@ class Session:
             gone += self._destroy(handles, object_class)
         return gone
 
+    def has_begun(self, der: bytes, label: str) -> bool:
+        """Whether there is what `destroy_certificate` would destroy; needs no login."""
+        return bool(_begun(self._objects(), der, label))
+
     def destroy_certificate(self, der: bytes, label: str) -> bool:
         """Destroy the object with this label that holds these bytes, or only a part of them, or nothing readable (a write cut
         short). Whether there was one. Nothing else is touched.

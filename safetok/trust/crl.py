@@ -211,7 +211,7 @@ def _check_scope(found: x509.CertificateRevocationList, certificate: x509.Certif
         if isinstance(extension.value, x509.IssuingDistributionPoint):
             scope = extension.value
     if scope is None:
-        return True
+        return not _by_reasons(certificate)
     if scope.indirect_crl:
         raise NotChecked(
             _("The revocation list is another CA's; lists made for others are not used."), code="crl_indirect"
@@ -219,7 +219,16 @@ def _check_scope(found: x509.CertificateRevocationList, certificate: x509.Certif
     other_kind = scope.only_contains_user_certs if _is_ca(certificate) else scope.only_contains_ca_certs
     if other_kind or scope.only_contains_attribute_certs or not _same_place(scope, certificate):
         raise NotChecked(_("The revocation list does not cover certificates of this kind."), code="crl_other_scope")
-    return scope.only_some_reasons is None
+    return scope.only_some_reasons is None and not _by_reasons(certificate)
+
+
+def _by_reasons(certificate: x509.Certificate) -> bool:
+    """Whether some place of the certificate's lists is for some reasons only: no one list is then the whole answer."""
+    try:
+        points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    except x509.ExtensionNotFound:
+        return False
+    return any(point.reasons is not None for point in points)
 
 
 def _same_place(scope: x509.IssuingDistributionPoint, certificate: x509.Certificate) -> bool:

@@ -108,6 +108,7 @@ def read(
                 code="ocsp_refused",
             )
         _check_signer(response, issuer, now)
+        _check_understood(response)
         fresh = _check_nonce(response, nonce)
         return _verdict(_of(certificate, issuer, response), now, fresh=fresh)
     except UNREADABLE as error:
@@ -162,6 +163,13 @@ def _verify(signer: x509.Certificate, response: ocsp.OCSPResponse) -> None:
         key.verify(signature, signed, ec.ECDSA(algorithm))
     else:
         raise InvalidSignature
+
+
+def _check_understood(response: ocsp.OCSPResponse) -> None:
+    """RFC 6960 4.4: what is marked critical must be known. Extensions of one answer among several are not to be had."""
+    found = [*response.extensions, *(response.single_extensions if len(list(response.responses)) == 1 else ())]
+    if any(extension.critical and not isinstance(extension.value, x509.OCSPNonce) for extension in found):
+        raise NotChecked(_("The OCSP answer has a part that safetok does not know."), code="ocsp_not_understood")
 
 
 def _check_nonce(response: ocsp.OCSPResponse, nonce: bytes | None) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from safetok.net import Http, Response
 
-_OUT_OF_REACH = {"ca_unreachable", "not_reached", "timed_out", "tls_failed", "private_address"}
+_OUT_OF_REACH = {"ca_unreachable", "not_reached", "timed_out", "tls_failed", "proxy_refused", "private_address"}
 
 
 @dataclass

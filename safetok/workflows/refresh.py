@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from safetok.domain.companies import company_of
 from safetok.domain.revocation import RevocationAnswer
-from safetok.errors import CaUnreachable, SafetokError
+from safetok.errors import CaUnreachable, CaWait, SafetokError
 from safetok.locale import _
 from safetok.workflows.check import ask_now, not_checked
 from safetok.workflows.patience import Patience
@@ -77,6 +77,8 @@ def _ask(context: Context, serial: str, certificate: Certificate, patience: Pati
         failure.token = failure.token or serial
         if isinstance(failure, CaUnreachable):
             failure.hint = failure.hint or _("Check the network, then run it again: safetok status --refresh")
+        elif isinstance(failure, CaWait):
+            failure.hint = failure.hint or _("Run it again then: safetok status --refresh")
         failure.data.setdefault("serial", certificate.serial)
     return failures
 

@@ -175,6 +175,27 @@ def test_confirmed_too_late_is_lapsed(made: Template) -> None:
         assert box.renew().status == 0
 
 
+def test_what_the_ca_took_back_does_not_stay_beside_the_old_one(made: Template) -> None:
+    """The same key: the revoked certificate is taken off the token again, as soon as it can be, and a new renewal begins from the
+    old certificate; it would else be called revoked for ever.
+    """
+    with made.box(confirm_wait=3600) as box:
+        before = box.objects()
+        box.plan({"name": "cut", "on": "certConf", "processed": False})
+        assert box.renew().status == 8
+        assert len(box.objects()["Certificate"]) == len(before["Certificate"]) + 1
+        box.clock.turn(hours=2)
+        came = box.resume(pin=False)
+        assert (came.status, came.code, came.state) == (11, "lapsed", "LAPSED")
+        assert came.error is not None
+        assert box.token.serial in came.error.hint, "where it still is"
+        assert not box.journal().finished
+        came = box.resume()
+        assert (came.status, came.code) == (11, "lapsed")
+        assert box.objects() == before
+        assert (box.renew().state, [row["state"] for row in box.issued()]) == ("DONE", ["undone", "confirmed"])
+
+
 def test_issued_too_long_ago_is_not_even_written(made: Template) -> None:
     """Held between the answer and the writing until the CA took the certificate back: LAPSED, nothing written."""
     with made.box(confirm_wait=3600) as box:

@@ -52,7 +52,14 @@ def test_each_end_says_why_and_that_nothing_is_lost(made: Template) -> None:
             assert row.reason
             assert came.code == code
             assert came.error.message == text.format(why=row.reason)
-            assert came.error.hint == _("The old certificate is intact, nothing was written to the token.")
+            kept = (
+                _(
+                    "The old certificate is intact, nothing of the new one is left on the token. Ask again: safetok renew"
+                )
+                if code == "lapsed"
+                else _("The old certificate is intact, nothing was written to the token.")
+            )
+            assert came.error.hint == kept
             assert came.error.data["authority"] == row.authority
             assert (row.cleaned, row.hold) == (True, None)
 

@@ -52,6 +52,7 @@ def offering(**bent: Any) -> Iterator[None]:
             offer,
             new_not_after=offer.new_not_after + timedelta(days=days),
             same_key=bent.get("same_key", offer.same_key),
+            expires=bent.get("expires", offer.expires),
         )
 
     with patch.object(offers, "private_offer", bend):
@@ -185,6 +186,18 @@ def test_a_script_s_floor_takes_a_shorter_offer(box: Box) -> None:
     assert came.code != "offer_differs"
 
 
+def test_an_offer_that_is_over_as_it_comes_names_the_clock(box: Box) -> None:
+    """To run it again would come to the same: nothing is begun, and the next step is this computer's clock."""
+    with offering(expires=box.clock.now):
+        came = box.renew()
+    assert (came.status, came.code) == (11, "offer_expired")
+    assert came.error is not None
+    assert "giờ" in came.error.hint
+    with box.context() as context:
+        assert not context.database.rows("SELECT id FROM renewals")
+    assert box.renew().state == "DONE"
+
+
 def test_an_offer_for_a_new_key_is_not_taken_for_the_old_one(box: Box) -> None:
     """The CA wants a new key and none was asked for: 11 with the way to one."""
     with offering(same_key=False):
@@ -220,6 +233,16 @@ def test_a_confirmation_that_met_no_server_has_not_gone_out(made: Template) -> N
 
 
 # --- ends that nobody can clean --------------------------------------------------------------------------------------
+
+
+def test_a_rejection_is_sent_whatever_the_clock_says(made: Template) -> None:
+    """The CA's time to confirm was over when its answer came, by a clock that is ahead: the CA is told all the same."""
+    with made.box(confirm_wait=-600) as box:
+        box.plan("other_subject")
+        assert box.renew().state == "UNTRUSTED"
+        assert box.journal().finished
+        (transaction,) = box.transactions()
+        assert transaction.confirmation
 
 
 def test_a_rejection_that_no_ca_takes_ends_after_a_week(box: Box) -> None:

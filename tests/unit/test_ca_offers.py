@@ -231,7 +231,7 @@ def test_a_contract_that_is_over_needs_a_person() -> None:
 
 def test_missing_papers_need_a_person() -> None:
     """With their names where the CA gives them."""
-    error = refusal("dossier-missing", missing=["CCCD", 7, None])
+    error = refusal("dossier-missing", missing=["CCCD", 7, None, " "])
     assert (type(error), error.code, error.data) == (PersonNeeded, "dossier_missing", {"missing": ["CCCD"]})
     assert error.message.endswith("CCCD.")  # what to do follows
     assert "CCCD" in error.message

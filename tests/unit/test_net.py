@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import os
 import socket
 import ssl
 import threading
@@ -65,6 +67,36 @@ def test_a_body_over_the_limit_is_not_read(server: Server, http: Http) -> None:
     assert len(http.ca("GET", f"{server.url}/right", limit=1000).body) == 1000
 
 
+def test_a_chunk_of_negative_size_is_no_way_around_the_limit(server: Server, http: Http) -> None:
+    """Its end would be the end of the line: the server gets nothing rid that would have to be kept."""
+    taken: list[int] = []
+
+    def endless(handler: Handler, _body: bytes) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n")
+        with contextlib.suppress(OSError):
+            for _n in range(64):
+                handler.wfile.write(bytes(1 << 20))
+                taken.append(1 << 20)
+
+    server.pages["/minus"] = endless
+    code(lambda: http.ca("GET", f"{server.url}/minus", limit=1000), CaUnreachable)
+    code(lambda: http.public("GET", f"{server.url}/minus", limit=1000, private_addresses=True), NotChecked)
+    assert sum(taken) < 64 << 20
+
+
+def test_an_interim_answer_is_not_the_answer(server: Server, http: Http) -> None:
+    """103 (RFC 8297) comes before the answer; the next question gets its own."""
+
+    def early(handler: Handler, body: bytes) -> None:
+        handler.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+        say(handler, 200, b"to " + body)
+
+    server.pages["/early"] = early
+    for question in (b"one", b"two"):
+        answer = http.ca("POST", f"{server.url}/early", body=question)
+        assert (answer.status, answer.body) == (200, b"to " + question)
+
+
 def test_a_compressed_body_is_not_unpacked(server: Server, http: Http) -> None:
     """Nobody asked for one: no bomb can hide in it."""
     server.pages["/gz"] = lambda h, _b: say(h, 200, b"\x1f\x8b", Content_Encoding="gzip")
@@ -108,6 +140,24 @@ def test_a_resolver_that_never_answers_ends_with_the_deadline(
     """Names are looked up within the time too."""
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: server.gone.wait(30) or [])
     assert code(lambda: hasty.ca("GET", "https://slow.example/"), CaUnreachable) == "timed_out"
+
+
+def test_an_address_that_swallows_everything_leaves_time_for_the_next(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host with two addresses, the first a hole (IPv6 without a way out): the second is asked within the time."""
+    port = server.server_address[1]
+    with socket.socket() as hole, contextlib.ExitStack() as queued:
+        hole.bind(("127.0.0.2", port))
+        hole.listen(0)
+        for _n in range(4):  # more than it takes: who comes now is not answered
+            waiting = queued.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.2", port))
+        monkeypatch.setattr("safetok.net.exchange.addresses_of", lambda *_a, **_k: ["127.0.0.2", "127.0.0.1"])
+        http = Http(timeout=3, environ={})
+        assert http.ca("POST", server.url, body=b"x").body == b"ok x"
+        http.close()
 
 
 def test_nobody_listening_is_said_at_once(http: Http) -> None:
@@ -172,6 +222,87 @@ def test_tls_roots_are_the_system_s_or_the_ca_s_own(tls: tuple[str, Path], tmp_p
     for bad in (tmp_path / "junk.pem", tmp_path / "absent.pem"):
         assert code(lambda b=bad: http.ca("GET", url, tls_ca=b), UsageError) == "bad_tls_ca"  # type: ignore[misc]
     http.close()
+
+
+def test_tls_says_whose_fault_it_may_be(tls: tuple[str, Path], http: Http, server: Server) -> None:
+    """A certificate that is over by the clock here, one of nobody's, and no TLS at all are told apart."""
+    url, root = tls
+    now = system_clock()
+    over = {"begins": now - timedelta(days=2), "ends": now - timedelta(days=1)}
+    san = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    ended = issue("host", "TLS", key("host"), key("tls"), [(san, False)], **over)
+    secret = key("host").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (root.parent / "over.pem").write_bytes(ended.x509().public_bytes(Encoding.PEM) + secret)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(root.parent / "over.pem")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError), listening.accept()[0] as peer:
+                context.wrap_socket(peer, server_side=True).close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        late = f"https://127.0.0.1:{listening.getsockname()[1]}/"
+        told = []
+        for asked, roots in ((late, root), (url, None), (server.url.replace("http:", "https:"), None)):
+            with pytest.raises(CaUnreachable) as error:
+                http.ca("GET", asked, tls_ca=roots)
+            assert error.value.code == "tls_failed"
+            told.append(error.value.message)
+        thread.join()
+    assert len(set(told)) == 3
+    assert "giờ" in told[0]
+
+
+def test_what_went_out_is_known(server: Server, http: Http, tls: tuple[str, Path]) -> None:
+    """No connection, no TLS, no proxy's tunnel: nothing was asked. From the first byte on it may have arrived, whatever the end."""
+    url, root = tls
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+
+    def hang_up(handler: Handler, _body: bytes) -> None:
+        handler.close_connection = True
+
+    server.pages |= {"/cut": hang_up, "/big": lambda h, _b: say(h, 200, bytes(99))}
+    tunnel = Http(timeout=2, environ={"https_proxy": server.url})
+    for asked, went_out in (
+        (lambda: http.ca("POST", nobody, body=b"x"), False),
+        (lambda: http.ca("POST", "http://ca.example/", body=b"x"), False),
+        (lambda: http.ca("POST", url, body=b"x"), False),
+        (lambda: tunnel.ca("POST", "https://ca.invalid/", body=b"x"), False),
+        (lambda: http.ca("POST", f"{server.url}/cut", body=b"x"), True),
+        (lambda: http.ca("POST", f"{server.url}/big", body=b"x", limit=9), True),
+    ):
+        with pytest.raises(CaUnreachable) as error:
+            asked()
+        assert error.value.went_out is went_out
+    tunnel.close()
+    assert http.ca("POST", url, body=b"x", tls_ca=root).status == 200
+
+
+def test_what_breaks_tls_after_the_question_does_not_unsend_it(tls: tuple[str, Path]) -> None:
+    """A server that reads the question and then answers outside of TLS: an error of TLS, and yet the question has arrived."""
+    _url, root = tls
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(root.parent / "leaf.pem")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            peer, _address = listening.accept()
+            with context.wrap_socket(peer, server_side=True) as talking:
+                talking.recv(65536)
+                os.write(talking.fileno(), b"this is no record of TLS")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        http = Http(timeout=3, environ={})
+        with pytest.raises(CaUnreachable) as error:
+            http.ca("POST", f"https://127.0.0.1:{listening.getsockname()[1]}/", body=b"x", tls_ca=root)
+        thread.join()
+        http.close()
+    assert (error.value.code, error.value.went_out) == ("tls_failed", True)
 
 
 # --- headers that tell time ---

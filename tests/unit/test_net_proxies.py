@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support_http import Server, code
+from support_trust import ca_true, issue, key
 
+from safetok.domain.times import system_clock
 from safetok.errors import CaUnreachable, NotChecked
 from safetok.net import Http
 
@@ -39,9 +49,12 @@ def test_a_tunnel_is_asked_for_with_the_proxy_s_password() -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         http = Http(timeout=3, environ={"https_proxy": f"http://nguyen:secret@127.0.0.1:{listening.getsockname()[1]}"})
-        code(lambda: http.ca("POST", "https://ca.invalid/cmp", body=b"x"), CaUnreachable)
+        with pytest.raises(CaUnreachable) as error:
+            http.ca("POST", "https://ca.invalid/cmp", body=b"x")
         thread.join()
         http.close()
+    assert error.value.code == "proxy_refused", "it is not the CA that is out of reach"
+    assert "403 Forbidden" in error.value.message
     assert seen[0].startswith(b"CONNECT ca.invalid:443 ")
     assert b"bmd1eWVuOnNlY3JldA==" in seen[0]
 
@@ -92,3 +105,82 @@ def test_a_proxy_that_cannot_be_used_is_said(server: Server) -> None:
     http = Http(timeout=2, environ={"HTTP_PROXY": server.url, "REQUEST_METHOD": "GET"})
     code(lambda: http.public("GET", "http://ca.invalid/"), NotChecked)
     assert server.asked == []
+
+
+def test_a_proxy_that_nobody_runs_is_not_called_the_ca() -> None:
+    """What cannot be reached is named: it is not the CA."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        environ = {name: f"http://127.0.0.1:{free.getsockname()[1]}" for name in ("https_proxy", "http_proxy")}
+    http = Http(timeout=2, environ=environ)
+    assert code(lambda: http.ca("GET", "https://ca.invalid/"), CaUnreachable) == "proxy_refused"
+    assert code(lambda: http.public("GET", "http://ocsp.invalid/"), NotChecked) == "proxy_refused"
+    http.close()
+
+
+@contextmanager
+def served(work: Callable[[socket.socket], None]) -> Iterator[int]:
+    """A port on loopback whose every connection is this work's."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def one(peer: socket.socket) -> None:
+            with suppress(OSError), peer:
+                work(peer)
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    threading.Thread(target=one, args=(listening.accept()[0],), daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield listening.getsockname()[1]
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_ca_that_hangs_behind_a_tls_proxy_ends_with_the_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TLS to the proxy, TLS through it to the CA, and no answer: told as a time-out, like any other."""
+    now = system_clock()
+    span = {"begins": now - timedelta(days=1), "ends": now + timedelta(days=1)}
+    root = issue("TLS", "TLS", key("tls"), key("tls"), [ca_true()], **span)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("ca.invalid")])
+    leaf = issue("host", "TLS", key("host"), key("tls"), [(names, False)], **span)
+    roots, own = tmp_path / "root.pem", tmp_path / "leaf.pem"
+    roots.write_bytes(root.x509().public_bytes(Encoding.PEM))
+    secret = key("host").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    own.write_bytes(leaf.x509().public_bytes(Encoding.PEM) + secret)
+    monkeypatch.setenv("SSL_CERT_FILE", str(roots))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own)
+    over = threading.Event()
+
+    def hang(peer: socket.socket) -> None:
+        with context.wrap_socket(peer, server_side=True) as talking:
+            talking.recv(65536)
+            over.wait(10)
+
+    def copy(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+
+    with served(hang) as ca:
+
+        def proxy(peer: socket.socket) -> None:
+            with (
+                context.wrap_socket(peer, server_side=True) as near,
+                socket.create_connection(("127.0.0.1", ca)) as far,
+            ):
+                near.recv(65536)
+                near.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                threading.Thread(target=copy, args=(far, near), daemon=True).start()
+                copy(near, far)
+
+        with served(proxy) as port:
+            http = Http(timeout=1.5, environ={"https_proxy": f"https://127.0.0.1:{port}"})
+            with pytest.raises(CaUnreachable) as error:
+                http.ca("POST", "https://ca.invalid/", body=b"x", tls_ca=roots)
+            over.set()
+            http.close()
+    assert (error.value.code, error.value.went_out) == ("timed_out", True)

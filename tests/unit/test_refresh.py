@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from support_mail import ISSUER, surroundings
@@ -12,7 +13,7 @@ from test_trust_ocsp import responder
 from safetok.domain.certificates import Certificate
 from safetok.domain.revocation import RevocationAnswer
 from safetok.domain.tokens import KeyPresence, StoredCertificate, TokenReading
-from safetok.errors import CaUnreachable, ExitStatus, NotChecked
+from safetok.errors import CaUnreachable, CaWait, ExitStatus, NotChecked
 from safetok.store.answers import Answers
 from safetok.store.inventory import Inventory
 from safetok.workflows.refresh import current_certificates, refresh
@@ -64,16 +65,13 @@ def test_what_fails_is_told_and_stops_nothing(tmp_path: Path) -> None:
 
 
 def test_a_ca_that_cannot_be_reached_names_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A question that found no connection says what to do."""
-
-    def away(*_given: Any, **_more: Any) -> None:
-        raise CaUnreachable("No connection to 127.0.0.1.")
-
-    monkeypatch.setattr("safetok.workflows.refresh.ask_now", away)
+    """A question that found no connection, or a CA too busy for it, says what to do."""
     context = surroundings(tmp_path, Web())
     seen(context, T1=[leaf(1)])
-    (failure,) = refresh(context)
-    assert "safetok status --refresh" in failure.hint
+    for error in (CaUnreachable("No connection to 127.0.0.1."), CaWait("Come back in 30 seconds.")):
+        monkeypatch.setattr("safetok.workflows.refresh.ask_now", Mock(side_effect=error))
+        (failure,) = refresh(context)
+        assert "safetok status --refresh" in failure.hint
     context.close()
 
 

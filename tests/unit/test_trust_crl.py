@@ -135,6 +135,18 @@ def test_a_list_of_some_reasons_can_still_revoke() -> None:
     assert verdict(crl(entry(HOLD), extensions=(some,))).answer is RevocationAnswer.SUSPENDED
 
 
+def test_a_place_for_some_reasons_makes_nothing_good() -> None:
+    """A list without a scope of its own, at a place that the certificate names for some reasons only: it can revoke."""
+    point = x509.DistributionPoint(
+        [x509.UniformResourceIdentifier(CRL_URL)], None, frozenset({x509.ReasonFlags.key_compromise}), None
+    )
+    extensions = [(x509.CRLDistributionPoints([point]), False)]
+    leaf = issue("CONG TY A", "SAFE-CA", key("leaf"), key("SAFE-CA"), extensions, serial=4711)
+    assert doubt(crl(), leaf=leaf) == "crl_other_scope"
+    assert doubt(crl(extensions=(scope(only_contains_user_certs=True),)), leaf=leaf) == "crl_other_scope"
+    assert verdict(crl(entry()), leaf=leaf).answer is RevocationAnswer.REVOKED
+
+
 def test_a_list_for_subscribers_at_the_certificate_s_own_place_counts() -> None:
     """A partitioned list of user certificates at the address the certificate names is complete for it."""
     place = scope(only_contains_user_certs=True, full_name=[x509.UniformResourceIdentifier(CRL_URL)])

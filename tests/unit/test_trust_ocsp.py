@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from asn1crypto import algos
+from asn1crypto import algos, core
+from asn1crypto import ocsp as asn1_ocsp
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
@@ -271,6 +272,30 @@ def test_an_answer_about_another_certificate_is_none() -> None:
     assert doubt(responder(issuer=ca("SAFE-CA", who="twin"))) == "ocsp_other_certificate"
     twin = issue("CONG TY A", "TWIN", key("leaf"), key("SAFE-CA"), serial=LEAF.x509().serial_number)
     assert doubt(responder(of=twin)) == "ocsp_other_certificate"
+
+
+@pytest.mark.parametrize("critical", [True, False])
+@pytest.mark.parametrize("where", ["response", "single"])
+def test_a_critical_part_that_is_unknown_makes_it_no_answer(where: str, *, critical: bool) -> None:
+    """RFC 6960 section 4.4: it may say that good means something else. One that is not critical is passed over."""
+    part = {"extn_id": "1.2.3.4", "critical": critical, "extn_value": b"\x05\x00"}
+
+    def bent(body: bytes) -> bytes:
+        whole = asn1_ocsp.OCSPResponse.load(responder()(body))
+        basic = whole["response_bytes"]["response"].parsed
+        data = basic["tbs_response_data"]
+        if where == "response":
+            data["response_extensions"] = [*list(data["response_extensions"]), part]
+        else:
+            data["responses"][0]["single_extensions"] = [part]
+        basic["signature"] = key("SAFE-CA").sign(data.dump(force=True), ec.ECDSA(hashes.SHA256()))
+        whole["response_bytes"]["response"] = core.ParsableOctetString(basic.dump(force=True))
+        return bytes(whole.dump(force=True))
+
+    if critical:
+        assert doubt(bent) == "ocsp_not_understood"
+    else:
+        assert asked(bent).answer is RevocationAnswer.GOOD
 
 
 def test_the_dates_bind() -> None:

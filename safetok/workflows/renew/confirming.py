@@ -12,7 +12,7 @@ from safetok.locale import _
 from safetok.workflows.renew import ending
 from safetok.workflows.renew.run import Held, Run, no_answer, token_step
 
-REJECTING = timedelta(days=7)  # how long a CA that names no time to confirm is told of the rejection
+REJECTING = timedelta(days=7)  # how long a CA that names no time to confirm (none to come) is told of the rejection
 
 
 def signed_confirmation(
@@ -69,7 +69,6 @@ def send_confirmation(run: Run, der: bytes = b"") -> object:
     from safetok.ca.cmp.answers import Confirmed, read_answer
     from safetok.ca.cmp.requests import sender_nonce_of
     from safetok.ca.cmp.transport import send
-    from safetok.net import may_have_gone_out
 
     message, sent = der or run.renewal.confirmation, run.context.now()
     try:
@@ -84,7 +83,7 @@ def send_confirmation(run: Run, der: bytes = b"") -> object:
             expect="confirmation",
         )
     except (CaUnreachable, CaWait) as error:
-        if not der and may_have_gone_out(error):
+        if not der and (isinstance(error, CaWait) or error.went_out):
             _sent(run, sent)
         raise no_answer(error) from error
     if not der and not isinstance(answer, Confirmed):
@@ -165,9 +164,13 @@ def _has_no_status(run: Run) -> bool:
 
 
 def reject(run: Run) -> None:
-    """UNTRUSTED: the rejecting certConf is sent until the CA has it, answers under its signature, or the time is over."""
-    assert run.renewal.received_at is not None
-    until = run.renewal.confirm_by or run.renewal.received_at + REJECTING
+    """UNTRUSTED: the rejecting certConf is sent until the CA has it, answers under its signature, or the time is over. A time that
+    was over when it was given says that the clocks differ, and nothing of how long the CA waits.
+    """
+    until, received = run.renewal.confirm_by, run.renewal.received_at
+    assert received is not None
+    if until is None or until <= received:
+        until = received + REJECTING
     if run.context.now() < until:
         send_confirmation(run)
     ending.clean(run)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from safetok.domain.certificates import Certificate
 from safetok.domain.offers import PrivateOffer
-from safetok.domain.times import last_usable_day, parse_day, show_date, show_day
+from safetok.domain.times import last_usable_day, parse_day, show_date, show_day, show_instant
 from safetok.domain.tokens import Kind
 from safetok.errors import PersonNeeded, UsageError
 from safetok.locale import _
@@ -84,9 +84,18 @@ def weigh(
     context: Context, eligible: Eligible, offer: PrivateOffer, issuers: Sequence[Certificate], request: RenewRequest
 ) -> None:
     """An offer whose end is not the contract's (or an issuing certificate's that ends before it), or for another key, is not what
-    the second confirmation confirms. A person is told and may go on; nobody's run stops. Raises PersonNeeded (`offer_differs`,
-    `new_key_needed`).
+    the second confirmation confirms. A person is told and may go on; nobody's run stops. One that is over as it comes could never
+    be used. Raises PersonNeeded (`offer_differs`, `new_key_needed`, `offer_expired`).
     """
+    if offer.expires <= context.now():
+        raise PersonNeeded(
+            _("By this computer's clock the offer of {ca} was over before it came ({when}). Nothing was done.").format(
+                ca=eligible.authority.title, when=show_instant(offer.expires)
+            ),
+            code="offer_expired",
+            hint=_("Check the date, time and time zone of this computer, then try again."),
+            token=eligible.serial,
+        )
     if not offer.same_key and not request.new_key:
         raise PersonNeeded(
             _("{ca} offers a certificate for a new key only.").format(ca=eligible.authority.title),

@@ -205,11 +205,12 @@ def _remember_end(context: Context, certificate: Certificate, request: RenewRequ
 
 
 def _public_offer(context: Context, authority: Authority, certificate: Certificate) -> bool:
-    from safetok.ca.offers import public_offer
+    from safetok.ca.offers import nothing_changed, public_offer
     from safetok.errors import CaUnreachable
 
     try:
-        offer = public_offer(context.http, authority, certificate)
+        with nothing_changed():
+            offer = public_offer(context.http, authority, certificate)
     except CaUnreachable as error:
         raise CaUnreachable(
             _("{ca} cannot be reached. No PIN was asked for, nothing was changed.").format(ca=authority.title),

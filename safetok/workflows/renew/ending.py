@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from safetok.domain import certificates
+from safetok.domain.renewal import State
 from safetok.errors import SafetokError
 from safetok.locale import _
 from safetok.log import note
@@ -96,14 +97,28 @@ def tell_issued(run: Run) -> None:
 
 
 def clean(run: Run) -> None:
-    """Destroy the key pair this renewal made, if it made one, and its certificate, if that came so far; never anything else.
-    Repeatable.
+    """Destroy what this renewal brought to the token: its new key pair, if it made one, and its certificate, if that came so
+    far; never anything else. Repeatable.
     """
     renewal = run.renewal
-    if renewal.key_plan == "new" and renewal.key_id:
+    pair = renewal.key_plan == "new" and bool(renewal.key_id)
+    if pair or _taken_back_but_there(run):
         session = run.session()
-        with token_step(run, _("removing the unused key")):
+        doing = _("removing the unused key") if pair else _("removing the certificate that was taken back")
+        with token_step(run, doing):
             if renewal.certificate:
                 session.destroy_certificate(renewal.certificate, renewal.key_label)
-            session.destroy_keys(renewal.key_id)
+            if pair:
+                session.destroy_keys(renewal.key_id)
     run.update(cleaned=True)
+
+
+def _taken_back_but_there(run: Run) -> bool:
+    """LAPSED: whether the certificate came as far as the token, where every later look would take the revoked one for the
+    company's newest. Seen without a PIN.
+    """
+    if run.renewal.state is not State.LAPSED:
+        return False
+    session = run.opened()
+    with token_step(run, _("removing the certificate that was taken back")):
+        return session.has_begun(run.renewal.certificate, run.renewal.key_label)

@@ -76,14 +76,25 @@ def end_error(renewal: Renewal) -> SafetokError | None:
     state = renewal.state
     if state not in ENDS or state in {State.DONE, State.DECLINED, State.ABANDONED}:
         return None
-    kept = _("The old certificate is intact, nothing was written to the token.")
     kinds: dict[State, tuple[type[SafetokError], str, str]] = {
         State.REJECTED: (CaRefused, "ca_refused", _("The CA refused: {why}")),
         State.UNTRUSTED: (NotTrusted, "not_trusted", _("The CA's answer is not to be trusted: {why}")),
         State.LAPSED: (PersonNeeded, "lapsed", _("The CA has taken the new certificate back: {why}")),
     }
     kind, code, text = kinds[state]
-    return explained(renewal, kind(text.format(why=renewal.reason), code=code, hint=kept))
+    return explained(renewal, kind(text.format(why=renewal.reason), code=code, hint=_what_is_left(renewal)))
+
+
+def _what_is_left(renewal: Renewal) -> str:
+    """What the token holds after an end without a new certificate. Only one that was taken back may have been written."""
+    if renewal.state is not State.LAPSED:
+        return _("The old certificate is intact, nothing was written to the token.")
+    if renewal.cleaned:
+        return _("The old certificate is intact, nothing of the new one is left on the token. Ask again: safetok renew")
+    return _(
+        "The old certificate is intact. The one taken back may still be on token {serial}: safetok renew --resume "
+        "removes it."
+    ).format(serial=renewal.token_serial)
 
 
 def explained(renewal: Renewal, error: SafetokError) -> SafetokError:

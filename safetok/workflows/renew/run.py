@@ -89,23 +89,29 @@ class Run:
         """Use the session that the renewal was begun in: open, and logged in."""
         self._session, self.begun_here = session, True
 
-    def session(self) -> Session:
-        """The token, logged in. Raises Held (NEED_TOKEN, NEED_PIN) when it is not in or nobody gives its PIN."""
+    def opened(self) -> Session:
+        """The token, to be looked at: no PIN is asked for. Raises Held (NEED_TOKEN) when it is not in."""
         if self._session is not None:
             return self._session
         serial = self.renewal.token_serial
         if self.tokens is None:
             self.tokens = self._stack.enter_context(self.context.tokens())
         try:
-            session = self._stack.enter_context(self.tokens.session(serial))
+            self._session = self._stack.enter_context(self.tokens.session(serial))
         except NoToken as error:
             error.hint = _("Plug in token {serial} again, then: safetok renew --resume").format(serial=serial)
             raise Held(Hold.NEED_TOKEN, error) from error
+        return self._session
+
+    def session(self) -> Session:
+        """The token, logged in. Raises Held (NEED_TOKEN, NEED_PIN) when it is not in or nobody gives its PIN."""
+        session = self.opened()
+        if session.logged_in:
+            return session
         try:
             log_in(self.context, session, self.pin, name=self.old.subject_name, authority=self.authority)
         except PersonNeeded as error:
             raise Held(Hold.NEED_PIN, error) from error
-        self._session = session
         return session
 
     def close(self) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from safetok.ca.cmp.answers import Issued, Refused, Waiting
 
 
+FRESH = timedelta(minutes=2)  # a message that went out so soon after it was signed is refused for the clock's sake
+
+
 def send_request(run: Run) -> None:
     """REQUESTED: the stored message, the same bytes however often; `sent_count` is committed before each send."""
     if not run.renewal.request:
@@ -80,8 +83,10 @@ def _ask(run: Run, message: bytes, nonces: frozenset[bytes], *, times: int) -> N
             at=run.context.now(),
             expect="certificate",
         )
-    except (CaUnreachable, CaWait) as error:
+    except CaWait as error:
         raise no_answer(error) from error
+    except CaUnreachable as error:
+        raise (no_answer(error) if error.went_out else _not_sent(run, error, times)) from error
     if isinstance(answer, Issued):
         _issued(run, raw, answer)
     elif isinstance(answer, Waiting):
@@ -89,6 +94,28 @@ def _ask(run: Run, message: bytes, nonces: frozenset[bytes], *, times: int) -> N
     else:
         assert isinstance(answer, Refused)
         _refused(run, answer, times)
+
+
+def _not_sent(run: Run, error: CaUnreachable, times: int) -> Held:
+    """No connection came about: what the CA never had is no sending, and leaves no doubt behind."""
+    renewal = run.renewal
+    if renewal.state is State.PENDING:
+        if times == renewal.sent_count:
+            run.update(poll=b"")
+        return no_answer(error)
+    run.update(sent_count=renewal.sent_count - 1)
+    if run.renewal.sent_count:
+        return no_answer(error)
+    return Held(
+        Hold.CA_UNREACHABLE,
+        CaUnreachable(
+            _(
+                "The request could not be sent ({why}). Nothing was asked for yet; the old certificate is intact."
+            ).format(why=error.message.rstrip(".")),
+            code=error.code,
+            hint=_("Check the network, then: safetok renew --resume"),
+        ),
+    )
 
 
 def verify_stored(run: Run) -> None:
@@ -197,11 +224,16 @@ def _waiting(run: Run, answer: Waiting) -> None:
 def _refused(run: Run, answer: Refused, times: int) -> None:
     """A refusal under the CA's signature ends a request sent once; after that it may be the echo of one that worked."""
     said = answer.text or ", ".join(answer.fail_info)
-    late = (
-        answer.fail_info == ("badTime",) and run.renewal.state is State.REQUESTED
-    )  # no later time makes these bytes good
+    off = answer.fail_info == ("badTime",)
+    late = off and run.renewal.state is State.REQUESTED  # no later time makes these bytes good
+    if off and not late and times > run.renewal.sent_count:
+        run.update(poll=b"", sent_count=times)  # nor these: the next question is a new one, and the doubt stays
+        return
     if late and times == 1:
+        signed = run.renewal.first_sent_at
         run.update(request=b"", sent_count=0)
+        if signed is not None and run.context.now() - signed > FRESH:
+            return  # it lay here while the CA could not be reached: its age is what is wrong, not the clock
         raise Held(
             Hold.CA_UNREACHABLE,
             CaUnreachable(

@@ -156,7 +156,7 @@ def _may_be_given_up(renewal: Renewal, *, force: bool) -> None:
 
 
 def _may_be_issued(renewal: Renewal) -> bool:
-    return renewal.state in _MAY_BE_ISSUED and bool(renewal.request)  # none: the CA refused it unseen
+    return renewal.state in _MAY_BE_ISSUED and renewal.sent_count > 0  # 0: the CA never had it, or refused it unseen
 
 
 def _give_up(run: Run, *, force: bool) -> None:
