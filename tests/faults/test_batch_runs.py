@@ -75,6 +75,22 @@ def test_each_token_has_its_own_pin_in_the_keyring(cli: Inside, fleet: Fleet) ->
         assert codes(cli.json("batch", "run", str(path), "--pins-changed")) == ["done", "done"]
 
 
+def test_a_pin_file_that_was_wrong_is_not_tried_on_a_row_that_is_left(cli: Inside, fleet: Fleet) -> None:
+    """One PIN file for several tokens was wrong on the only one that was in. The next run has one row left, with the same file:
+    it is tried on no other token.
+    """
+    path = planned(cli, fleet, [0, 1])
+    (fleet.folder / "pin.txt").write_text("00000000\n", encoding="ascii")
+    folder = token_folder(fleet, 1)
+    folder.rename(fleet.folder / folder.name)
+    assert codes(cli.json("batch", "run", str(path))) == ["pin_wrong", "token_not_in"]
+    (fleet.folder / folder.name).rename(folder)
+    assert codes(cli.json("batch", "resume")) == ["pin_source_stopped"]
+    tokens = cli.json("status").data["tokens"]
+    spent = {token["serial"]: token["pin_tries_spent"] for token in tokens}
+    assert (spent[fleet.serials[0]], spent[fleet.serials[1]]) == (1, 0)
+
+
 def test_a_variable_that_is_not_set_stops_its_row(cli: Inside, fleet: Fleet) -> None:
     """One row's variable is missing: that row is told, nothing is tried; with it, it is done."""
     path = planned(cli, fleet, [0], pin="env:SAFETOK_PIN_A")
@@ -227,9 +243,11 @@ def test_results_cut_short_are_known_from_the_journal(cli: Inside, fleet: Fleet)
     assert codes(cli.json("batch", "run", str(path))) == ["done", "done"]
     (kept,) = fleet.places.home.rglob("*.jsonl")
     lines = kept.read_text("utf-8").splitlines()
-    kept.write_text("\n".join([*lines[:-1], lines[-1][:40], "{}"]) + "\n", encoding="utf-8")
-    report = cli.json("batch", "report", str(path))
-    assert [row["state"] for row in report.data["rows"]] == ["done", "done"]
+    within_a_letter = lines[-1].encode()[: lines[-1].encode().index("Ô".encode()) + 1]
+    for cut in (lines[-1][:40].encode(), within_a_letter):
+        kept.write_bytes("\n".join([*lines[:-1], ""]).encode() + cut + b"\n{}\n")
+        report = cli.json("batch", "report", str(path))
+        assert (report.status, [row["state"] for row in report.data["rows"]]) == (0, ["done", "done"]), report.out
     said = cli.json("batch", "run", str(path), env={"SAFETOK_MODULE": "/no/such/driver.so"})
     assert (said.status, said.data["rows"]) == (0, [])
 

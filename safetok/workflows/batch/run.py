@@ -139,7 +139,8 @@ class Runner:
 
     def run(self) -> None:
         """Everything from the keyring's door to the last row."""
-        sources = PinSources(self._context, self._due, Path(self._plan.folder), changed=self._options.pins_changed)
+        every = [row for row in self._plan.rows if row.runs]  # a source that failed on a row of another day was tried, too
+        sources = PinSources(self._context, every, Path(self._plan.folder), changed=self._options.pins_changed)
         if any(row.pin_source == "keyring" for row in self._due):
             sources.check_keyring(next(row.token or "" for row in self._due if row.pin_source == "keyring"))
         with self._stoppable():
