@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from support_cli import Said
@@ -16,7 +18,11 @@ from support_inside import Inside
 from support_pins import Keyring
 from support_simulator import Simulator
 
+from safetok.domain.tokens import Reading
+from safetok.errors import UsageError
 from safetok.sandbox import process
+from safetok.tokens.tokens import Tokens
+from safetok.workflows.batch import rows
 
 TOKENS = 3
 
@@ -354,6 +360,28 @@ def test_a_token_never_seen_before_is_called_by_its_company(cli: Inside, fleet: 
     table = fleet.folder / "report.csv"
     assert cli("batch", "report", "--out", str(table)).status == 0
     assert name in table.read_text("utf-8-sig")
+
+
+def test_tokens_that_can_be_watched_no_more_leave_the_row_in_hand_to_its_end(cli: Inside, fleet: Fleet) -> None:
+    """--insert: looking for the next token fails while a renewal is under way: it is finished and told before the run ends."""
+    path, begun = planned(cli, fleet, [0]), threading.Event()
+    renew = rows.run_row
+
+    def began(*given: Any, **more: Any) -> Any:
+        begun.set()
+        return renew(*given, **more)
+
+    def insertions(tokens: Tokens, **_how: Any) -> Iterator[Reading]:
+        yield tokens.read()
+        assert begun.wait(30)
+        raise UsageError("busy", code="state_busy")
+
+    with patch.object(rows, "run_row", began), patch.object(Tokens, "insertions", insertions):
+        said = cli.json("batch", "run", str(path), "--insert")
+    assert said.codes == ["state_busy"], said.out
+    events = [json.loads(line) for line in said.err.splitlines()]
+    assert [one["event"] for one in events if one["event"] in {"row_end", "end"}] == ["row_end", "end"]
+    assert [row["state"] for row in cli.json("batch", "report").data["rows"]] == ["done"]
 
 
 def test_a_company_on_no_token_or_on_two_waits(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:

@@ -139,7 +139,7 @@ class Runner:
 
     def run(self) -> None:
         """Everything from the keyring's door to the last row."""
-        every = [row for row in self._plan.rows if row.runs]  # a source that failed on a row of another day was tried, too
+        every = [row for row in self._plan.rows if row.runs]  # what failed on a row of another day was tried, too
         sources = PinSources(self._context, every, Path(self._plan.folder), changed=self._options.pins_changed)
         if any(row.pin_source == "keyring" for row in self._due):
             sources.check_keyring(next(row.token or "" for row in self._due if row.pin_source == "keyring"))
@@ -192,26 +192,37 @@ class Runner:
                     raise _Over
             self._give_back(left, hands)
 
-        with suppress(_Over):
-            for reading in tokens.insertions(poll=self._options.poll, sleep=pause):
-                self._course.see(reading)
-                for row in list(left.values()):
-                    found = self._course.tokens_of(row)
-                    if len(found) == 1:
-                        del left[row.row]
-                        known.add(found[0])
-                        self._worked_on.add(row.row)
-                        self._course.tell("token_in", row=row, token=found[0])
-                        self._queue.put(Task(row=row, token=found[0]))
-                    elif not known.issuperset(found):
-                        known.update(found)
-                        error = _several_in(row, found)
-                        self._course.tell("several_in", row=row, tokens=found, message=f"{error.message} {error.hint}")
-                self._not_needed(reading, known)
-                if left:
-                    self._course.tell("insert", rows=len(left), next=[_called(row) for row in list(left.values())[:7]])
+        try:
+            with suppress(_Over):
+                for reading in tokens.insertions(poll=self._options.poll, sleep=pause):
+                    self._plugged_in(reading, left, known)
+        except SafetokError:
+            self._queue.close()
+            hands.join()  # what is under way keeps its tokens until it has ended
+            raise
         self._queue.more_may_come(False)
         hands.join()
+
+    def _plugged_in(self, reading: Reading, left: dict[int, PlanRow], known: set[str]) -> None:
+        """Begin the rows whose tokens are in now, and tell who is to come next."""
+        self._course.see(reading)
+        come: list[Task] = []
+        for row in list(left.values()):
+            found = self._course.tokens_of(row)
+            if len(found) == 1:
+                del left[row.row]
+                known.add(found[0])
+                self._worked_on.add(row.row)
+                self._course.tell("token_in", row=row, token=found[0])
+                come.append(Task(row=row, token=found[0]))
+            elif not known.issuperset(found):
+                known.update(found)
+                error = _several_in(row, found)
+                self._course.tell("several_in", row=row, tokens=found, message=f"{error.message} {error.hint}")
+        self._queue.put(*come)  # all of a token's rows at once: it may be pulled out after its last
+        self._not_needed(reading, known)
+        if left:
+            self._course.tell("insert", rows=len(left), next=[_called(row) for row in list(left.values())[:7]])
 
     def _not_needed(self, reading: Reading, known: set[str]) -> None:
         """Tell once of each token that is in and that no row of this run waits for: whose it is, and why."""
