@@ -39,11 +39,12 @@ AT_ONCE = 6  # rows looked at together: most of the time is a CA's answer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """The plan, where it lies, and the list's columns that were not read."""
+    """The plan, where it lies, and what of the list was not read: columns, and a workbook's other sheets."""
 
     plan: Plan
     file: Path
     ignored: tuple[str, ...]
+    sheets: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -98,7 +99,7 @@ def plan(context: Context, file: Path, *, out: Path | None = None, per_day: int 
     )
     path = out or file.with_name(f"{file.stem}.plan.json")
     plan_file.write(context, made, path)
-    return Planned(plan=made, file=path, ignored=manifest.ignored)
+    return Planned(plan=made, file=path, ignored=manifest.ignored, sheets=sheet.unread)
 
 
 def spread(rows: Iterable[PlanRow], per_day: int, first: date, following: Callable[[date], date]) -> list[PlanRow]:
