@@ -143,6 +143,13 @@ def test_a_run_with_nothing_to_do_says_what_it_leaves(cli: Inside, fleet: Fleet)
     assert f"safetok batch plan '{folder / 'l.csv'}'" in refused_.out
 
 
+def test_a_plan_in_which_nothing_is_due_says_so(cli: Inside, fleet: Fleet) -> None:
+    """Planned again after all is done, and run by hand: one sentence, not an empty screen."""
+    assert codes(cli.json("batch", "run", str(planned(cli, fleet, [0])))) == ["done"]
+    said = cli("batch", "run", str(planned(cli, fleet, [0])))
+    assert (said.status, "Nothing to do" in said.out) == (0, True)
+
+
 def test_the_plan_run_last_is_meant_also_where_nothing_was_due(cli: Inside, fleet: Fleet) -> None:
     """`batch report` and `batch resume` without a name are about the plan of the run before, whatever that run found to do."""
     first = planned(cli, fleet, [0])

@@ -487,6 +487,13 @@ def test_a_report_as_csv_is_never_calculated() -> None:
     assert read[7] == "CÔNG TY; LTD"
 
 
+@pytest.mark.parametrize("serial", ["00000000000012e5", "1234567890123e45", "12E4", "540101084542470543743428"])
+def test_a_serial_that_reads_as_a_number_stays_text(serial: str) -> None:
+    """A spreadsheet would make a power of ten of digits with an e between them, small or capital, and round the long ones."""
+    content = reports.comma_separated(["A"], [[serial], ["3414fb139665e9e5"], ["2028"]]).decode("utf-8-sig")
+    assert content.split("\r\n")[1:4] == [f"'{serial}", "3414fb139665e9e5", "2028"]
+
+
 def test_a_report_steers_no_terminal() -> None:
     """Control and direction characters of the list are written out in the CSV (it goes to the screen too) and in the workbook."""
     assert WRITTEN_OUT in reports.comma_separated(["A"], [[STEERING]]).decode("utf-8-sig")
