@@ -346,6 +346,24 @@ def test_a_token_pulled_out_before_its_turn_is_waited_for(cli: Inside, fleet: Fl
     assert running.returncode == 0
 
 
+def test_a_token_that_is_in_again_before_anybody_looks_is_taken_again(
+    cli: Inside, fleet: Fleet, simulator: Simulator
+) -> None:
+    """--insert: pulled out at the login and put in again between two looks, so that no set of tokens has changed. It is told to
+    be plugged in again, here and not to another run, and its row is done.
+    """
+    planned(cli, fleet, [0])
+    simulator.steer(faults=["C_Login 1 remove"])
+    running = start(fleet, simulator, "--insert")
+    ended = until(running, "row_end")
+    simulator.plug()
+    assert (ended["state"], ended["code"], "batch resume" in ended["message"]) == ("waiting", "token_removed", False)
+    assert [row["row"] for row in until(running, "insert")["next"]] == [2]
+    assert until(running, "row_end")["state"] == "done"
+    running.communicate(timeout=60)
+    assert running.returncode == 0
+
+
 def test_a_token_never_seen_before_is_called_by_its_company(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:
     """--insert with a list of Token IDs that nobody has seen: whose each is stands in the events, the report and its table."""
     listed = fleet.write_list(fleet.folder / "list.csv", [0])

@@ -123,6 +123,7 @@ class Runner:
         self._course, self._plan, self._due = course, plan, due
         self._context, self._options, self._queue = course.context, course.options, course.queue
         self._worked_on: set[int] = set()
+        self._given_back: set[int] = set()  # rows whose token was pulled out in this run
 
     def ran(self) -> Ran:
         stands = {row.row: self._course.kept.of(row.row) for row in self._plan.rows}
@@ -190,7 +191,7 @@ class Runner:
                 asked = self._course.stop.wait(min(GLANCE, self._options.poll))
                 if asked or self._queue.closed or self._all_over():
                     raise _Over
-            self._give_back(left, hands)
+            self._give_back(left, hands, tokens)
 
         try:
             with suppress(_Over):
@@ -221,6 +222,9 @@ class Runner:
                 self._course.tell("several_in", row=row, tokens=found, message=f"{error.message} {error.hint}")
         self._queue.put(*come)  # all of a token's rows at once: it may be pulled out after its last
         self._not_needed(reading, known)
+        self._ask_for(left)
+
+    def _ask_for(self, left: dict[int, PlanRow]) -> None:
         if left:
             self._course.tell("insert", rows=len(left), next=[_called(row) for row in list(left.values())[:7]])
 
@@ -244,10 +248,14 @@ class Runner:
                 state=str(states[ours[0].row]) if ours else None,
             )
 
-    def _give_back(self, left: dict[int, PlanRow], hands: Hands) -> None:
-        """A row whose token was pulled out too early waits for it again."""
+    def _give_back(self, left: dict[int, PlanRow], hands: Hands, tokens: Tokens) -> None:
+        """A row whose token was pulled out too early waits for it again. Once it is taken also where nobody saw the token go."""
         for row in hands.pulled_out():
             left[row.row] = row
+            self._ask_for(left)
+            if row.row not in self._given_back:
+                self._given_back.add(row.row)
+                tokens.look_again()
 
     def _all_over(self) -> bool:
         """Whether nothing is left that a token could be plugged in for. A row that failed in an earlier run is still to come."""
