@@ -8,9 +8,8 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from safetok.errors import CaWait, ExitStatus, SafetokError, Unexpected
+from safetok.errors import CaWait, ExitStatus, SafetokError
 from safetok.locale import _
-from safetok.log import note
 from safetok.workflows.batch import results, rows
 from safetok.workflows.batch.quiet import Quiet
 
@@ -126,13 +125,7 @@ class Hands:
         except SafetokError as error:
             self._unfinished(context, task, error)
         except Exception as error:  # noqa: BLE001  (one row never takes the others with it)
-            note("unforeseen", detail=True, error=error)
-            unforeseen = Unexpected(
-                _("Something safetok did not foresee happened ({kind}). What it had written down is kept.").format(
-                    kind=type(error).__name__
-                )
-            )
-            course.end(row, rows.failed(row, unforeseen, token=task.token, now=context.now()))
+            course.end(row, rows.failed(row, rows.unforeseen(error), token=task.token, now=context.now()))
             course.queue.done(task, answered=False)
         else:
             self._answering.add(row.authority)
