@@ -21,6 +21,8 @@ from support_simulator import Simulator
 from safetok.domain.tokens import Reading
 from safetok.errors import UsageError
 from safetok.sandbox import process
+from safetok.store.paths import home
+from safetok.tokens.locks import TokenLock
 from safetok.tokens.tokens import Tokens
 from safetok.workflows.batch import rows
 
@@ -344,6 +346,22 @@ def test_a_token_pulled_out_before_its_turn_is_waited_for(cli: Inside, fleet: Fl
     assert until(running, "row_end")["state"] == "done"
     running.communicate(timeout=60)
     assert running.returncode == 0
+
+
+@pytest.mark.parametrize("words", [(), ("--insert",)])
+def test_a_token_that_another_run_holds_is_carried_on_later(cli: Inside, fleet: Fleet, words: tuple[str, ...]) -> None:
+    """A renewal by hand, or the worker of a run that was killed, is at work on it: its row waits, nobody is told to pull it out,
+    and `batch resume` does it once it is free.
+    """
+    path = planned(cli, fleet, [0, 1])
+    lock = TokenLock(str(home(cli.env).locks), fleet.serials[0], "4711")
+    said = cli.json("batch", "run", str(path), *words)
+    assert (said.status, [row["state"] for row in said.data["rows"]]) == (12, ["waiting", "done"])
+    assert "4711" in said.data["rows"][0]["message"]
+    pulled = [one["token"] for one in map(json.loads, said.err.splitlines()) if one["event"] == "pull_out"]
+    assert pulled == ([fleet.serials[1]] if words else [])
+    lock.release()
+    assert codes(cli.json("batch", "resume")) == ["done"]
 
 
 def test_a_token_that_is_in_again_before_anybody_looks_is_taken_again(

@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     from safetok.tokens.tokens import Tokens
     from safetok.workflows.context import Context
 
-_WAITING = {ExitStatus.CA_UNREACHABLE, ExitStatus.CA_WAIT, ExitStatus.NO_TOKEN, ExitStatus.INTERRUPTED}
+# a token is held by another run for as long as that works on it; the worker of a killed one may be that
+_WAITING = {
+    *(ExitStatus.CA_UNREACHABLE, ExitStatus.CA_WAIT, ExitStatus.NO_TOKEN),
+    *(ExitStatus.HELD, ExitStatus.INTERRUPTED),
+}
 
 
 def load_ahead() -> None:

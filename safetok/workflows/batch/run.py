@@ -262,13 +262,15 @@ class Runner:
         return all(row.row in self._course.ended and self._is_over(row) for row in self._due)
 
     def _is_over(self, row: PlanRow) -> bool:
-        """A row that waits for its CA beyond this run's patience is over for today; one that waits for its token is not."""
+        """A row that waits for its CA beyond this run's patience, or for another run that holds its token, is over for today; one
+        that waits for its token is not.
+        """
         result = self._course.kept.of(row.row)
         if result.state not in {RowState.OPEN, RowState.WAITING}:
             return True
         return (
             result.state is RowState.WAITING
-            and result.exit_status in {ExitStatus.CA_UNREACHABLE, ExitStatus.CA_WAIT}
+            and result.exit_status in {ExitStatus.CA_UNREACHABLE, ExitStatus.CA_WAIT, ExitStatus.HELD}
             and not self._queue.holds(row.row)
         )
 
