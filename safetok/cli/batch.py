@@ -114,7 +114,8 @@ def plan(*, file: List, out: PlanOut = None, per_day: PerDay = None) -> None:
         if verdicts & {Verdict.REFUSED, Verdict.NOT_READY}:
             status = ExitStatus.PARTLY
         rows = [row_data(row) for row in result.plan.rows]
-        data = {"plan": str(result.file), "id": result.plan.id, "ignored_columns": result.ignored, "rows": rows}
+        data = {"plan": str(result.file), "id": result.plan.id, "rows": rows}
+        data |= {"ignored_columns": result.ignored, "ignored_sheets": result.sheets}
         bad = {Verdict.REFUSED, Verdict.NOT_READY, Verdict.UNCHECKED}
         told = [running.row_error(row) for row in result.plan.rows if row.verdict in bad]
         errors = told if flags().json else []  # people read the reasons in the table
@@ -233,6 +234,9 @@ def _show_plan(planned: Planned) -> None:
         out.line(_("The last of them on {day}.").format(day=show_day(last)))
     if planned.ignored:
         out.line(_("Columns not read: {names}").format(names=", ".join(planned.ignored)))
+    if planned.sheets:
+        text = _("Only the workbook's first sheet was read. Not read: {names}")
+        out.notice(text.format(names=", ".join(planned.sheets)), "warn")
     if unchecked := counts[Verdict.UNCHECKED]:
         out.notice(
             _("{n} rows could not be checked now: a run checks each of them again before it does anything.").format(

@@ -97,7 +97,7 @@ class _Terminal:
 
     def __init__(self) -> None:
         self._screen = screen(sys.stderr)
-        self._states: Counter[str] = Counter()
+        self._states: dict[int, str] = {}  # by row: one whose token was pulled out ends more than once
         self._bar: Any = None
         self._task: Any = None
         self._asked_for: list[str] = []
@@ -141,7 +141,7 @@ class _Terminal:
         assert event.result is not None
         assert event.row is not None
         state = str(event.result.state)
-        self._states[state] += 1
+        self._states[event.row.row] = state
         if self._bar is not None:
             task = self._bar.tasks[0]
             speed = _("{n}/minute").format(n=round(task.speed * 60)) if task.speed else ""
@@ -206,10 +206,11 @@ class _Terminal:
         return f"{row['name'] or row['mst'] or '?'} ({row['token'] or '?'})"
 
     def _ended(self) -> int:
-        return self._states.total()
+        return len(self._states)
 
     def _counts(self) -> str:
         from safetok.domain.plan import RowState
         from safetok.workflows.batch.report import STATES
 
-        return ", ".join(f"{_(STATES[RowState(state)])} {count}" for state, count in sorted(self._states.items()))
+        counts = Counter(self._states.values())
+        return ", ".join(f"{_(STATES[RowState(state)])} {count}" for state, count in sorted(counts.items()))

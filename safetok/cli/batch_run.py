@@ -99,13 +99,14 @@ def row_error(row: PlanRow, result: RowResult | None = None) -> SafetokError:
 
 def _show_run(ran: Ran, file: Path) -> None:
     from safetok.cli.text import quoted
-    from safetok.domain.plan import RowState
+    from safetok.domain.plan import RowState, Verdict
     from safetok.workflows.batch.report import STATES
 
     out = screen()
     if not ran.worked_on and not ran.stopped:
         rows = [row.row for row in ran.plan.rows if row.runs]
-        if rows and not any(ran.results[row].state is RowState.FAILED for row in rows):
+        idle = rows or all(row.verdict is Verdict.NOTHING_DUE for row in ran.plan.rows)
+        if idle and not any(ran.results[row].state is RowState.FAILED for row in rows):
             out.notice(_("Nothing to do: no row of this plan is due."), "good")
         _show_rest(ran, file)
         return

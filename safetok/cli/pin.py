@@ -176,12 +176,20 @@ def _show_imported(result: Imported) -> None:
             ).format(n=len(result.strangers), serials=few),
             hint="safetok tokens",
         )
+    if result.sheets:
+        text = _("Only the workbook's first sheet was read. Not read: {names}")
+        out.notice(text.format(names=", ".join(result.sheets)), "warn")
     if result.open_to_others:
         out.notice(_("Others on this computer can read {file}.").format(file=result.file), "warn")
     if result.failed:
         last = _(
             "Do not delete {file} yet: it may be the only copy of these. Put the rows right and run this again; then delete it, "
             "from the recycle bin and from mail too."
+        )
+    elif result.sheets:
+        last = _(
+            "Do not delete {file} yet: PINs may stand in what was not read. Save those sheets as files of their own and import "
+            "them too; then delete it, from the recycle bin and from mail too."
         )
     elif result.strangers:
         last = _("Once they are right, delete {file}, from the recycle bin and from mail too.")

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import field, replace
 from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Literal, TypeVar
 
+from safetok.domain.cells import SHORTENED, Cell, as_text, failed, plain, rounded, typed, without_marks
 from safetok.domain.times import parse_day
 from safetok.errors import UsageError
 from safetok.locale import _
 from safetok.records import dataclass
 
-Cell = str | int | float | bool | date | datetime | None
 Column = Literal[
     "token",
     "mst",
@@ -61,10 +60,10 @@ _KEYRING = {"", "keyring", "kho_mat_khau", "kho_khoa", "kho_pin", "kho_ma_pin"}
 _ENVIRONMENT = re.compile(r"env:(SAFETOK_PIN_[A-Z0-9_]+)")
 _EXCEL_ZERO = date(1899, 12, 30)
 _DAYS = (date(2015, 1, 1), date(2100, 12, 31))  # a contract's end outside them is a slip
+_MIDNIGHT = re.compile(r" 0?0:00.*")  # a day in a cell that shows the time, too
 _MST_DIGITS = (10, 12, 13)
 _CONFIRMED = "ngay_ket_thuc_hop_dong, da_ky_het, khoa"  # the columns in which two rows must not contradict each other
-_DIGITS_KEPT = 15  # of a number in a spreadsheet
-SHORTENED = re.compile(r"\d[.,]\d+[eE]\+?\d+|\d+E\+\d+")  # 1,23E+15; a hex serial may hold an e
+_LONGEST_TOKEN_ID = 16  # characters: CK_TOKEN_INFO holds no more (PKCS#11 v2.40 section 3.2)
 
 T = TypeVar("T")
 
@@ -119,17 +118,12 @@ def read(table: Sequence[Sequence[Cell]], *, epoch: date = _EXCEL_ZERO) -> Manif
     if not lines:
         raise UsageError(_("The list is empty."), code="manifest_empty", hint=_expected())
     header = [as_text(cell) for cell in lines[0][1]]
-    columns, ignored = _columns(header)
+    columns, ignored = _columns(header, lines[0][0])
     seen: dict[tuple[str | None, str | None], int] = {}
     rows = _agreeing([_row(number, line, columns, header, epoch, seen) for number, line in lines[1:]])
     if not rows:
         raise UsageError(_("The list has a header and no row."), code="manifest_empty", hint=_expected())
     return Manifest(rows=tuple(rows), ignored=ignored)
-
-
-def plain(text: str) -> str:
-    """A header or a word as it is compared: no marks, lower case, `_` between words."""
-    return re.sub(r"[^0-9a-z]+", "_", _without_marks(text).casefold()).strip("_")
 
 
 def column_of(title: str) -> Column | None:
@@ -141,16 +135,11 @@ def holds_pins(title: str) -> bool:
     """Whether a header says that PINs stand below it; where PINs are to be found (nguon_pin) is no such header."""
     if plain(title).startswith(_HEADERS["pin_source"]):
         return False
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", _without_marks(title))  # MatKhauToken
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", without_marks(title))  # MatKhauToken
     return any(_SECRETS.search(plain(name)) for name in (title, words))
 
 
-def _without_marks(text: str) -> str:
-    letters = unicodedata.normalize("NFD", text.replace("Đ", "D").replace("đ", "d"))
-    return "".join(letter for letter in letters if not unicodedata.combining(letter))
-
-
-def _columns(header: Sequence[str]) -> tuple[dict[Column, int], tuple[str, ...]]:
+def _columns(header: Sequence[str], number: int) -> tuple[dict[Column, int], tuple[str, ...]]:
     found: dict[Column, int] = {}
     ignored: list[str] = []
     for at, title in enumerate(header):
@@ -177,9 +166,11 @@ def _columns(header: Sequence[str]) -> tuple[dict[Column, int], tuple[str, ...]]
             found[column] = at
     if "token" not in found and "mst" not in found:
         raise UsageError(
-            _("The list has neither a column of Token IDs nor one of tax codes."),
+            _(
+                "The list has neither a column of Token IDs nor one of tax codes: row {row} is taken for its header."
+            ).format(row=number),
             code="manifest_columns",
-            hint=_expected(),
+            hint=f"{_('The header must be the first row that is not empty: delete what stands above it.')} {_expected()}",
         )
     return found, tuple(ignored)
 
@@ -201,9 +192,16 @@ class _Reader:
     header: Sequence[str]
     problems: list[Problem] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        message = _("The formula in this cell found nothing. Put it right, or type the value.")
+        for column, at in self.columns.items():
+            if at < len(self.line) and failed(self.line[at]):
+                self.wrong(column, message, value=as_text(self.line[at]))
+
     def cell(self, column: Column) -> Cell:
+        """What stands there; nothing where a formula failed, which is a problem already."""
         at = self.columns.get(column)
-        return self.line[at] if at is not None and at < len(self.line) else None
+        return self.line[at] if at is not None and at < len(self.line) and not failed(self.line[at]) else None
 
     def text(self, column: Column) -> str:
         return as_text(self.cell(column))
@@ -214,8 +212,9 @@ class _Reader:
         self.problems.append(Problem(row=self.row, column=title, value=shown[:80], message=message))
 
     def word(self, column: Column, choices: dict[str, T], otherwise: T, message: str) -> T:
-        word = plain(self.text(column))
-        if word in choices:
+        text = self.text(column)
+        word = plain(text)
+        if word in choices and (word or not text.strip("-–—_./")):  # a tick is a word that nobody can read
             return choices[word]
         self.wrong(column, message)
         return otherwise
@@ -230,10 +229,12 @@ def _row(
     seen: dict[tuple[str | None, str | None], int],
 ) -> Wanted:
     cells = _Reader(number, line, columns, header)
-    token, mst = cells.text("token") or None, _mst(cells)
+    token, mst = typed(cells.text("token")) or None, _mst(cells)
     if token is not None and (SHORTENED.fullmatch(token) or rounded(cells.cell("token"))):
         cells.wrong("token", _("The spreadsheet has shortened this Token ID. Format the column as text."))
-    if token is None and not cells.text("mst"):
+    elif token is not None and sum(letter.isalnum() for letter in token) > _LONGEST_TOKEN_ID:
+        cells.wrong("token", _("A Token ID has at most 16 characters. Copy it from: safetok tokens"))
+    if token is None and not cells.text("mst") and not cells.problems:
         cells.wrong("token" if "token" in columns else "mst", _("Neither a Token ID nor a tax code."))
     key = (token, mst)
     if key in seen and key != (None, None):
@@ -295,23 +296,19 @@ def _agreeing(rows: list[Wanted]) -> list[Wanted]:
     ]
 
 
-def rounded(cell: Cell) -> bool:
-    """Whether a spreadsheet holds this as a number, of which it keeps fifteen digits."""
-    return isinstance(cell, int | float) and abs(cell) >= 10**_DIGITS_KEPT
-
-
 def _mst(cells: _Reader) -> str | None:
     from safetok.domain.companies import plain_mst
     from safetok.domain.mst import verdict
 
-    text = cells.text("mst")
+    text = typed(cells.text("mst"))
     if not text:
         return None
     digits = text.replace("-", "").replace(" ", "")
     if SHORTENED.fullmatch(text):
         cells.wrong("mst", _("The spreadsheet has shortened this tax code. Format the column as text."))
         return None
-    if digits.isdigit() and len(digits) + 1 in _MST_DIGITS and verdict(f"0{digits}") in {"valid", "no_check_digit"}:
+    lost = digits.isdigit() and not digits.startswith("0")  # a spreadsheet takes every zero before a number
+    if lost and len(digits) + 1 in _MST_DIGITS and verdict(f"0{digits}") in {"valid", "no_check_digit"}:
         cells.wrong(
             "mst",
             _(
@@ -329,7 +326,7 @@ def _mst(cells: _Reader) -> str | None:
 
 def _day(cells: _Reader, epoch: date) -> date | None:
     cell = cells.cell("contract_end")
-    text = as_text(cell)
+    text = typed(as_text(cell))
     if not text:
         return None
     day: date | None
@@ -340,7 +337,7 @@ def _day(cells: _Reader, epoch: date) -> date | None:
     elif re.fullmatch(r"\d{5}(\.0+)?", text):  # the day's number, as a spreadsheet keeps it
         day = epoch + timedelta(days=int(float(text)))
     else:
-        day = parse_day(text.split(" 00:00")[0])
+        day = parse_day(_MIDNIGHT.sub("", text))
     if day is None or not _DAYS[0] <= day <= _DAYS[1]:
         cells.wrong("contract_end", _("This is no day. Write it as 31/12/2027."))
         return None
@@ -375,14 +372,3 @@ def _parts(text: str) -> Iterator[str]:
     for part in re.split(r"[,;+/|\n]", text):
         if part.strip():
             yield part.strip()
-
-
-def as_text(cell: Cell) -> str:
-    """A cell as text; a whole number without the point a spreadsheet gives it."""
-    if cell is None:
-        return ""
-    if isinstance(cell, bool):
-        return "1" if cell else "0"
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell).strip().strip("\u00a0").strip()

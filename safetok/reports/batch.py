@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 
 from safetok.errors import UsageError
@@ -11,6 +12,7 @@ from safetok.locale import _
 from safetok.reports.fields import plain_line
 
 _FORMULA = ("=", "+", "-", "@")
+_NUMBER = re.compile(r"0\d+|\d{10,}|\d+[eE]\d+")  # too long, zeros before it, or a serial that reads as a power of ten
 
 
 def safe(text: str) -> str:
@@ -37,8 +39,7 @@ def comma_separated(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> byte
 
 def _kept_text(cell: str) -> str:
     """Digits that a spreadsheet would round or shorten are marked as text."""
-    long = len(cell) > 1 and cell.replace("E", "").isdigit() and (cell.startswith("0") or len(cell) > 9)  # noqa: PLR2004
-    return f"'{cell}" if long else cell
+    return f"'{cell}" if _NUMBER.fullmatch(cell) else cell
 
 
 def workbook(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:

@@ -56,6 +56,7 @@ class Tokens:
         self._last: Reading | None = None
         self._set: frozenset[tuple[Any, ...]] = frozenset()  # what the last reading saw, as `_list` tells it
         self._closed = False
+        self._anew = False  # the next look of `insertions` is a Reading, whatever it sees
 
     def __enter__(self) -> Self:
         return self
@@ -136,9 +137,14 @@ class Tokens:
             polls += 1
             resting = frozenset(one.driver for one in reading.failed if polls % _RETRY_FAILED)
             now = self._list(resting)
-            if now != shown:
+            if now != shown or self._anew:
+                self._anew = False
                 shown, reading = now, self.read()
                 yield reading
+
+    def look_again(self) -> None:
+        """Have `insertions` give a Reading at its next look: a token that was out and in again between two looks changed no set."""
+        self._anew = True
 
     def _list(self, resting: frozenset[str]) -> frozenset[tuple[Any, ...]]:
         """What tells one set of tokens from another."""

@@ -16,8 +16,8 @@ from safetok.records import dataclass
 from safetok.workflows import certs, tokens
 
 if TYPE_CHECKING:
+    from safetok.domain.cells import Cell
     from safetok.domain.certificates import Certificate
-    from safetok.domain.manifest import Cell
     from safetok.domain.tokens import Reading
     from safetok.workflows.certs import CertificateView
     from safetok.workflows.context import Context

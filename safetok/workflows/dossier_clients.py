@@ -8,9 +8,10 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from safetok.domain.cells import SHORTENED
 from safetok.domain.companies import plain_mst
 from safetok.domain.dossier import Said
-from safetok.domain.manifest import SHORTENED, Problem
+from safetok.domain.manifest import Problem
 from safetok.domain.times import parse_day, show_day
 from safetok.errors import UsageError
 from safetok.locale import _
@@ -19,7 +20,7 @@ from safetok.workflows import sheets
 from safetok.workflows.agency_names import letters
 
 if TYPE_CHECKING:
-    from safetok.domain.manifest import Cell
+    from safetok.domain.cells import Cell
 
 LARGEST_CELL = 400
 DAYS = ("token-received", "sent", "lcs-received", "activated")  # the steps that a column can give the day of

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetok.domain.manifest import SHORTENED, Cell, as_text, column_of, plain, rounded
+from safetok.domain.cells import SHORTENED, Cell, as_text, failed, plain, rounded
+from safetok.domain.manifest import column_of
 from safetok.domain.tokens import nearly
 from safetok.errors import PersonNeeded, SafetokError, UsageError
 from safetok.locale import _
@@ -47,12 +48,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What became of the table's rows. `strangers`: tokens that a PIN was saved for and that were never seen on this computer."""
+    """What became of the table's rows. `strangers`: tokens that a PIN was saved for and that were never seen on this computer;
+    `sheets`: the workbook's others, which were not read.
+    """
 
     file: Path
     rows: tuple[Row, ...]
     open_to_others: bool
     strangers: tuple[str, ...] = ()
+    sheets: tuple[str, ...] = ()
 
     @property
     def failed(self) -> tuple[Row, ...]:
@@ -77,6 +81,7 @@ class Imported:
             "saved": [row.token for row in self.rows if not row.reason],
             "failed": [{"row": row.row, "token": row.token, "reason": row.reason} for row in self.failed],
             "never_seen": list(self.strangers),
+            "ignored_sheets": list(self.sheets),
         }
 
 
@@ -88,7 +93,8 @@ def import_file(context: Context, file: Path) -> Imported:
     from safetok.store.inventory import Inventory
 
     pins.without_core()
-    table = list(_rows(file))
+    sheet = _sheet(file)
+    table = list(_rows(file, sheet.cells))
     try:
         pin_store.get("")
     except PersonNeeded as error:
@@ -111,12 +117,15 @@ def import_file(context: Context, file: Path) -> Imported:
         rows=tuple(done),
         open_to_others=_open_to_others(file),
         strangers=tuple(serial for serial in saved if serial not in known),
+        sheets=sheet.unread,
     )
 
 
 def _wrong(serial: str, pin: Cell, doubled: set[str], known: set[str]) -> str:  # noqa: PLR0911  (one for each fault)
     if not serial:
         return _("the Token ID is missing")
+    if failed(serial) or failed(pin):
+        return _("the formula in its cell found nothing: put it right, or type the value")
     if SHORTENED.fullmatch(serial):
         return _("the spreadsheet has shortened the Token ID to {serial}: make the column text").format(serial=serial)
     if pin in {None, ""}:
@@ -132,14 +141,17 @@ def _wrong(serial: str, pin: Cell, doubled: set[str], known: set[str]) -> str:  
     return ""
 
 
-def _rows(file: Path) -> Iterator[tuple[int, str, Cell]]:
-    """Row number, token serial and PIN of every row that is not empty; the first of them names the columns. Raises UsageError."""
+def _sheet(file: Path) -> sheets.Sheet:
     try:
-        cells = sheets.read(file).cells
+        return sheets.read(file)
     except UsageError as error:
         error.code = "xlsx_missing" if error.code == "xlsx_missing" else "pin_table"
         error.hint = f"{_('Nothing was saved.')} {error.hint}".strip()
         raise
+
+
+def _rows(file: Path, cells: list[list[Cell]]) -> Iterator[tuple[int, str, Cell]]:
+    """Row number, token serial and PIN of every row that is not empty; the first of them names the columns. Raises UsageError."""
     lines = [(number, line) for number, line in enumerate(cells, 1) if any(as_text(cell) for cell in line)]
     heads = [as_text(cell) for cell in lines[0][1]] if lines else []
     serial_at = next((at for at, head in enumerate(heads) if column_of(head) == "token"), None)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetok.domain.manifest import as_text
+from safetok.domain.cells import as_text
 from safetok.errors import UsageError
 from safetok.locale import _
 from safetok.workflows import sheets

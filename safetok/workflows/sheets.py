@@ -9,13 +9,13 @@ import warnings
 import zipfile
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safetok.errors import UsageError
 from safetok.locale import _, why
 
 if TYPE_CHECKING:
-    from safetok.domain.manifest import Cell
+    from safetok.domain.cells import Cell
 
 LARGEST = 8 << 20  # bytes of a file
 MOST_ROWS = 20_000
@@ -24,17 +24,19 @@ UNPACKED = 64 << 20  # bytes of all parts of an XLSX
 RATIO = 150  # a part that unpacks to more than this many times its size is a trap
 MOST_PARTS = 500
 _FORBIDDEN = re.compile(rb"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
+_QUOTED = re.compile(r'"[^"]*"')
 _CHUNK = 1 << 16
 
 
 class Sheet(NamedTuple):
     """The cells of a sheet, row by row, and the day its serial dates are counted from; the name of the one that was read where
-    a workbook has several.
+    a workbook has several, and those of the others that are not empty.
     """
 
     cells: list[list[Cell]]
     epoch: date = date(1899, 12, 30)
     first_of_several: str = ""
+    unread: tuple[str, ...] = ()
 
 
 def read(path: Path) -> Sheet:
@@ -75,7 +77,8 @@ def _comma_separated(path: Path, data: bytes) -> list[list[Cell]]:
         ) from error
     if "\0" in text:
         raise UsageError(_("{path} is not a list.").format(path=path.name), code="manifest_file")
-    first = next((line for line in text.splitlines() if line.strip(" ;,\t")), "")
+    outside = _QUOTED.sub("x", text)  # a header's cell may hold line breaks, and commas
+    first = next((line for line in outside.splitlines() if line.strip(" ;,\t")), "")
     delimiter = max(";,\t", key=first.count)
     if (said := re.match(r"sep=(.)\r?\n", text)) is not None:  # what Excel itself obeys
         delimiter, text = said[1], text[said.end() :]
@@ -87,7 +90,11 @@ def _comma_separated(path: Path, data: bytes) -> list[list[Cell]]:
                 raise _beyond(path)
     except csv.Error as error:
         raise UsageError(
-            _("{path} is no table: {why}.").format(path=path.name, why=error), code="manifest_file"
+            _("{path} is no table: from row {row} on its quotation marks do not match.").format(
+                path=path.name, row=len(rows) + 1
+            ),
+            code="manifest_file",
+            hint=_("Put them right there, or save the list again from the spreadsheet program."),
         ) from error
     return rows
 
@@ -111,6 +118,7 @@ def _workbook(path: Path, data: bytes) -> Sheet:
         found = book.worksheets[0].iter_rows(max_row=MOST_ROWS + 1, max_col=MOST_COLUMNS, values_only=True)
         cells: list[list[Cell]] = [[*row] for row in found]
         name = book.worksheets[0].title if len(book.worksheets) > 1 else ""
+        unread = tuple(sheet.title for sheet in book.worksheets[1:] if _says_anything(sheet))
         book.close()
     except Exception as error:  # openpyxl raises whatever its parsers raise on a damaged workbook
         raise UsageError(
@@ -118,7 +126,12 @@ def _workbook(path: Path, data: bytes) -> Sheet:
         ) from error
     if len(cells) > MOST_ROWS:
         raise _beyond(path)
-    return Sheet(cells, epoch, name)
+    return Sheet(cells, epoch, name, unread)
+
+
+def _says_anything(sheet: Any) -> bool:
+    found = sheet.iter_rows(max_row=MOST_ROWS, max_col=MOST_COLUMNS, values_only=True)
+    return any(cell is not None for line in found for cell in line)
 
 
 def _bounded(path: Path, data: bytes) -> None:

@@ -359,6 +359,7 @@ def test_pins_kept_in_a_workbook_are_imported_as_they_are(
         ["a4", True],
         ["a5", date(2026, 11, 22)],
         ["a6", " 012345 "],
+        ["a7", "#N/A"],
     ]
     for line in lines:
         book.worksheets[0].append(line)
@@ -366,9 +367,25 @@ def test_pins_kept_in_a_workbook_are_imported_as_they_are(
     book.save(table)
     said = inside.json("pin", "import", str(table))
     assert said.status == 12
-    assert [row["row"] for row in said.data["failed"]] == [3, 4, 6, 7, 8]
-    kept = [keyring.pin(serial) for serial in (token.serial, "a1", "a2", "a3", "a6")]
-    assert kept == [token.pin, "", "24681357", "", "012345"]
+    assert [row["row"] for row in said.data["failed"]] == [3, 4, 6, 7, 8, 10]
+    kept = [keyring.pin(serial) for serial in (token.serial, "a1", "a2", "a3", "a6", "a7")]
+    assert kept == [token.pin, "", "24681357", "", "012345", ""]
+
+
+def test_a_workbook_with_more_sheets_is_not_to_be_deleted(inside: Cli, keyring: Keyring, tmp_path: Path) -> None:
+    """Only its first sheet was read: the others are named, and nobody is told to delete the only copy of what stands there."""
+    book = openpyxl.Workbook()
+    for name in ("Tháng 10", "Tháng 11", "trống"):
+        book.create_sheet(name)
+    del book["Sheet"]
+    for at, serial in enumerate(("a1", "a2")):
+        book.worksheets[at].append(["Token ID", "PIN"])
+        book.worksheets[at].append([serial, "246813"])
+    table = tmp_path / "pins.xlsx"
+    book.save(table)
+    assert inside.json("pin", "import", str(table)).data["ignored_sheets"] == ["Tháng 11"]
+    said = inside("pin", "import", str(table), "--lang", "en")
+    assert ("Not read: Tháng 11" in said.out, "Do not delete" in said.out) == (True, True)
 
 
 def test_a_token_id_that_looks_like_a_power_of_ten_is_a_token_id(inside: Cli, keyring: Keyring, tmp_path: Path) -> None:

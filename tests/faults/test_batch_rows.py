@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import date
@@ -26,7 +30,7 @@ from safetok.sandbox.places import read_json, write_json
 from safetok.store.database import Database
 from safetok.store.inventory import Inventory
 from safetok.store.paths import home
-from safetok.workflows.batch import results, rows
+from safetok.workflows.batch import planning, results, rows
 
 TOKENS = 5
 END = f"{CONTRACT_END:%d/%m/%Y}"
@@ -473,6 +477,45 @@ def test_what_nobody_foresaw_costs_one_row(cli: Inside, fleet: Fleet, monkeypatc
     assert [(one["state"], one["code"]) for one in said.data["rows"]] == [("failed", "unexpected"), ("done", "done")]
     assert "ZeroDivisionError" in said.data["rows"][0]["message"]
     assert PIN not in said.out + said.err
+
+
+def test_what_nobody_foresaw_costs_one_row_of_a_plan(
+    cli: Inside, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same while the list is checked: the row is not ready, by the exception's kind alone; the others are planned."""
+    real = planning._check
+
+    def broken(context: Any, wanted: Any, *more: Any) -> Any:
+        if wanted.row == 2:
+            raise ZeroDivisionError(PIN)
+        return real(context, wanted, *more)
+
+    monkeypatch.setattr(planning, "_check", broken)
+    found = planned(cli, listed(fleet, row(fleet, 0), row(fleet, 1)))
+    assert codes(found) == [("not_ready", "unexpected"), ("renew", None)]
+    assert "ZeroDivisionError" in found[0]["message"]
+    assert PIN not in str(found)
+
+
+def test_ctrl_c_while_a_list_is_checked_waits_for_no_ca(fleet: Fleet) -> None:
+    """A CA that takes connections and never answers: the plan is given up at once, not after its time-out."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = fleet.places.settings.read_text("utf-8")
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        fleet.places.settings.write_text(settings.replace(f'offers_url = "{fleet.ca_url}"', f'offers_url = "{url}"'))
+        running = subprocess.Popen(
+            [sys.executable, "-m", "safetok", "batch", "plan", str(listed(fleet, row(fleet, 0))), "--timeout", "300"],
+            env=fleet.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        silent.settimeout(60)
+        asked, _address = silent.accept()
+        running.send_signal(signal.SIGINT)
+        assert (running.communicate(timeout=30), running.returncode)[1] == 130
+        asked.close()
+    assert not (fleet.folder / "list.plan.json").exists()
 
 
 def test_a_result_that_cannot_be_kept_ends_the_run(cli: Inside, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from support_cli import Said
@@ -17,7 +19,13 @@ from support_inside import Inside
 from support_pins import Keyring
 from support_simulator import Simulator
 
+from safetok.domain.tokens import Reading
+from safetok.errors import UsageError
 from safetok.sandbox import process
+from safetok.store.paths import home
+from safetok.tokens.locks import TokenLock
+from safetok.tokens.tokens import Tokens
+from safetok.workflows.batch import rows
 
 TOKENS = 3
 
@@ -76,6 +84,22 @@ def test_each_token_has_its_own_pin_in_the_keyring(cli: Inside, fleet: Fleet) ->
         assert codes(cli.json("batch", "run", str(path), "--pins-changed")) == ["done", "done"]
 
 
+def test_a_pin_file_that_was_wrong_is_not_tried_on_a_row_that_is_left(cli: Inside, fleet: Fleet) -> None:
+    """One PIN file for several tokens was wrong on the only one that was in. The next run has one row left, with the same file:
+    it is tried on no other token.
+    """
+    path = planned(cli, fleet, [0, 1])
+    (fleet.folder / "pin.txt").write_text("00000000\n", encoding="ascii")
+    folder = token_folder(fleet, 1)
+    folder.rename(fleet.folder / folder.name)
+    assert codes(cli.json("batch", "run", str(path))) == ["pin_wrong", "token_not_in"]
+    (fleet.folder / folder.name).rename(folder)
+    assert codes(cli.json("batch", "resume")) == ["pin_source_stopped"]
+    tokens = cli.json("status").data["tokens"]
+    spent = {token["serial"]: token["pin_tries_spent"] for token in tokens}
+    assert (spent[fleet.serials[0]], spent[fleet.serials[1]]) == (1, 0)
+
+
 def test_a_variable_that_is_not_set_stops_its_row(cli: Inside, fleet: Fleet) -> None:
     """One row's variable is missing: that row is told, nothing is tried; with it, it is done."""
     path = planned(cli, fleet, [0], pin="env:SAFETOK_PIN_A")
@@ -120,6 +144,13 @@ def test_a_run_with_nothing_to_do_says_what_it_leaves(cli: Inside, fleet: Fleet)
     refused_ = cli("batch", "run", str(folder / "l.plan.json"))
     assert (refused_.status, "Nothing to do" in refused_.out, "no run takes them" in refused_.out) == (0, False, True)
     assert f"safetok batch plan '{folder / 'l.csv'}'" in refused_.out
+
+
+def test_a_plan_in_which_nothing_is_due_says_so(cli: Inside, fleet: Fleet) -> None:
+    """Planned again after all is done, and run by hand: one sentence, not an empty screen."""
+    assert codes(cli.json("batch", "run", str(planned(cli, fleet, [0])))) == ["done"]
+    said = cli("batch", "run", str(planned(cli, fleet, [0])))
+    assert (said.status, "Nothing to do" in said.out) == (0, True)
 
 
 def test_the_plan_run_last_is_meant_also_where_nothing_was_due(cli: Inside, fleet: Fleet) -> None:
@@ -235,9 +266,11 @@ def test_results_cut_short_are_known_from_the_journal(cli: Inside, fleet: Fleet)
     assert codes(cli.json("batch", "run", str(path))) == ["done", "done"]
     (kept,) = fleet.places.home.rglob("*.jsonl")
     lines = kept.read_text("utf-8").splitlines()
-    kept.write_text("\n".join([*lines[:-1], lines[-1][:40], "{}"]) + "\n", encoding="utf-8")
-    report = cli.json("batch", "report", str(path))
-    assert [row["state"] for row in report.data["rows"]] == ["done", "done"]
+    within_a_letter = lines[-1].encode()[: lines[-1].encode().index("Ô".encode()) + 1]
+    for cut in (lines[-1][:40].encode(), within_a_letter):
+        kept.write_bytes("\n".join([*lines[:-1], ""]).encode() + cut + b"\n{}\n")
+        report = cli.json("batch", "report", str(path))
+        assert (report.status, [row["state"] for row in report.data["rows"]]) == (0, ["done", "done"]), report.out
     said = cli.json("batch", "run", str(path), env={"SAFETOK_MODULE": "/no/such/driver.so"})
     assert (said.status, said.data["rows"]) == (0, [])
 
@@ -323,6 +356,40 @@ def test_a_token_pulled_out_before_its_turn_is_waited_for(cli: Inside, fleet: Fl
     assert running.returncode == 0
 
 
+@pytest.mark.parametrize("words", [(), ("--insert",)])
+def test_a_token_that_another_run_holds_is_carried_on_later(cli: Inside, fleet: Fleet, words: tuple[str, ...]) -> None:
+    """A renewal by hand, or the worker of a run that was killed, is at work on it: its row waits, nobody is told to pull it out,
+    and `batch resume` does it once it is free.
+    """
+    path = planned(cli, fleet, [0, 1])
+    lock = TokenLock(str(home(cli.env).locks), fleet.serials[0], "4711")
+    said = cli.json("batch", "run", str(path), *words)
+    assert (said.status, [row["state"] for row in said.data["rows"]]) == (12, ["waiting", "done"])
+    assert "4711" in said.data["rows"][0]["message"]
+    pulled = [one["token"] for one in map(json.loads, said.err.splitlines()) if one["event"] == "pull_out"]
+    assert pulled == ([fleet.serials[1]] if words else [])
+    lock.release()
+    assert codes(cli.json("batch", "resume")) == ["done"]
+
+
+def test_a_token_that_is_in_again_before_anybody_looks_is_taken_again(
+    cli: Inside, fleet: Fleet, simulator: Simulator
+) -> None:
+    """--insert: pulled out at the login and put in again between two looks, so that no set of tokens has changed. It is told to
+    be plugged in again, here and not to another run, and its row is done.
+    """
+    planned(cli, fleet, [0])
+    simulator.steer(faults=["C_Login 1 remove"])
+    running = start(fleet, simulator, "--insert")
+    ended = until(running, "row_end")
+    simulator.plug()
+    assert (ended["state"], ended["code"], "batch resume" in ended["message"]) == ("waiting", "token_removed", False)
+    assert [row["row"] for row in until(running, "insert")["next"]] == [2]
+    assert until(running, "row_end")["state"] == "done"
+    running.communicate(timeout=60)
+    assert running.returncode == 0
+
+
 def test_a_token_never_seen_before_is_called_by_its_company(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:
     """--insert with a list of Token IDs that nobody has seen: whose each is stands in the events, the report and its table."""
     listed = fleet.write_list(fleet.folder / "list.csv", [0])
@@ -344,6 +411,28 @@ def test_a_token_never_seen_before_is_called_by_its_company(cli: Inside, fleet: 
     table = fleet.folder / "report.csv"
     assert cli("batch", "report", "--out", str(table)).status == 0
     assert name in table.read_text("utf-8-sig")
+
+
+def test_tokens_that_can_be_watched_no_more_leave_the_row_in_hand_to_its_end(cli: Inside, fleet: Fleet) -> None:
+    """--insert: looking for the next token fails while a renewal is under way: it is finished and told before the run ends."""
+    path, begun = planned(cli, fleet, [0]), threading.Event()
+    renew = rows.run_row
+
+    def began(*given: Any, **more: Any) -> Any:
+        begun.set()
+        return renew(*given, **more)
+
+    def insertions(tokens: Tokens, **_how: Any) -> Iterator[Reading]:
+        yield tokens.read()
+        assert begun.wait(30)
+        raise UsageError("busy", code="state_busy")
+
+    with patch.object(rows, "run_row", began), patch.object(Tokens, "insertions", insertions):
+        said = cli.json("batch", "run", str(path), "--insert")
+    assert said.codes == ["state_busy"], said.out
+    events = [json.loads(line) for line in said.err.splitlines()]
+    assert [one["event"] for one in events if one["event"] in {"row_end", "end"}] == ["row_end", "end"]
+    assert [row["state"] for row in cli.json("batch", "report").data["rows"]] == ["done"]
 
 
 def test_a_company_on_no_token_or_on_two_waits(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:

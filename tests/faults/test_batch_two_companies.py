@@ -76,6 +76,19 @@ def test_a_row_is_never_done_with_the_other_company_s_certificate(cli: Inside, f
     assert {(row["old_serial"], row["new_serial"]) for row in rows} == issued(fleet)
 
 
+def test_a_token_is_to_be_pulled_out_after_its_last_row(cli: Inside, fleet: Fleet) -> None:
+    """--insert: nobody is told to pull the token out while the second company's renewal is still to come on it."""
+    path = fleet.write_list(fleet.folder / "list.csv", [])
+    heads = path.read_text("utf-8-sig").strip()
+    lines = [f"{fleet.serials[0]};{mst};30/06/2028;có;file:pin.txt" for mst in fleet.msts[:2]]
+    path.write_text("\r\n".join([heads, *lines]), encoding="utf-8-sig")
+    assert cli.json("batch", "plan", str(path)).status == 0
+    said = cli("batch", "run", str(fleet.folder / "list.plan.json"), "--insert")
+    assert said.status == 0, said.err
+    told = [json.loads(line)["event"] for line in said.err.splitlines()]
+    assert [name for name in told if name in {"row_end", "pull_out"}] == ["row_end", "row_end", "pull_out"]
+
+
 def test_an_unfinished_renewal_of_another_company_is_left_alone(cli: Inside, fleet: Fleet) -> None:
     """`renew --mst` of one company does not carry on what the other one's waits for."""
     write_json(fleet.places.ca / "faults.json", [{"name": "cut", "on": "kur"}])

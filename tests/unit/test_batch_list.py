@@ -10,12 +10,22 @@ import openpyxl
 import pytest
 
 from safetok.domain import manifest
+from safetok.domain.mst import verdict
 from safetok.errors import UsageError
 from safetok.locale import set_language
 from safetok.workflows import sheets
 
-HEADS = ["Token ID", "Mã số thuế", "Ngày kết thúc hợp đồng", "Đã ký hết", "Nguồn PIN", "Khóa", "Cơ quan"]
-GOOD = ["abc0123456789def", "0100109106", "31/12/2027", "có", "file:pin.txt", "cũ", "vnaccs, ebhxh"]
+HEADS = [
+    "Token ID",
+    "Mã số thuế",
+    "Ngày kết thúc hợp đồng",
+    "Đã ký hết",
+    "Nguồn PIN",
+    "Khóa",
+    "Cơ quan",
+    "Người xác nhận",
+]
+GOOD = ["abc0123456789def", "0100109106", "31/12/2027", "có", "file:pin.txt", "cũ", "vnaccs, ebhxh", "Lan"]
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +123,9 @@ def test_a_pin_where_its_source_belongs_is_refused_and_never_repeated() -> None:
         (46752, date(2027, 12, 31)),
         (46752.0, date(2027, 12, 31)),
         (datetime(2027, 12, 31), date(2027, 12, 31)),  # noqa: DTZ001  (as a workbook gives it)
+        ("31/12/2027 0:00", date(2027, 12, 31)),
+        ("31/12/2027 00:00:00", date(2027, 12, 31)),
+        ("３１／１２／２０２７\u00a0", date(2027, 12, 31)),
         ("", None),
     ],
 )
@@ -142,7 +155,12 @@ def test_serial_days_of_a_1904_workbook_are_counted_from_its_own_zero() -> None:
         ("Ngày kết thúc hợp đồng", "31/02/2027", "no day"),
         ("Ngày kết thúc hợp đồng", "12/31/2027", "no day"),
         ("Ngày kết thúc hợp đồng", "31/12/27", "no day"),
+        ("Token ID", "#N/A", "formula"),
+        ("Token ID", "Token 3813531e65711500", "16 characters"),
+        ("Người xác nhận", "#REF!", "formula"),
         ("Đã ký hết", "chắc rồi", "có or không"),
+        ("Đã ký hết", "✓", "có or không"),
+        ("Khóa", "☑", "mới"),
         ("Khóa", "vàng", "mới"),
         ("Nguồn PIN", "env:PATH", "env:SAFETOK_PIN_"),
         ("Nguồn PIN", "file:../pin.txt", "folder of the list"),
@@ -157,6 +175,37 @@ def test_a_wrong_cell_is_named_by_row_column_and_value(head: str, value: Any, sa
     assert f"Row 2, column {head}" in told
     assert says in told
     assert str(value) in told or head == "Nguồn PIN"
+
+
+@pytest.mark.parametrize(
+    ("head", "said", "meant"),
+    [
+        ("Token ID", "\u200babc0123456789def", "abc0123456789def"),
+        ("Token ID", "１234567890", "1234567890"),
+        ("Mã số thuế", "０１００１０９１０６", "0100109106"),
+        ("Mã số thuế", "0301519977\u2011029", "0301519977-029"),
+        ("Mã số thuế", "０３０１５１９９７７ – ０２９", "0301519977-029"),
+    ],
+)
+def test_numbers_are_read_whatever_letters_spell_them(head: str, said: str, meant: str) -> None:
+    """Full-width digits, other dashes and what no eye sees, as they come from web pages and messages: the same number."""
+    wanted = row(**{head: said})
+    assert (wanted.problems, wanted.token if head == "Token ID" else wanted.mst) == ((), meant)
+
+
+def test_a_personal_number_has_lost_no_zero() -> None:
+    """Twelve digits that begin with 0 are whole, also where one more 0 would make them a branch's tax code."""
+    branch = "0026106000014"  # its check digit holds
+    assert verdict(branch) == "valid"
+    assert (row(**{"Mã số thuế": branch[1:]}).problems, row(**{"Mã số thuế": branch[1:]}).mst) == ((), branch[1:])
+
+
+def test_a_title_above_the_header_is_named() -> None:
+    """The row that was taken for the header is told, for the columns may stand below it."""
+    with pytest.raises(UsageError) as refused:
+        manifest.read([[], ["DANH SÁCH KHÁCH HÀNG"], HEADS, GOOD])
+    assert "row 2" in refused.value.message
+    assert "above" in refused.value.hint
 
 
 def test_a_hexadecimal_token_id_with_an_e_is_no_shortened_number() -> None:
@@ -210,6 +259,7 @@ def csv_file(folder: Path, content: bytes) -> Path:
         b'"Token ID","MST"\n"abc","0100109106"\n',
         "sep=;\r\nToken ID;MST\r\nabc;0100109106\r\n".encode("utf-8-sig"),
         "Token ID\tMST\r\nabc\t0100109106\r\n".encode("utf-16"),
+        b'"Token\nID",MST\nabc,0100109106\n',
     ],
 )
 def test_a_list_is_read_as_excel_saves_it(tmp_path: Path, content: bytes) -> None:
@@ -233,6 +283,14 @@ def test_what_is_no_list_is_refused(tmp_path: Path, content: bytes, code: str) -
     with pytest.raises(UsageError) as refused:
         sheets.read(csv_file(tmp_path, content))
     assert refused.value.code == code
+
+
+def test_a_quotation_mark_too_many_is_found(tmp_path: Path) -> None:
+    """The row from which on nothing fits is named, in the user's language."""
+    with pytest.raises(UsageError) as refused:
+        sheets.read(csv_file(tmp_path, b'Token ID;MST\na;b\n"CTY "ABC" LTD;c\nd;e\n'))
+    assert "row 3" in refused.value.message
+    assert refused.value.hint
 
 
 def workbook(folder: Path, rows: list[list[Any]]) -> Path:
@@ -268,8 +326,10 @@ def test_a_workbook_tells_which_of_its_sheets_was_read(tmp_path: Path) -> None:
     book = openpyxl.load_workbook(path)
     book.active.title = "Bìa"
     book.create_sheet("Token").append(["Token ID"])
+    book.create_sheet("Sheet3")
     book.save(path)
     assert sheets.read(path).first_of_several == "Bìa"
+    assert sheets.read(path).unread == ("Token",), "an empty one is no list that somebody waits for"
 
 
 def test_a_formula_in_a_workbook_is_never_calculated(tmp_path: Path) -> None:

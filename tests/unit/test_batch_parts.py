@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import stat
+import sys
 import threading
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -14,7 +15,8 @@ from unittest.mock import patch
 import openpyxl
 import pytest
 
-from safetok.domain.plan import Plan, PlanRow, Verdict
+from safetok.cli.batch_progress import teller
+from safetok.domain.plan import Plan, PlanRow, RowResult, RowState, Verdict
 from safetok.errors import (
     CaUnreachable,
     CaWait,
@@ -33,6 +35,7 @@ from safetok.store.pins import PinLog
 from safetok.store.settings import Settings
 from safetok.tokens.pin_guard import PinGuard
 from safetok.workflows.batch import plan_file, results, rows
+from safetok.workflows.batch.course import Event
 from safetok.workflows.batch.pins import PinSources, file_of
 from safetok.workflows.batch.planning import spread, working_days
 from safetok.workflows.batch.queue import Queue, Task
@@ -292,6 +295,24 @@ def test_rows_that_wait_for_their_ca_wait_here_in_turn() -> None:
     assert queue.take() is second
 
 
+def test_a_row_that_ends_twice_is_counted_once_on_the_screen() -> None:
+    """A token pulled out and put in again ends its row twice: the bar counts rows, and never more than there are."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    with patch.object(sys, "stderr", stream), teller(None) as tell:
+        tell(Event(name="begin", data={"rows": 2, "of": 2}))
+        for state in (RowState.WAITING, RowState.DONE):
+            result = RowResult(row=2, state=state, message="why")
+            tell(Event(name="row_end", data={"name": "A"}, row=row(), result=result))
+    shown = stream.getvalue()
+    assert "1/2" in shown
+    assert "2/2" not in shown
+
+
 @pytest.mark.parametrize(
     ("error", "seconds"),
     [
@@ -464,6 +485,13 @@ def test_a_report_as_csv_is_never_calculated() -> None:
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in read)
     assert read[5] == "'0100109106"
     assert read[7] == "CÔNG TY; LTD"
+
+
+@pytest.mark.parametrize("serial", ["00000000000012e5", "1234567890123e45", "12E4", "540101084542470543743428"])
+def test_a_serial_that_reads_as_a_number_stays_text(serial: str) -> None:
+    """A spreadsheet would make a power of ten of digits with an e between them, small or capital, and round the long ones."""
+    content = reports.comma_separated(["A"], [[serial], ["3414fb139665e9e5"], ["2028"]]).decode("utf-8-sig")
+    assert content.split("\r\n")[1:4] == [f"'{serial}", "3414fb139665e9e5", "2028"]
 
 
 def test_a_report_steers_no_terminal() -> None:

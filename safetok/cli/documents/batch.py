@@ -40,6 +40,7 @@ class BatchPlan(Document):
     plan: str
     id: str
     ignored_columns: list[str]
+    ignored_sheets: list[str]  # of a workbook only the first sheet is read
     rows: list[BatchRow]
 
 

@@ -76,3 +76,4 @@ class PinsImported(Document):
     saved: list[str]
     failed: list[RowLeftOut]
     never_seen: list[str]
+    ignored_sheets: list[str]

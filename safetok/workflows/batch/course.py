@@ -119,7 +119,7 @@ class Course:
         self.kept.add(result)
         self.ended.add(row.row)
         self.tell("row_end", row=row, result=result)
-        if self.options.insert and result.state is not RowState.WAITING:
+        if self.options.insert and result.state is not RowState.WAITING and not self.queue.needs(result.token or ""):
             self.tell("pull_out", row=row, token=result.token)
         if result.state is RowState.FAILED:
             self._failures += 1

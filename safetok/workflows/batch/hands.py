@@ -8,9 +8,8 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from safetok.errors import CaWait, ExitStatus, SafetokError, Unexpected
+from safetok.errors import CaWait, ExitStatus, SafetokError
 from safetok.locale import _
-from safetok.log import note
 from safetok.workflows.batch import results, rows
 from safetok.workflows.batch.quiet import Quiet
 
@@ -38,7 +37,7 @@ class Hands:
     def __init__(self, course: Course, tokens: Tokens, sources: PinSources) -> None:
         self._course, self._tokens, self._sources = course, tokens, sources
         self._threads: list[threading.Thread] = []
-        self._pulled: list[PlanRow] = []
+        self._pulled: deque[PlanRow] = deque()
         self._answering: set[str] = set()  # CAs that answered the row before: they are there
         self._broken: BaseException | None = None
         self._begun: dict[str, float] = {}  # rows in hand, by their token: when each began
@@ -82,8 +81,7 @@ class Hands:
         self._course.heed()
         if len(self._threads) < self._course.options.jobs and self._course.queue.idle(1):
             self._add()
-        pulled, self._pulled = self._pulled, []
-        return pulled
+        return [self._pulled.popleft() for _row in range(len(self._pulled))]
 
     def _wait(self, seconds: float) -> None:
         alive = next((thread for thread in self._threads if thread.is_alive()), None)
@@ -127,13 +125,7 @@ class Hands:
         except SafetokError as error:
             self._unfinished(context, task, error)
         except Exception as error:  # noqa: BLE001  (one row never takes the others with it)
-            note("unforeseen", detail=True, error=error)
-            unforeseen = Unexpected(
-                _("Something safetok did not foresee happened ({kind}). What it had written down is kept.").format(
-                    kind=type(error).__name__
-                )
-            )
-            course.end(row, rows.failed(row, unforeseen, token=task.token, now=context.now()))
+            course.end(row, rows.failed(row, rows.unforeseen(error), token=task.token, now=context.now()))
             course.queue.done(task, answered=False)
         else:
             self._answering.add(row.authority)
@@ -158,8 +150,11 @@ class Hands:
             if waits is not None:
                 course.tell("row_waits", row=row, code=error.code, message=error.message, seconds=round(waits, 1))
                 return
+        pulled = course.options.insert and error.exit_status is ExitStatus.NO_TOKEN
+        if pulled:  # this run waits for it
+            error.hint = _("Plug the RIGHT token {serial} in again.").format(serial=task.token)
         result = rows.failed(row, error, token=task.token, now=context.now())
-        if course.options.insert and error.exit_status is ExitStatus.NO_TOKEN:
-            self._pulled.append(row)
         course.end(row, result)
+        if pulled:
+            self._pulled.append(row)
         course.queue.done(task, answered=after is None)

@@ -30,7 +30,9 @@ class _Shared:
 
 
 class PinSources:
-    """Every PIN source of one run. The variables are taken out of the environment before any child is started."""
+    """Every PIN source of one run; `rows` are all that the plan may ever run, of this run and others. The variables are taken out
+    of the environment before any child is started.
+    """
 
     def __init__(
         self,

@@ -39,11 +39,12 @@ AT_ONCE = 6  # rows looked at together: most of the time is a CA's answer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """The plan, where it lies, and the list's columns that were not read."""
+    """The plan, where it lies, and what of the list was not read: columns, and a workbook's other sheets."""
 
     plan: Plan
     file: Path
     ignored: tuple[str, ...]
+    sheets: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -98,7 +99,7 @@ def plan(context: Context, file: Path, *, out: Path | None = None, per_day: int 
     )
     path = out or file.parent / f"{file.stem}.plan.json"
     plan_file.write(context, made, path)
-    return Planned(plan=made, file=path, ignored=manifest.ignored)
+    return Planned(plan=made, file=path, ignored=manifest.ignored, sheets=sheet.unread)
 
 
 def spread(rows: Iterable[PlanRow], per_day: int, first: date, following: Callable[[date], date]) -> list[PlanRow]:
@@ -134,12 +135,22 @@ def _checked(context: Context, wanted: Iterable[Wanted], tokens: _Tokens, folder
         own = replace(context, prompter=Quiet(), _http=Http(timeout=context.timeout or context.settings.timeout))
         try:
             return _check(own, row, tokens, agencies, folder)
+        except SafetokError:
+            raise
+        except Exception as error:  # noqa: BLE001  (one row never takes the others with it)
+            from safetok.workflows.batch.rows import unforeseen
+
+            met = unforeseen(error)
+            return replace(_unjudged(row), verdict=Verdict.NOT_READY, code=met.code, reason=met.message)
         finally:
             own.http.close()
 
     _ = context.database  # opened once, before several hands use it
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
         rows = list(pool.map(one, wanted))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C waits for no CA
     return _once_each(rows)
 
 
@@ -166,19 +177,7 @@ def _once_each(rows: list[PlanRow]) -> list[PlanRow]:
 
 
 def _check(context: Context, wanted: Wanted, tokens: _Tokens, agencies: frozenset[str], folder: Path) -> PlanRow:
-    row = PlanRow(
-        row=wanted.row,
-        verdict=Verdict.REFUSED,
-        token=wanted.token,
-        mst=wanted.mst,
-        name=wanted.name,
-        contract_end=wanted.contract_end,
-        new_key=wanted.new_key,
-        pin_source=wanted.pin_source,
-        agencies=wanted.agencies,
-        group=wanted.group,
-        confirmed_by=wanted.confirmed_by,
-    )
+    row = _unjudged(wanted)
     if wanted.problems:
         return replace(row, code="bad_cell", reason=" ".join(str(problem) for problem in wanted.problems))
     if strange := [name for name in wanted.agencies or () if name not in agencies]:
@@ -198,6 +197,23 @@ def _check(context: Context, wanted: Wanted, tokens: _Tokens, agencies: frozense
     if chosen.token.info.readable_only:
         return replace(row, code="token_without_serial", reason=_("This token has no serial of its own."))
     return _judged(context, row, wanted, chosen, folder)
+
+
+def _unjudged(wanted: Wanted) -> PlanRow:
+    """A row as the list has it: refused, until something speaks for it."""
+    return PlanRow(
+        row=wanted.row,
+        verdict=Verdict.REFUSED,
+        token=wanted.token,
+        mst=wanted.mst,
+        name=wanted.name,
+        contract_end=wanted.contract_end,
+        new_key=wanted.new_key,
+        pin_source=wanted.pin_source,
+        agencies=wanted.agencies,
+        group=wanted.group,
+        confirmed_by=wanted.confirmed_by,
+    )
 
 
 def _judged(context: Context, row: PlanRow, wanted: Wanted, chosen: Chosen, folder: Path) -> PlanRow:

@@ -53,10 +53,10 @@ class Queue:
     _closed: bool = False
     _more: bool = False
 
-    def put(self, task: Task) -> None:
-        """Add a row."""
+    def put(self, *tasks: Task) -> None:
+        """Add rows."""
         with self._changed:
-            self._waiting.append(task)
+            self._waiting += tasks
             self._changed.notify_all()
 
     def more_may_come(self, more: bool) -> None:
@@ -147,6 +147,11 @@ class Queue:
         """Whether this row waits here."""
         with self._changed:
             return any(task.row.row == row for task in self._waiting)
+
+    def needs(self, token: str) -> bool:
+        """Whether another row waits here that is on this token."""
+        with self._changed:
+            return not self._closed and any(task.token == token for task in self._waiting)
 
     def _gate(self, task: Task) -> _Gate:
         return self._gates.setdefault(task.row.authority, _Gate())

@@ -171,8 +171,9 @@ def last(context: Context) -> Path:
         ) from error
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> list[bytes]:
+    """Not yet as text: a line may be cut short within a letter, and a letter may be one that ends a line elsewhere."""
     try:
-        return path.read_text("utf-8").splitlines()
+        return path.read_bytes().split(b"\n")
     except OSError:
         return []

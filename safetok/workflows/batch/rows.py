@@ -18,8 +18,10 @@ from safetok.errors import (
     PersonNeeded,
     PinRefused,
     SafetokError,
+    Unexpected,
 )
 from safetok.locale import _
+from safetok.log import note
 from safetok.workflows.batch.pins import PinSources, next_step
 from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.request import RenewRequest, RenewResult
@@ -30,7 +32,11 @@ if TYPE_CHECKING:
     from safetok.tokens.tokens import Tokens
     from safetok.workflows.context import Context
 
-_WAITING = {ExitStatus.CA_UNREACHABLE, ExitStatus.CA_WAIT, ExitStatus.NO_TOKEN, ExitStatus.INTERRUPTED}
+# a token is held by another run for as long as that works on it; the worker of a killed one may be that
+_WAITING = {
+    *(ExitStatus.CA_UNREACHABLE, ExitStatus.CA_WAIT, ExitStatus.NO_TOKEN),
+    *(ExitStatus.HELD, ExitStatus.INTERRUPTED),
+}
 
 
 def load_ahead() -> None:
@@ -153,6 +159,13 @@ def failed(row: PlanRow, error: SafetokError, *, token: str | None, now: datetim
         exit_status=int(error.exit_status),
         renewal_id=str(error.data.get("renewal_id") or ""),
     )
+
+
+def unforeseen(error: Exception) -> Unexpected:
+    """What a row ends with that met what nobody foresaw; the log has the whole of it."""
+    note("unforeseen", detail=True, error=error)
+    text = _("Something safetok did not foresee happened ({kind}). What it had written down is kept.")
+    return Unexpected(text.format(kind=type(error).__name__))
 
 
 def _next_step(row: PlanRow, error: SafetokError) -> str:

@@ -123,6 +123,7 @@ class Runner:
         self._course, self._plan, self._due = course, plan, due
         self._context, self._options, self._queue = course.context, course.options, course.queue
         self._worked_on: set[int] = set()
+        self._given_back: set[int] = set()  # rows whose token was pulled out in this run
 
     def ran(self) -> Ran:
         stands = {row.row: self._course.kept.of(row.row) for row in self._plan.rows}
@@ -139,7 +140,8 @@ class Runner:
 
     def run(self) -> None:
         """Everything from the keyring's door to the last row."""
-        sources = PinSources(self._context, self._due, Path(self._plan.folder), changed=self._options.pins_changed)
+        every = [row for row in self._plan.rows if row.runs]  # what failed on a row of another day was tried, too
+        sources = PinSources(self._context, every, Path(self._plan.folder), changed=self._options.pins_changed)
         if any(row.pin_source == "keyring" for row in self._due):
             sources.check_keyring(next(row.token or "" for row in self._due if row.pin_source == "keyring"))
         with self._stoppable():
@@ -189,28 +191,42 @@ class Runner:
                 asked = self._course.stop.wait(min(GLANCE, self._options.poll))
                 if asked or self._queue.closed or self._all_over():
                     raise _Over
-            self._give_back(left, hands)
+            self._give_back(left, hands, tokens)
 
-        with suppress(_Over):
-            for reading in tokens.insertions(poll=self._options.poll, sleep=pause):
-                self._course.see(reading)
-                for row in list(left.values()):
-                    found = self._course.tokens_of(row)
-                    if len(found) == 1:
-                        del left[row.row]
-                        known.add(found[0])
-                        self._worked_on.add(row.row)
-                        self._course.tell("token_in", row=row, token=found[0])
-                        self._queue.put(Task(row=row, token=found[0]))
-                    elif not known.issuperset(found):
-                        known.update(found)
-                        error = _several_in(row, found)
-                        self._course.tell("several_in", row=row, tokens=found, message=f"{error.message} {error.hint}")
-                self._not_needed(reading, known)
-                if left:
-                    self._course.tell("insert", rows=len(left), next=[_called(row) for row in list(left.values())[:7]])
+        try:
+            with suppress(_Over):
+                for reading in tokens.insertions(poll=self._options.poll, sleep=pause):
+                    self._plugged_in(reading, left, known)
+        except SafetokError:
+            self._queue.close()
+            hands.join()  # what is under way keeps its tokens until it has ended
+            raise
         self._queue.more_may_come(False)
         hands.join()
+
+    def _plugged_in(self, reading: Reading, left: dict[int, PlanRow], known: set[str]) -> None:
+        """Begin the rows whose tokens are in now, and tell who is to come next."""
+        self._course.see(reading)
+        come: list[Task] = []
+        for row in list(left.values()):
+            found = self._course.tokens_of(row)
+            if len(found) == 1:
+                del left[row.row]
+                known.add(found[0])
+                self._worked_on.add(row.row)
+                self._course.tell("token_in", row=row, token=found[0])
+                come.append(Task(row=row, token=found[0]))
+            elif not known.issuperset(found):
+                known.update(found)
+                error = _several_in(row, found)
+                self._course.tell("several_in", row=row, tokens=found, message=f"{error.message} {error.hint}")
+        self._queue.put(*come)  # all of a token's rows at once: it may be pulled out after its last
+        self._not_needed(reading, known)
+        self._ask_for(left)
+
+    def _ask_for(self, left: dict[int, PlanRow]) -> None:
+        if left:
+            self._course.tell("insert", rows=len(left), next=[_called(row) for row in list(left.values())[:7]])
 
     def _not_needed(self, reading: Reading, known: set[str]) -> None:
         """Tell once of each token that is in and that no row of this run waits for: whose it is, and why."""
@@ -232,23 +248,29 @@ class Runner:
                 state=str(states[ours[0].row]) if ours else None,
             )
 
-    def _give_back(self, left: dict[int, PlanRow], hands: Hands) -> None:
-        """A row whose token was pulled out too early waits for it again."""
+    def _give_back(self, left: dict[int, PlanRow], hands: Hands, tokens: Tokens) -> None:
+        """A row whose token was pulled out too early waits for it again. Once it is taken also where nobody saw the token go."""
         for row in hands.pulled_out():
             left[row.row] = row
+            self._ask_for(left)
+            if row.row not in self._given_back:
+                self._given_back.add(row.row)
+                tokens.look_again()
 
     def _all_over(self) -> bool:
         """Whether nothing is left that a token could be plugged in for. A row that failed in an earlier run is still to come."""
         return all(row.row in self._course.ended and self._is_over(row) for row in self._due)
 
     def _is_over(self, row: PlanRow) -> bool:
-        """A row that waits for its CA beyond this run's patience is over for today; one that waits for its token is not."""
+        """A row that waits for its CA beyond this run's patience, or for another run that holds its token, is over for today; one
+        that waits for its token is not.
+        """
         result = self._course.kept.of(row.row)
         if result.state not in {RowState.OPEN, RowState.WAITING}:
             return True
         return (
             result.state is RowState.WAITING
-            and result.exit_status in {ExitStatus.CA_UNREACHABLE, ExitStatus.CA_WAIT}
+            and result.exit_status in {ExitStatus.CA_UNREACHABLE, ExitStatus.CA_WAIT, ExitStatus.HELD}
             and not self._queue.holds(row.row)
         )
 
