@@ -10,6 +10,7 @@ Settings of a token (for all tokens, or for one by `tokens={serial: {...}}`), as
     write_protected       yes (flag, no read-write session) | quiet (no flag; every write is refused)
                           | late (flag, and sessions that then refuse every write)
     empty_id = yes        CKA_ID reads empty      own_id, own_label = yes   the token names new keys itself
+    own_id = TEXT         the same CKA_ID for every new key
     value_search = no     no search by CKA_VALUE, modulus or point
     sha256_rsa = no       no CKM_SHA256_RSA_PKCS  always_authenticate = yes   private keys want a PIN each time
     free_public           bytes of free memory it tells

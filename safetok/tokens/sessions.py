@@ -268,21 +268,53 @@ class Session:
             )
         return stored
 
-    def destroy_keys(self, cka_id: bytes, *, label: str | None = None) -> int:
-        """Destroy the key pair with this CKA_ID (and this label, where one is given): private, then public; how many objects."""
+    def destroy_keys(self, cka_id: bytes, *, label: str | None = None, spki: bytes = b"", but: bytes = b"") -> int:
+        """Destroy the key pair with this CKA_ID (and this label, where one is given): private, then public; how many objects.
+
+        A key that a certificate on the token needs is never among them (`but`: the DER of one that does not count). Where such a
+        one shares the CKA_ID, only what is proven to be the pair of the public key `spki` goes, or else what has the label.
+        """
         if not cka_id:
             raise UsageError(_("A key without an ID is never destroyed."), code="no_key_id")
-        gone = 0
-        for object_class in (_PRIVATE, _PUBLIC):
-            handles = [
-                key["handle"]
-                for key in self._objects()["keys"]
-                if key["private"] is (object_class == _PRIVATE)
-                and key["id"] == cka_id
-                and (label is None or key["label"] == label)
+        shown = self._objects()
+        if self._needs(shown, spki, but):
+            return 0
+        keys = [key for key in shown["keys"] if key["id"] == cka_id and (label is None or key["label"] == label)]
+        if any(der != but and other == cka_id for der, other, *_ in shown["certificates"]) or any(
+            self._needs(shown, key["spki"], but) for key in keys
+        ):
+            proven = self._handle_of(spki) if spki else None
+            keys = [
+                key
+                for key in keys
+                if not self._needs(shown, key["spki"], but)
+                and (key["spki"] == spki or key["handle"] == proven if spki else label is not None)
             ]
-            gone += self._destroy(handles, object_class)
-        return gone
+        return sum(
+            self._destroy([key["handle"] for key in keys if key["private"] is (kind == _PRIVATE)], kind)
+            for kind in (_PRIVATE, _PUBLIC)
+        )
+
+    def needs(self, spki: bytes, *, but: bytes = b"") -> bool:
+        """Whether a certificate on the token, other than the one with the DER `but`, is for this public key."""
+        return self._needs(self._objects(), spki, but)
+
+    @staticmethod
+    def _needs(shown: dict[str, Any], spki: bytes | None, but: bytes) -> bool:
+        return bool(spki) and any(
+            der and der != but and (certificate := _parsed(der)) is not None and certificate.spki == spki
+            for der, *_rest in shown["certificates"]
+        )
+
+    def _handle_of(self, spki: bytes) -> int | None:
+        """The private key object of this public key, by its material or a test signature."""
+        from safetok.tokens.keys import token_key
+
+        keys = (self._seen or self._objects())["keys"]
+        for found, proven in private_key(spki, (), keys):
+            if (proven and found["spki"] == spki) or _matches(token_key(spki, partial(self._sign, found))):
+                return int(found["handle"])
+        return None
 
     def destroy_certificate(self, der: bytes, label: str) -> bool:
         """Destroy the object with this label that holds these bytes, or only a part of them, or nothing readable (a write cut

@@ -489,9 +489,9 @@ static CK_RV s_sign_final(CK_SESSION_HANDLE handle, unsigned char *to, CK_ULONG 
 }
 
 /* The template with the token's own CKA_ID and CKA_LABEL, where it insists on them. */
-static void renamed(struct traits *t, CK_ATTRIBUTE *own, CK_ULONG count, char id[12]) {
+static void renamed(struct traits *t, CK_ATTRIBUTE *own, CK_ULONG count, char *id) {
   for (CK_ULONG i = 0; i < count; i++) {
-    if (t->own_id && own[i].type == CKA_ID) own[i].pValue = id, own[i].ulValueLen = 8;
+    if (t->own_id && own[i].type == CKA_ID) own[i].pValue = id, own[i].ulValueLen = strlen(id);
     if (t->own_label && own[i].type == CKA_LABEL) own[i].pValue = "container", own[i].ulValueLen = 9;
   }
 }
@@ -500,13 +500,14 @@ static CK_RV generate(struct slot *slot, CK_SESSION_HANDLE handle, CK_MECHANISM 
                       CK_ULONG publics, CK_ATTRIBUTE *private, CK_ULONG privates, CK_OBJECT_HANDLE *public_to,
                       CK_OBJECT_HANDLE *private_to) {
   CK_ATTRIBUTE own_public[64], own_private[64];
-  char id[12];
+  char id[33];
   if (!writable(slot)) return CKR_TOKEN_WRITE_PROTECTED;
   if (publics > 64 || privates > 64) return CKR_ARGUMENTS_BAD;
   memcpy(own_public, public, publics * sizeof *public);
   memcpy(own_private, private, privates * sizeof *private);
   if (slot) {
-    snprintf(id, sizeof id, "KEY%05lu", (unsigned long)(shared->calls % 100000));
+    if (traits(slot)->named[0]) snprintf(id, sizeof id, "%s", traits(slot)->named);
+    else snprintf(id, sizeof id, "KEY%05lu", (unsigned long)(shared->calls % 100000));
     renamed(traits(slot), own_public, publics, id);
     renamed(traits(slot), own_private, privates, id);
   }

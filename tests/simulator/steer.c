@@ -117,7 +117,7 @@ static void token_setting(struct traits *t, const char *key, const char *value) 
   else if (!strcmp(key, "pad_cancelled")) t->pad_cancelled = yes;
   else if (!strcmp(key, "write_protected")) t->write_protected = strcmp(value, "no") != 0, t->write_protected_quiet = !strcmp(value, "quiet"), t->write_protected_late = !strcmp(value, "late");
   else if (!strcmp(key, "empty_id")) t->empty_id = yes;
-  else if (!strcmp(key, "own_id")) t->own_id = yes;
+  else if (!strcmp(key, "own_id")) t->own_id = strcmp(value, "no") != 0, copy(t->named, sizeof t->named, yes ? "" : value);
   else if (!strcmp(key, "own_label")) t->own_label = yes;
   else if (!strcmp(key, "value_search")) t->no_value_search = !yes;
   else if (!strcmp(key, "sha256_rsa")) t->no_sha256_rsa = !yes;

@@ -13,6 +13,7 @@ struct traits {
   char serial[17];
   char manufacturer[33], model[17], hardware[8], firmware[8];
   char pad_pin[64];
+  char named[33]; /* the CKA_ID of every new key; empty: one of its own for each */
   int pin_tries; /* 0: never locks */
   enum flag_mode flags;
   bool wrong_pin_general, pin_pad, pad_cancelled;

@@ -96,8 +96,8 @@ def tell_issued(run: Run) -> None:
 
 
 def clean(run: Run) -> None:
-    """Destroy the key pair this renewal made, if it made one, and its certificate, if that came so far; never anything else.
-    Repeatable.
+    """Destroy the key pair this renewal made, if it made one, and its certificate, if that came so far; never anything else, and
+    no pair whose certificate has come onto the token another way. Repeatable.
     """
     renewal = run.renewal
     if renewal.key_plan == "new" and renewal.key_id:
@@ -105,5 +105,10 @@ def clean(run: Run) -> None:
         with token_step(run, _("removing the unused key")):
             if renewal.certificate:
                 session.destroy_certificate(renewal.certificate, renewal.key_label)
-            session.destroy_keys(renewal.key_id)
+            if session.needs(renewal.spki, but=renewal.certificate):
+                run.context.prompter.warn(
+                    _("A certificate on the token is for the key made in this renewal: that key stays.")
+                )
+            else:
+                session.destroy_keys(renewal.key_id, spki=renewal.spki, but=renewal.certificate)
     run.update(cleaned=True)
