@@ -12,7 +12,7 @@ from safetok.domain.tokens import KeyPresence, StoredCertificate, TokenInfo
 from safetok.errors import NotTrusted, SafetokError, Unexpected, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
-from safetok.tokens import failures
+from safetok.tokens import failures, removal
 from safetok.tokens.pairing import TokenKey, presence, private_key, token_keys
 from safetok.tokens.process import Worker, WorkerFailure
 from safetok.tokens.reading import token_info
@@ -103,9 +103,15 @@ class Session:
 
     @property
     def info(self) -> TokenInfo:
-        """The token's own account of itself, asked for now: its PIN flags and free memory change."""
-        self._info = token_info(self._call("look", "info", self._deadlines.look), self._drivers)
-        return self._info
+        """The token's own account of itself, asked for now: its PIN flags and free memory change. Another token in its place is
+        `token_removed`: no driver's session is trusted to end with its token.
+        """
+        shown = token_info(self._call("look", "info", self._deadlines.look), self._drivers)
+        if shown.serial != self.serial:
+            swapped = WorkerFailure("DEVICE_REMOVED", "another token")
+            raise failures.translate(swapped, operation="look", driver=self.driver, token=self.serial)
+        self._info = shown
+        return shown
 
     @property
     def last_info(self) -> TokenInfo:
@@ -241,7 +247,7 @@ class Session:
         shown = self._objects()
         if any(value == der for value, _id, _label, _handle in shown["certificates"]):
             return self._stored(shown)
-        self._destroy(_begun(shown, der, label), _CERTIFICATE)
+        self._destroy(removal.begun(shown, der, label), _CERTIFICATE)
         return self.write_certificate(der, cka_id=cka_id, label=label)
 
     def write_certificate(self, der: bytes, *, cka_id: bytes, label: str) -> tuple[StoredCertificate, ...]:
@@ -276,20 +282,7 @@ class Session:
         """
         if not cka_id:
             raise UsageError(_("A key without an ID is never destroyed."), code="no_key_id")
-        shown = self._objects()
-        if self._needs(shown, spki, but):
-            return 0
-        keys = [key for key in shown["keys"] if key["id"] == cka_id and (label is None or key["label"] == label)]
-        if any(der != but and other == cka_id for der, other, *_ in shown["certificates"]) or any(
-            self._needs(shown, key["spki"], but) for key in keys
-        ):
-            proven = self._handle_of(spki) if spki else None
-            keys = [
-                key
-                for key in keys
-                if not self._needs(shown, key["spki"], but)
-                and (key["spki"] == spki or key["handle"] == proven if spki else label is not None)
-            ]
+        keys = removal.pair(self._objects(), cka_id, label=label, spki=spki, but=but, of=self._handle_of)
         return sum(
             self._destroy([key["handle"] for key in keys if key["private"] is (kind == _PRIVATE)], kind)
             for kind in (_PRIVATE, _PUBLIC)
@@ -297,14 +290,7 @@ class Session:
 
     def needs(self, spki: bytes, *, but: bytes = b"") -> bool:
         """Whether a certificate on the token, other than the one with the DER `but`, is for this public key."""
-        return self._needs(self._objects(), spki, but)
-
-    @staticmethod
-    def _needs(shown: dict[str, Any], spki: bytes | None, but: bytes) -> bool:
-        return bool(spki) and any(
-            der and der != but and (certificate := _parsed(der)) is not None and certificate.spki == spki
-            for der, *_rest in shown["certificates"]
-        )
+        return removal.needed(self._objects(), spki, but)
 
     def _handle_of(self, spki: bytes) -> int | None:
         """The private key object of this public key, by its material or a test signature."""
@@ -320,7 +306,7 @@ class Session:
         """Destroy the object with this label that holds these bytes, or only a part of them, or nothing readable (a write cut
         short). Whether there was one. Nothing else is touched.
         """
-        return self._destroy(_begun(self._objects(), der, label), _CERTIFICATE) > 0
+        return self._destroy(removal.begun(self._objects(), der, label), _CERTIFICATE) > 0
 
     def remove_certificate(self, der: bytes) -> int:
         """Destroy every object that holds exactly these bytes; how many. Keys and all other objects stay."""
@@ -334,15 +320,6 @@ class Session:
         self._seen = None
         given = {"handles": handles, "object_class": object_class}
         return int(self._call("write", "destroy", self._deadlines.write, careful=True, **given))
-
-
-def _begun(shown: dict[str, Any], der: bytes, label: str) -> list[int]:
-    """Handles of the certificate objects with this label that hold these bytes, or a part of them, or nothing readable."""
-    return [
-        handle
-        for value, _id, shown_label, handle in shown["certificates"]
-        if shown_label == label and (value == der or (label and (value is None or der.startswith(value))))
-    ]
 
 
 def _parsed(der: bytes | None) -> Certificate | None:
