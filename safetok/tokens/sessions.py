@@ -57,7 +57,6 @@ class Session:
         self.serial, self.driver, self._drivers, self._deadlines = serial, driver, drivers, deadlines
         self._info = token_info(shown, drivers)
         self._pin: str | None = None
-        self._asks = False
         self._keys: dict[bytes, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey] = {}
         self._seen: dict[str, Any] | None = (
             None  # what the last look showed; keys change by this session's own hand alone
@@ -151,21 +150,23 @@ class Session:
         shown = self._call("look", "objects", self._deadlines.look)
         assert isinstance(shown, dict)
         self._seen = shown
+        if not any(key["asks"] for key in shown["keys"] if key["private"]):
+            self._pin = None  # nothing needs it again
         return shown
 
     # --- the PIN -------------------------------------------------------------------------------------------------
 
     def login(self, pin: str | None) -> None:
-        """Log in; None lets the token's PIN pad ask. Only PinGuard calls this: each call may cost a try.
+        """Log in; None lets the token's PIN pad ask. Only PinGuard calls this: each call may cost a try. Nothing is read within it:
+        a failure after a good login must not be taken for a try.
 
         Raises PinWrong, PinRefused, PersonNeeded (`pin_cancelled`), DriverFailed.
         """
         self._refuse_in_a_dry_run()
         deadline = self._deadlines.pin_pad if pin is None else self._deadlines.sign
         self._call("login", "login", deadline, careful=True, pin=None if pin is None else pin.encode())
-        self.logged_in = True
-        self._asks = any(key["asks"] for key in self._objects()["keys"] if key["private"])
-        self._pin = pin if self._asks else None
+        self.logged_in, self._seen = True, None
+        self._pin = pin
 
     def logout(self) -> None:
         """Log out and stay: a hold needs no open door."""
