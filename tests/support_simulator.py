@@ -10,14 +10,17 @@ Settings of a token (for all tokens, or for one by `tokens={serial: {...}}`), as
     write_protected       yes (flag, no read-write session) | quiet (no flag; every write is refused)
                           | late (flag, and sessions that then refuse every write)
     empty_id = yes        CKA_ID reads empty      own_id, own_label = yes   the token names new keys itself
+    own_id = TEXT         the same CKA_ID for every new key
     value_search = no     no search by CKA_VALUE, modulus or point
     sha256_rsa = no       no CKM_SHA256_RSA_PKCS  always_authenticate = yes   private keys want a PIN each time
     free_public           bytes of free memory it tells
+    turns_into = SERIAL   the token that `swap` puts into its slot; that one has hidden = yes until then
 
 and of the driver: prints = yes (to stdout), signals = yes (takes the process's signals), locking = no (CANT_LOCK), gate (a Unix
 socket that is told of each call and its end, and answers `go` or an action) with watch (the functions it is told of),
 `faults` ("FUNCTION N ACTION": the Nth call across processes, 0 each, `*` any function; actions: return NAME, crash, crash_after,
-hang, hang_after, remove, remove_after, insert, truncate BYTES) and `latency` ({"C_GenerateKeyPair": 2000, "*": 5} ms).
+hang, hang_after, remove, remove_after, insert, swap, swap_after, truncate BYTES)
+and `latency` ({"C_GenerateKeyPair": 2000, "*": 5} ms).
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ V1 = {"manufacturer": "SafeCert", "model": "ST3", "hardware": "1.0", "firmware":
 V2 = {"manufacturer": "SafeCert", "model": "ST3 Ace", "hardware": "2.0", "firmware": "2.11"}
 
 _FUNCTIONS, _TOKENS = 68, 256
-_TOKEN = struct.Struct("=17s3xiiIii")  # struct token_state of steer.h
+_TOKEN = struct.Struct("=17s3xiiIiii")  # struct token_state of steer.h
 _HEAD = struct.Struct(f"={1 + _FUNCTIONS}Q")
 
 
@@ -153,7 +156,7 @@ class Simulator:
         path = Path(f"{self.config}.state")
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as state:
             for place in range(_TOKENS):
-                name, failed, removed, insertions, _pull, _plug = _TOKEN.unpack_from(
+                name, failed, removed, insertions, *_orders = _TOKEN.unpack_from(
                     state, _HEAD.size + place * _TOKEN.size
                 )
                 if name.rstrip(b"\0").decode() == serial:

@@ -70,7 +70,7 @@ def show_(*, which: Which = None, decimal: Decimal = False) -> None:
         if which is None:
             if not reading.tokens:
                 raise errors[-1]
-            views = (certs.the_one(certs.listing(context, reading)),)
+            views = (certs.the_one(certs.listing(context, reading), reading),)
         else:
             views = certs.by_serial(context, reading, which)
             errors = [] if not reading.tokens else errors

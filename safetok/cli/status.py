@@ -127,7 +127,7 @@ def show_token(out: Screen, token: TokenView, found: Status) -> None:
     """One token in full: its company, itself, its certificates, the recommendation for a V1."""
     from safetok.cli import words
 
-    heading = words.company_line(token.company, token.mst) if token.company else _("USB token without a certificate")
+    heading = words.company_line(token.company, token.mst) if token.company else words.heading_of(token)
     out.line(heading, "strong")
     rows: list[tuple[str, Cell]] = [
         ("Token ID", f"{token.info.serial or '?'} ({token.info.label})" if token.info.label else token.info.serial),
@@ -178,7 +178,11 @@ def remarks(out: Screen, tokens: tuple[TokenView, ...]) -> None:
         if token.info.readable_only:
             text = _("Token {serial}: without a serial of its own it is only read, never logged in to.")
             out.notice(text.format(serial=repr(token.info.serial)))
-        if not token.certificates and not token.unreadable:
+        if token.unread:
+            out.notice(
+                _("Token {serial} could not be read: what it holds is not known.").format(serial=token.info.serial)
+            )
+        if token.empty:
             text = _(
                 "The USB token {serial} holds no certificate. If it has just come from LCS, that is normal: "
                 "do not type a PIN."
@@ -208,7 +212,7 @@ def _table(out: Screen, found: Status) -> None:
         kind = token.kind.value if token.kind.value in {"V1", "V2"} else "?"
         current: list[CertificateView | None] = [view for view in token.certificates if view.current]
         for view in current or [None]:
-            state = word = words.validity_word(view) if view else Toned(_("no certificate"))
+            state = word = words.validity_word(view) if view else words.nothing(token)
             days = _("{n} days").format(n=view.days_left) if view and view.days_left >= 0 else ""
             left = Toned(days, "" if middling else state.tone)
             if view and view.offer is not None and view.offer.exists and not view.bad and not view.refused:
@@ -216,7 +220,7 @@ def _table(out: Screen, found: Status) -> None:
                 state = Toned(told, state.tone)
             rows.append(
                 [
-                    view.certificate.subject_name if view else token.company or _("no certificate"),
+                    view.certificate.subject_name if view else token.company or words.nothing(token),
                     (view.certificate.mst or "") if view else "",
                     token.info.serial,
                     *([kind] if middling else []),

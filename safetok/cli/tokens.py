@@ -132,7 +132,7 @@ def _row(token: TokenView) -> list[Cell]:
     info = token.info
     kind = token.kind.value if token.kind.value in {"V1", "V2"} else "?"
     return [
-        token.company or _("no certificate"),
+        token.company or words.nothing(token),
         token.mst,
         info.serial,
         info.label,

@@ -105,10 +105,11 @@ def print_line(event: Happened) -> None:
 def show(event: Happened, context: Context) -> None:
     """One event for people: what came with its certificates and what is due, or what went."""
     from safetok.cli.render import screen
+    from safetok.cli.words import heading_of
     from safetok.domain.times import show_instant
 
     out = screen()
-    name = event.company or _("USB token without a certificate")
+    name = event.company or (heading_of(event.token) if event.token else _("USB token without a certificate"))
     words = {
         "present": _("{time} · IS IN: {name}"),
         "inserted": _("{time} · PLUGGED IN: {name}"),
@@ -162,7 +163,7 @@ def _show_token(out: Screen, event: Happened, context: Context) -> None:
     brief = event.among > IN_FULL
     if not brief:
         out.pairs(rows)
-    if not token.certificates and not token.unreadable:
+    if token.empty:
         text = _(
             "The USB token {serial} holds no certificate. If it has just come from LCS, that is normal: do not type a PIN."
         )

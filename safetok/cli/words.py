@@ -56,6 +56,16 @@ def kind(view: TokenView) -> Toned:
     return Toned(f"{names[view.kind]} – {view.kind_reason}")
 
 
+def heading_of(view: TokenView) -> str:
+    """The heading of a token of no known company."""
+    return _("USB token that could not be read") if view.unread else _("USB token without a certificate")
+
+
+def nothing(view: TokenView) -> Toned:
+    """Why no certificate of a token is shown: there is none, or what there is could not be read."""
+    return Toned(_("no certificate")) if view.empty else Toned(_("could not be read"), "warn")
+
+
 def pin(view: TokenView) -> Toned:
     """What the token says of its PIN, and what safetok itself has counted."""
     words: dict[PinState, tuple[str, Tone]] = {

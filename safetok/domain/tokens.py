@@ -76,6 +76,12 @@ class TokenReading:
     info: TokenInfo
     certificates: tuple[StoredCertificate, ...]
     unreadable: int = 0  # certificate objects that could not be read or parsed
+    unread: bool = False  # its driver saw it and could not look into it: what it holds is not known
+
+    @property
+    def empty(self) -> bool:
+        """Whether the look has shown that no certificate is on it."""
+        return not (self.certificates or self.unreadable or self.unread)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,6 +88,14 @@ class Dossiers:
         row = self._db.row("SELECT SUM(1 + undone) AS n FROM dossier_events WHERE dossier = ?", (dossier.id,))
         return int(row["n"] or 0) if row is not None else 0
 
+    def taken_back(self, dossier: Dossier, step: str) -> Record | None:
+        """The last record of this step that was undone."""
+        row = self._db.row(
+            "SELECT * FROM dossier_events WHERE dossier = ? AND step = ? AND undone = 1 ORDER BY number DESC LIMIT 1",
+            (dossier.id, step),
+        )
+        return _record(row) if row is not None else None
+
     def _decode(self, row: Row) -> Dossier:
         from safetok.domain.dossier import Dossier
 

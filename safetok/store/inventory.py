@@ -257,7 +257,7 @@ class Inventory:
                 {**_place(one), "token": serial, "at": at},
             )
         seen = {one.certificate.sha256 for one in stored}
-        if not reading.unreadable:  # a certificate that could not be read this time has not gone
+        if not (reading.unreadable or reading.unread):  # a certificate that could not be read this time has not gone
             for sha256 in before - seen:
                 self._db.run(
                     "UPDATE presences SET gone_at = ? WHERE token_serial = ? AND sha256 = ? AND gone_at IS NULL",

@@ -145,12 +145,14 @@ def _pin(name: str, token: str) -> SafetokError | None:
         return PinRefused(
             _("The token wants its PIN changed before it is used. Token ID {serial}.").format(serial=token),
             code="pin_expired",
+            hint=_("No try is spent. Change it: safetok pin change --serial {serial}").format(serial=token),
             token=token,
         )
     if name == "USER_PIN_NOT_INITIALIZED":
         return PinRefused(
             _("No PIN is set on this token yet. Token ID {serial}.").format(serial=token),
             code="pin_not_set",
+            hint=_("No try is spent. Only its CA can set one. See: safetok contacts"),
             token=token,
         )
     if name in {"FUNCTION_CANCELED", "CANCEL"}:

@@ -107,7 +107,7 @@ class Hands:
         self._shared, self._module, self.slot = module, _its_module(library, module), slot
         self._session: Any = _place(library, slot).get_token().open(rw=read_write)
         self._private: dict[int, Any] = {}
-        self._mechanisms: frozenset[int] = frozenset()
+        self._mechanisms: frozenset[int] | None = None  # asked for when first needed: not within a login
         self.logged_in = False
 
     def info(self) -> dict[str, Any]:
@@ -124,7 +124,6 @@ class Hands:
             self._module.logout(self._session.handle)
             self._module.login(self._session.handle, pin)
         self.logged_in = True
-        self._mechanisms = self._module.mechanisms(self.slot)
 
     def logout(self) -> None:
         if self.logged_in:
@@ -167,7 +166,7 @@ class Hands:
             if digest is None and name in _HASHED_RSA:
                 ways.append((_HASHED_RSA[name], None, data))
             ways.append((Mechanism.RSA_PKCS, None, DIGEST_INFO[name] + (digest or _digest(name, data))))
-            if len(ways) > 1 and self._mechanisms and int(ways[0][0]) not in self._mechanisms:
+            if len(ways) > 1 and not self._offers(ways[0][0]):
                 ways.pop(0)
         for way in ways[:-1]:
             try:
@@ -176,6 +175,12 @@ class Hands:
                 if name_of(error) != "MECHANISM_INVALID":
                     raise
         return self._sign(key, *ways[-1], asks=asks, pin=pin)
+
+    def _offers(self, mechanism: Mechanism) -> bool:
+        """Whether the token has it, or does not tell what it has."""
+        if self._mechanisms is None:
+            self._mechanisms = self._module.mechanisms(self.slot)
+        return not self._mechanisms or int(mechanism) in self._mechanisms
 
     def _sign(
         self, key: int, mechanism: Mechanism, parameter: Any, data: bytes, *, asks: bool, pin: bytes | None

@@ -12,10 +12,11 @@ from safetok.locale import _
 from safetok.tokens.failures import wrong_pin
 
 if TYPE_CHECKING:
-    from safetok.store.pins import PinLog
+    from safetok.store.pins import Outcome, PinLog
 
 _Result = TypeVar("_Result")
 _NO_ANSWER = {"token_removed", "crashed", "timed_out"}  # codes of a login that nobody answered
+_NO_TRY = {"pin_expired", "pin_not_set"}  # codes of a login that found nothing wrong with the PIN it was given
 _OF_THE_DEVICE = {
     "DEVICE_ERROR",
     "DEVICE_MEMORY",
@@ -87,7 +88,16 @@ class PinGuard:
         info = session.info
         refuse_locally(info, pin)
         self.check(info)
-        self._told(session, lambda: self._counted(info.serial, purpose, lambda: session.login(pin)))
+
+        def attempt() -> None:
+            try:
+                session.login(pin)
+            except PinRefused as error:
+                if error.code in _NO_TRY and self._spent(session, info):
+                    raise wrong_pin(info.serial) from error
+                raise
+
+        self._told(session, lambda: self._counted(info.serial, purpose, attempt))
         session.reauthenticate = lambda sign: self._counted(info.serial, "sign", sign)
 
     def change(self, session: _Door, old: str | None, new: str | None) -> None:
@@ -103,9 +113,9 @@ class PinGuard:
             try:
                 session.change_pin(old, new)
             except UsageError as error:
-                if self._state_now(session) in {info.pin_state, PinState.OK, None}:
-                    raise
-                raise wrong_pin(info.serial) from error  # by its flags the token has counted a try: it was the old one
+                if self._spent(session, info):
+                    raise wrong_pin(info.serial) from error  # it was the old one
+                raise
 
         self._told(session, lambda: self._counted(info.serial, "change", change))
 
@@ -137,6 +147,11 @@ class PinGuard:
                 error.hint = _("It may have been the PIN: safetok counts a wrong try. Stop if you are not sure of it.")
             raise
 
+    def _spent(self, session: _Door, before: TokenInfo) -> bool:
+        """Whether the token has counted a try, by its flags."""
+        now = self._state_now(session)
+        return now is not before.pin_state and now in {PinState.COUNT_LOW, PinState.FINAL_TRY, PinState.LOCKED}
+
     @staticmethod
     def _state_now(session: _Door) -> PinState | None:
         try:
@@ -152,7 +167,8 @@ class PinGuard:
             self._log.finish(number, "wrong")
             raise
         except PinRefused as error:
-            self._log.finish(number, "locked" if error.code == "pin_locked" else "unknown")
+            outcome: Outcome = "untried" if error.code in _NO_TRY else "unknown"
+            self._log.finish(number, "locked" if error.code == "pin_locked" else outcome)
             raise
         except (DriverFailed, NoToken) as error:
             if not _unanswered(error):

@@ -123,6 +123,7 @@ def _reading(views: Sequence[Seen], parsed: Parsed, *, readable_only: bool) -> T
         info=token_info(best.shown, drivers, readable_only=readable_only),
         certificates=tuple(stored),
         unreadable=unreadable,
+        unread="error" in best.shown,
     )
 
 

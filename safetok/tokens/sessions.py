@@ -12,7 +12,7 @@ from safetok.domain.tokens import KeyPresence, StoredCertificate, TokenInfo
 from safetok.errors import NotTrusted, SafetokError, Unexpected, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
-from safetok.tokens import failures
+from safetok.tokens import failures, removal
 from safetok.tokens.pairing import TokenKey, presence, private_key, token_keys
 from safetok.tokens.process import Worker, WorkerFailure
 from safetok.tokens.reading import token_info
@@ -57,7 +57,6 @@ class Session:
         self.serial, self.driver, self._drivers, self._deadlines = serial, driver, drivers, deadlines
         self._info = token_info(shown, drivers)
         self._pin: str | None = None
-        self._asks = False
         self._keys: dict[bytes, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey] = {}
         self._seen: dict[str, Any] | None = (
             None  # what the last look showed; keys change by this session's own hand alone
@@ -103,9 +102,15 @@ class Session:
 
     @property
     def info(self) -> TokenInfo:
-        """The token's own account of itself, asked for now: its PIN flags and free memory change."""
-        self._info = token_info(self._call("look", "info", self._deadlines.look), self._drivers)
-        return self._info
+        """The token's own account of itself, asked for now: its PIN flags and free memory change. Another token in its place is
+        `token_removed`: no driver's session is trusted to end with its token.
+        """
+        shown = token_info(self._call("look", "info", self._deadlines.look), self._drivers)
+        if shown.serial != self.serial:
+            swapped = WorkerFailure("DEVICE_REMOVED", "another token")
+            raise failures.translate(swapped, operation="look", driver=self.driver, token=self.serial)
+        self._info = shown
+        return shown
 
     @property
     def last_info(self) -> TokenInfo:
@@ -145,21 +150,23 @@ class Session:
         shown = self._call("look", "objects", self._deadlines.look)
         assert isinstance(shown, dict)
         self._seen = shown
+        if not any(key["asks"] for key in shown["keys"] if key["private"]):
+            self._pin = None  # nothing needs it again
         return shown
 
     # --- the PIN -------------------------------------------------------------------------------------------------
 
     def login(self, pin: str | None) -> None:
-        """Log in; None lets the token's PIN pad ask. Only PinGuard calls this: each call may cost a try.
+        """Log in; None lets the token's PIN pad ask. Only PinGuard calls this: each call may cost a try. Nothing is read within it:
+        a failure after a good login must not be taken for a try.
 
         Raises PinWrong, PinRefused, PersonNeeded (`pin_cancelled`), DriverFailed.
         """
         self._refuse_in_a_dry_run()
         deadline = self._deadlines.pin_pad if pin is None else self._deadlines.sign
         self._call("login", "login", deadline, careful=True, pin=None if pin is None else pin.encode())
-        self.logged_in = True
-        self._asks = any(key["asks"] for key in self._objects()["keys"] if key["private"])
-        self._pin = pin if self._asks else None
+        self.logged_in, self._seen = True, None
+        self._pin = pin
 
     def logout(self) -> None:
         """Log out and stay: a hold needs no open door."""
@@ -241,7 +248,7 @@ class Session:
         shown = self._objects()
         if any(value == der for value, _id, _label, _handle in shown["certificates"]):
             return self._stored(shown)
-        self._destroy(_begun(shown, der, label), _CERTIFICATE)
+        self._destroy(removal.begun(shown, der, label), _CERTIFICATE)
         return self.write_certificate(der, cka_id=cka_id, label=label)
 
     def write_certificate(self, der: bytes, *, cka_id: bytes, label: str) -> tuple[StoredCertificate, ...]:
@@ -268,21 +275,33 @@ class Session:
             )
         return stored
 
-    def destroy_keys(self, cka_id: bytes, *, label: str | None = None) -> int:
-        """Destroy the key pair with this CKA_ID (and this label, where one is given): private, then public; how many objects."""
+    def destroy_keys(self, cka_id: bytes, *, label: str | None = None, spki: bytes = b"", but: bytes = b"") -> int:
+        """Destroy the key pair with this CKA_ID (and this label, where one is given): private, then public; how many objects.
+
+        A key that a certificate on the token needs is never among them (`but`: the DER of one that does not count). Where such a
+        one shares the CKA_ID, only what is proven to be the pair of the public key `spki` goes, or else what has the label.
+        """
         if not cka_id:
             raise UsageError(_("A key without an ID is never destroyed."), code="no_key_id")
-        gone = 0
-        for object_class in (_PRIVATE, _PUBLIC):
-            handles = [
-                key["handle"]
-                for key in self._objects()["keys"]
-                if key["private"] is (object_class == _PRIVATE)
-                and key["id"] == cka_id
-                and (label is None or key["label"] == label)
-            ]
-            gone += self._destroy(handles, object_class)
-        return gone
+        keys = removal.pair(self._objects(), cka_id, label=label, spki=spki, but=but, of=self._handle_of)
+        return sum(
+            self._destroy([key["handle"] for key in keys if key["private"] is (kind == _PRIVATE)], kind)
+            for kind in (_PRIVATE, _PUBLIC)
+        )
+
+    def needs(self, spki: bytes, *, but: bytes = b"") -> bool:
+        """Whether a certificate on the token, other than the one with the DER `but`, is for this public key."""
+        return removal.needed(self._objects(), spki, but)
+
+    def _handle_of(self, spki: bytes) -> int | None:
+        """The private key object of this public key, by its material or a test signature."""
+        from safetok.tokens.keys import token_key
+
+        keys = (self._seen or self._objects())["keys"]
+        for found, proven in private_key(spki, (), keys):
+            if (proven and found["spki"] == spki) or _matches(token_key(spki, partial(self._sign, found))):
+                return int(found["handle"])
+        return None
 
     def has_begun(self, der: bytes, label: str) -> bool:
         """Whether there is what `destroy_certificate` would destroy; needs no login."""
@@ -292,7 +311,7 @@ class Session:
         """Destroy the object with this label that holds these bytes, or only a part of them, or nothing readable (a write cut
         short). Whether there was one. Nothing else is touched.
         """
-        return self._destroy(_begun(self._objects(), der, label), _CERTIFICATE) > 0
+        return self._destroy(removal.begun(self._objects(), der, label), _CERTIFICATE) > 0
 
     def remove_certificate(self, der: bytes) -> int:
         """Destroy every object that holds exactly these bytes; how many. Keys and all other objects stay."""
@@ -306,15 +325,6 @@ class Session:
         self._seen = None
         given = {"handles": handles, "object_class": object_class}
         return int(self._call("write", "destroy", self._deadlines.write, careful=True, **given))
-
-
-def _begun(shown: dict[str, Any], der: bytes, label: str) -> list[int]:
-    """Handles of the certificate objects with this label that hold these bytes, or a part of them, or nothing readable."""
-    return [
-        handle
-        for value, _id, shown_label, handle in shown["certificates"]
-        if shown_label == label and (value == der or (label and (value is None or der.startswith(value))))
-    ]
 
 
 def _parsed(der: bytes | None) -> Certificate | None:

@@ -130,10 +130,13 @@ class Worker:
         try:
             self._hands = _load_hands()(module, self._path, slots[0], read_write=read_write)
             self._serial = serial
-            return self._hands.info()
+            shown = self._hands.info()
+            if shown["serial"] != serial:  # another token was put in between the look and the session
+                raise Refusal("no_token")  # noqa: TRY301
         except BaseException:
             self.close()
             raise
+        return shown
 
     def _slots_of(self, module: Module, serial: str) -> list[int]:
         """The slots of this serial. All are listed once; then the one known is asked alone, as long as it is what it was: with

@@ -326,8 +326,10 @@ def by_serial(context: Context, reading: Reading, serial: str) -> tuple[Certific
     )
 
 
-def the_one(views: tuple[CertificateView, ...]) -> CertificateView:
-    """The only current certificate. Raises SeveralTokens (4) when there are more, PersonNeeded (11) when there is none."""
+def the_one(views: tuple[CertificateView, ...], reading: Reading) -> CertificateView:
+    """The only current certificate. Raises SeveralTokens (4) when there are more, PersonNeeded (11) when there is none,
+    DriverFailed (17) when a token could not be read.
+    """
     found = [view for view in views if view.current]
     if len(found) > 1:
         raise SeveralTokens(
@@ -338,6 +340,10 @@ def the_one(views: tuple[CertificateView, ...]) -> CertificateView:
             },
         )
     if not found:
+        if any(token.unread or token.unreadable for token in reading.tokens):
+            from safetok.workflows.renew.choose import nothing_on
+
+            raise nothing_on(reading.tokens)
         raise PersonNeeded(
             _("The USB token holds no certificate."),
             code="not_activated",

@@ -149,7 +149,7 @@ class Resolver:
         here = certs.listing(self._context, self.reading)
         found = tuple(Meant(certificate=v.certificate, token=v.token) for v in here if v.current)
         if not found:
-            certs.the_one(())  # says that there is none
+            certs.the_one((), self.reading)  # says that there is none
         return found
 
     def failures(self) -> list[SafetokError]:

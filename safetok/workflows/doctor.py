@@ -189,7 +189,7 @@ def _token(context: Context, token: TokenReading) -> Iterator[Finding]:
         text = _("THERE MAY BE ONLY ONE TRY LEFT for the PIN of token {serial}. One more wrong PIN locks it.")
         step = _("Ask the person who holds the PIN before the next try.")
         yield Finding(code="pin_final_try", grade="warn", text=text.format(serial=serial), step=step, about=serial)
-    if not token.certificates and not token.unreadable:
+    if token.empty:
         text = _(
             "The USB token {serial} holds no certificate. If it has just come from LCS, that is normal: do not type a PIN."
         )

@@ -12,6 +12,7 @@ from safetok.workflows.dossier_view import View, view
 
 if TYPE_CHECKING:
     from safetok.reports.calendar import Entry
+    from safetok.store.dossiers import Dossiers
     from safetok.workflows.context import Context
     from safetok.workflows.overview import Due
 
@@ -24,10 +25,14 @@ def views(context: Context) -> list[View]:
     from safetok.store.dossiers import Dossiers
     from safetok.workflows.agency_rules import working
 
-    newest = {(one.mst, one.certificate): one for one in Dossiers(context.database).list()}
-    found = [view(context, one) for one in newest.values() if not one.finished]
+    found = [view(context, one) for one in _newest(Dossiers(context.database)) if not one.finished]
     calendar = working(context)
     return sorted(found, key=lambda one: papers.sort_key(one.dossier, calendar, one.today) if one.dossier else ())
+
+
+def _newest(store: Dossiers) -> list[papers.Dossier]:
+    """The last dossier begun for each company and certificate."""
+    return list({(one.mst, one.certificate): one for one in store.list()}.values())
 
 
 def sentence(one: View) -> str:
@@ -79,7 +84,9 @@ def pressing(context: Context) -> list[str]:
 
 
 def calendar_entries(context: Context) -> list[Entry]:
-    """An event at the end of the safe day for each token that has come, taken away once LCS has received the papers."""
+    """An event at the end of the safe day for each token that has come, taken away once LCS has received the papers, all is lost,
+    the arrival was undone, or a newer dossier stands in its place: an earlier file may have put it into a calendar.
+    """
     import uuid
 
     from safetok.knowledge import load
@@ -89,12 +96,16 @@ def calendar_entries(context: Context) -> list[Entry]:
 
     calendar, store, said = working(context), Dossiers(context.database), load.dossier_said()
     closes: time = calendar.hours[-1][1]
+    newest = {one.id for one in _newest(store)}
     entries = []
     for one in store.list():
-        window = papers.window_of(one, calendar)
-        if window is None:
+        came = one.record("token-received")
+        noted = came or store.taken_back(one, "token-received")
+        if noted is None:
             continue
-        over = one.record("lcs-received") is not None
+        window = papers.window(noted.day, calendar)
+        replaced = one.id not in newest
+        over = came is None or replaced or one.lost or one.record("lcs-received") is not None
         entries.append(
             Entry(
                 uid=f"{uuid.uuid5(uuid.NAMESPACE_URL, f'urn:safetok:dossier/{one.id}')}@safetok",
@@ -109,8 +120,8 @@ def calendar_entries(context: Context) -> list[Entry]:
                     ),
                     said["not_enough"] if window.safe else said["no_working_day"],
                 ),
-                changed=one.records[-1].at,
-                sequence=store.changes(one),
+                changed=one.records[-1].at if one.records else noted.at,
+                sequence=store.changes(one) + replaced,
                 standing="done" if over else "open",
                 alarms=_ALARMS,
             )

@@ -9,7 +9,7 @@ from safetok.errors import NotTrusted, PersonNeeded, PinWrong, SafetokError, Sev
 from safetok.locale import _, later
 from safetok.records import dataclass
 from safetok.workflows import pins
-from safetok.workflows.renew.choose import no_token, not_activated
+from safetok.workflows.renew.choose import no_token, nothing_on
 
 if TYPE_CHECKING:
     from safetok.domain.authorities import Authority
@@ -278,7 +278,7 @@ def _choose(context: Context, reading: Reading, serial: str | None, *, any_token
         tokens = [token for token in tokens if token.certificates] or tokens
     if len(tokens) == 1:
         if not tokens[0].certificates and not any_token:
-            raise not_activated(tokens[0])
+            raise nothing_on(tokens)
         return tokens[0]
     if not context.prompter.interactive:
         raise SeveralTokens(

@@ -252,6 +252,11 @@ def check_profile(context: Context, pin: str, policy: PinPolicy, *, called: str,
     low, high = policy.min_length or 0, policy.max_length or sys.maxsize
     if not pin.isascii():  # the Vietnamese keyboard is on: no CA's PIN has marks
         said = _("{pin} has Vietnamese marks. Nothing was sent to the token, no try is spent.").format(pin=called)
+    elif pin != pin.strip() or not pin.isprintable():  # an arrow key, a paste, text in another encoding
+        said = _(
+            "{pin} begins or ends with a space, or holds a key that writes nothing (an arrow, a tab). Nothing was sent to the "
+            "token, no try is spent."
+        ).format(pin=called)
     elif not low <= len(pin) <= high:
         said = _("{pin} has not {low} to {high} characters. Nothing was sent to the token, no try is spent.").format(
             pin=called, low=low, high=high

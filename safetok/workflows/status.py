@@ -176,7 +176,7 @@ def next_step(found: Status) -> Next:
             text=text.format(agency=timer.title, name=timer.name, until=until),
             command="safetok agencies remind",
         )
-    empty = next((token for token in found.tokens if not token.certificates), None)
+    empty = next((token for token in found.tokens if token.empty), None)
     if empty is not None and len(found.tokens) == 1:
         text = _(
             "The USB token {serial} holds no certificate. If it has just come from LCS, that is normal: do not type a PIN."

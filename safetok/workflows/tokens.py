@@ -27,6 +27,12 @@ class TokenView:
     tries: int
     certificates: tuple[CertificateView, ...]
     unreadable: int
+    unread: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether the look has shown that no certificate is on it."""
+        return not (self.certificates or self.unreadable or self.unread)
 
     @property
     def company(self) -> str:
@@ -59,6 +65,7 @@ class TokenView:
             "write_protected": info.write_protected,
             "readable_only": info.readable_only,
             "unreadable": self.unreadable,
+            "unread": self.unread,
             "certificates": [view.data() for view in self.certificates],
         }
 
@@ -112,6 +119,7 @@ def views(context: Context, reading: Reading) -> tuple[TokenView, ...]:
                 tries=tries.get(serial, 0),
                 certificates=certificates,
                 unreadable=token.unreadable,
+                unread=token.unread,
             )
         )
     return tuple(found)

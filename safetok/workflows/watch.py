@@ -124,7 +124,10 @@ def _news(context: Context, reading: Reading, memory: _Memory, *, refresh: bool)
         identity: token
         for identity, token in now_in.items()
         if memory.unready.get(identity, PATIENCE) >= PATIENCE
-        and (identity not in memory.tokens or memory.tokens[identity].certificates != _certificates(token))
+        and (
+            identity not in memory.tokens
+            or not (token.unread or memory.tokens[identity].certificates == _certificates(token))
+        )
     }
     for identity in wanted:
         memory.unready.pop(identity, None)

@@ -192,3 +192,30 @@ def test_the_deadline_reaches_status_calendar_and_hooks(cli: Clocked, tmp_path: 
     last = event()
     assert (last["uid"], last["status"]) == (first["uid"], "CANCELLED")
     assert last["sequence"] > first["sequence"]
+
+
+@pytest.mark.parametrize("over", ["undo", "lost", "start"])
+def test_a_deadline_that_runs_no_more_leaves_the_calendar(cli: Clocked, tmp_path: Path, over: str) -> None:
+    """The arrival undone, all lost, or the dossier begun anew: the same event comes CANCELLED, without alarms."""
+    to_the_token(cli, vn(2027, 1, 18, 15))
+
+    def event() -> Any:
+        cli.json("agencies", "remind", "--ics", str(tmp_path / "c.ics"))
+        (found,) = Calendar.from_ical((tmp_path / "c.ics").read_bytes()).walk("VEVENT")
+        return found
+
+    first = event()
+    if over == "start":
+        assert cli.json("dossier", "start", "--case", "revoked", "--mst", MST, "--one", "--again").status == 0
+    else:
+        assert cli.json("dossier", over).status == 0
+    last = event()
+    assert (last["uid"], last["status"], last.walk("VALARM")) == (first["uid"], "CANCELLED", [])
+    assert last["sequence"] > first["sequence"]
+    if over == "undo":
+        cli.now = vn(2027, 1, 19, 15)
+        did(cli, "token-received")
+        again = event()
+        assert (again["uid"], again["status"]) == (first["uid"], "CONFIRMED")
+        assert again["dtstart"].dt == datetime(2027, 1, 22, 17, tzinfo=VIETNAM)
+        assert again["sequence"] > last["sequence"]

@@ -17,6 +17,7 @@ from support_clock import Clocked
 from support_inside import Inside
 from support_issued import NOW as REAL_NOW
 from support_issued import issued
+from support_simulator import Simulator
 from support_store import NOW, certificate, reading
 from support_tokens import MadeToken, SoftHsm
 
@@ -248,3 +249,31 @@ def test_an_agency_that_is_not_used_has_no_last_moment(tmp_path: Path) -> None:
     assert said.status == 0, said.out
     assert "vnaccs" not in said.out
     assert '"v5"' in said.out
+
+
+def test_a_token_that_could_not_be_read_is_not_called_empty(
+    cli: Inside, simulator: Simulator, make_token: Make, ec_key: Any
+) -> None:
+    """Another program holds its only session: 17 and the next step, nothing of LCS and activation; what is known stays known."""
+    certificate = issued(ec_key)
+    made = make_token("Kho A", certificates=[certificate], keys=[ec_key])
+    cli.env.update(simulator.environment)
+    assert cli.json("tokens").data["tokens"][0]["unread"] is False
+    held = [f"C_OpenSession {number} return SESSION_COUNT" for number in range(2, 30)]
+    simulator.steer(faults=held)
+    for words in ((), ("status",), ("tokens",), ("doctor",)):
+        assert "LCS" not in cli(*words).out, words
+    (shown,) = cli.json("tokens").data["tokens"]
+    assert (shown["unread"], shown["certificates"]) == (True, [])
+    for words in (
+        ("renew", "--serial", made.serial),
+        ("renew", "--mst", "0100109106"),
+        ("renew", "--csr", "request.pem"),
+        ("pin", "change", "--serial", made.serial),
+        ("certs", "show"),
+    ):
+        said = cli.json(*words)
+        assert (said.status, said.codes) == (17, ["token_unread"]), words
+    with Database(home(cli.env).database) as database:
+        assert [kept.gone_at for kept in Inventory(database).certificates(made.serial)] == [None]
+    assert simulator.count("C_Login") == 0

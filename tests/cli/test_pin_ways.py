@@ -123,6 +123,21 @@ def test_a_pin_that_will_not_do_is_called_by_where_it_came_from(
         assert said.envelope["errors"][0]["message"].startswith(begins)
 
 
+@pytest.mark.parametrize("slip", ["{} ", " {}", "{}\t", "{}\x1b[D", "{}\x00"])
+def test_a_slip_of_the_keys_is_asked_about(
+    cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator, tmp_path: Path, slip: str
+) -> None:
+    """A space from a paste, an arrow key, a NUL: no try is spent on them unless somebody says that they belong to the PIN."""
+    pin = slip.format(token.pin)
+    said = csr(cli, tmp_path, "--pin-stdin", stdin=f"{pin}\n")
+    assert (said.status, said.codes) == (2, ["pin_profile"])
+    with at_the_keyboard(Person([pin], yes=False)) as person:
+        assert csr(cli, tmp_path).status == 2
+    assert any("no try is spent" in line for line in person.heard)
+    assert simulator.count("C_Login") == 0
+    assert csr(cli, tmp_path, "--pin-stdin", "--pin-as-is", stdin=f"{pin}\n").status in {2, 5}
+
+
 def test_a_pin_with_marks_is_sent_when_the_person_says_so(
     cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator, tmp_path: Path
 ) -> None:

@@ -113,6 +113,22 @@ static void pull_out(struct place place) {
     if (slots[i].used && slots[i].serial[0] && (!place.slot || place.slot == &slots[i])) state(&slots[i])->removed = 1;
 }
 
+/* Another token into this slot, between two calls: sessions on the one before are dead. */
+static void swap(struct place place) {
+  for (int i = 0; i < SLOTS; i++)
+    if (slots[i].used && traits(&slots[i])->turns_into[0] && (!place.slot || place.slot == &slots[i]))
+      state(&slots[i])->swapped = 1, state(&slots[i])->insertions++;
+}
+
+/* The slot behind: the token's own, or of the one that stands in its place. */
+static CK_SLOT_ID behind(CK_SLOT_ID id) {
+  struct slot *slot = slot_of(id);
+  if (!slot->serial[0] || !state(slot)->swapped) return id;
+  for (int i = 0; i < SLOTS; i++)
+    if (slots[i].used && !strcmp(slots[i].serial, traits(slot)->turns_into)) return slots[i].id;
+  return id;
+}
+
 static void put_in(void) {
   for (int i = 0; i < TOKENS; i++)
     if (shared->tokens[i].removed) shared->tokens[i].insertions++, shared->tokens[i].removed = 0;
@@ -137,6 +153,7 @@ static CK_RV follow(struct order order, struct place place) {
     case CRASH: case HANG: carry_out(order); break;
     case REMOVE: pull_out(place); break;
     case INSERT: put_in(); break;
+    case SWAP: swap(place); break;
     case RETURN: return order.argument;
     default: break;
   }
@@ -145,6 +162,7 @@ static CK_RV follow(struct order order, struct place place) {
 
 static CK_RV leave(int function, uint64_t number, struct order order, struct place place, CK_RV answer) {
   if (order.action == REMOVE_AFTER) pull_out(place), answer = gone(place);
+  if (order.action == SWAP_AFTER) swap(place);
   carry_out(order);
   order = call_ends(function, number, answer);
   if (order.action == REMOVE) pull_out(place), answer = gone(place);
@@ -193,7 +211,7 @@ static CK_RV slot_list(unsigned char token_present, CK_SLOT_ID *to, CK_ULONG *co
   if (answer == CKR_OK) total = SLOTS, answer = real->C_GetSlotList(token_present, found, &total);
   if (answer != CKR_OK) return answer;
   for (CK_ULONG i = 0; i < total; i++)
-    if (!token_present || is_in(slot_of(found[i]))) found[kept++] = found[i];
+    if (!traits(slot_of(found[i]))->hidden && (!token_present || is_in(slot_of(found[i])))) found[kept++] = found[i];
   if (to && *count < kept) answer = CKR_BUFFER_TOO_SMALL;
   else if (to) memcpy(to, found, kept * sizeof *found);
   *count = kept;
@@ -245,7 +263,7 @@ static CK_RV token_info(CK_SLOT_ID id, CK_TOKEN_INFO *info) {
 }
 
 static CK_RV s_get_token_info(CK_SLOT_ID id, CK_TOKEN_INFO *info) {
-  CALL(GetTokenInfo, at_slot(id), token_info(id, info));
+  CALL(GetTokenInfo, at_slot(id), token_info(behind(id), info));
 }
 
 static CK_RV mechanisms(CK_SLOT_ID id, CK_MECHANISM_TYPE *to, CK_ULONG *count) {
@@ -262,7 +280,7 @@ static CK_RV mechanisms(CK_SLOT_ID id, CK_MECHANISM_TYPE *to, CK_ULONG *count) {
 }
 
 static CK_RV s_get_mechanism_list(CK_SLOT_ID id, CK_MECHANISM_TYPE *to, CK_ULONG *count) {
-  CALL(GetMechanismList, at_slot(id), mechanisms(id, to, count));
+  CALL(GetMechanismList, at_slot(id), mechanisms(behind(id), to, count));
 }
 
 static CK_RV mechanism_info(CK_SLOT_ID id, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO *info) {
@@ -294,7 +312,7 @@ static CK_RV open_session(CK_SLOT_ID id, CK_FLAGS flags, void *data, CK_NOTIFY n
 }
 
 static CK_RV s_open_session(CK_SLOT_ID id, CK_FLAGS flags, void *data, CK_NOTIFY notify, CK_SESSION_HANDLE *to) {
-  CALL(OpenSession, at_slot(id), open_session(id, flags, data, notify, to));
+  CALL(OpenSession, at_slot(id), open_session(behind(id), flags, data, notify, to));
 }
 
 static CK_RV close_session(struct session *session, CK_SESSION_HANDLE handle) {
@@ -489,9 +507,9 @@ static CK_RV s_sign_final(CK_SESSION_HANDLE handle, unsigned char *to, CK_ULONG 
 }
 
 /* The template with the token's own CKA_ID and CKA_LABEL, where it insists on them. */
-static void renamed(struct traits *t, CK_ATTRIBUTE *own, CK_ULONG count, char id[12]) {
+static void renamed(struct traits *t, CK_ATTRIBUTE *own, CK_ULONG count, char *id) {
   for (CK_ULONG i = 0; i < count; i++) {
-    if (t->own_id && own[i].type == CKA_ID) own[i].pValue = id, own[i].ulValueLen = 8;
+    if (t->own_id && own[i].type == CKA_ID) own[i].pValue = id, own[i].ulValueLen = strlen(id);
     if (t->own_label && own[i].type == CKA_LABEL) own[i].pValue = "container", own[i].ulValueLen = 9;
   }
 }
@@ -500,13 +518,14 @@ static CK_RV generate(struct slot *slot, CK_SESSION_HANDLE handle, CK_MECHANISM 
                       CK_ULONG publics, CK_ATTRIBUTE *private, CK_ULONG privates, CK_OBJECT_HANDLE *public_to,
                       CK_OBJECT_HANDLE *private_to) {
   CK_ATTRIBUTE own_public[64], own_private[64];
-  char id[12];
+  char id[33];
   if (!writable(slot)) return CKR_TOKEN_WRITE_PROTECTED;
   if (publics > 64 || privates > 64) return CKR_ARGUMENTS_BAD;
   memcpy(own_public, public, publics * sizeof *public);
   memcpy(own_private, private, privates * sizeof *private);
   if (slot) {
-    snprintf(id, sizeof id, "KEY%05lu", (unsigned long)(shared->calls % 100000));
+    if (traits(slot)->named[0]) snprintf(id, sizeof id, "%s", traits(slot)->named);
+    else snprintf(id, sizeof id, "KEY%05lu", (unsigned long)(shared->calls % 100000));
     renamed(traits(slot), own_public, publics, id);
     renamed(traits(slot), own_private, privates, id);
   }

@@ -90,7 +90,7 @@ static struct order order_of(const char *text) {
     enum action action;
   } known[] = {{"return", RETURN}, {"crash", CRASH}, {"crash_after", CRASH_AFTER}, {"hang", HANG},
                {"hang_after", HANG_AFTER}, {"remove", REMOVE}, {"remove_after", REMOVE_AFTER}, {"insert", INSERT},
-               {"truncate", TRUNCATE}};
+               {"truncate", TRUNCATE}, {"swap", SWAP}, {"swap_after", SWAP_AFTER}};
   char name[32] = "", argument[64] = "";
   struct order order = {GO, 0};
   sscanf(text, "%31s %63s", name, argument);
@@ -117,12 +117,14 @@ static void token_setting(struct traits *t, const char *key, const char *value) 
   else if (!strcmp(key, "pad_cancelled")) t->pad_cancelled = yes;
   else if (!strcmp(key, "write_protected")) t->write_protected = strcmp(value, "no") != 0, t->write_protected_quiet = !strcmp(value, "quiet"), t->write_protected_late = !strcmp(value, "late");
   else if (!strcmp(key, "empty_id")) t->empty_id = yes;
-  else if (!strcmp(key, "own_id")) t->own_id = yes;
+  else if (!strcmp(key, "own_id")) t->own_id = strcmp(value, "no") != 0, copy(t->named, sizeof t->named, yes ? "" : value);
   else if (!strcmp(key, "own_label")) t->own_label = yes;
   else if (!strcmp(key, "value_search")) t->no_value_search = !yes;
   else if (!strcmp(key, "sha256_rsa")) t->no_sha256_rsa = !yes;
   else if (!strcmp(key, "always_authenticate")) t->always_authenticate = yes;
   else if (!strcmp(key, "free_public")) t->free_public = atol(value);
+  else if (!strcmp(key, "turns_into")) copy(t->turns_into, sizeof t->turns_into, value);
+  else if (!strcmp(key, "hidden")) t->hidden = yes;
   else if (!strcmp(key, "pull")) t->pull = atoi(value);
   else if (!strcmp(key, "plug")) t->plug = atoi(value);
 }

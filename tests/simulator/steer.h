@@ -13,12 +13,15 @@ struct traits {
   char serial[17];
   char manufacturer[33], model[17], hardware[8], firmware[8];
   char pad_pin[64];
+  char named[33]; /* the CKA_ID of every new key; empty: one of its own for each */
   int pin_tries; /* 0: never locks */
   enum flag_mode flags;
   bool wrong_pin_general, pin_pad, pad_cancelled;
   bool write_protected, write_protected_quiet, write_protected_late;
   bool empty_id, own_id, own_label, no_value_search, no_sha256_rsa, always_authenticate;
   long free_public; /* -1: as SoftHSM says */
+  char turns_into[17]; /* the token that the order `swap` puts in its place */
+  bool hidden;      /* in no slot of its own */
   int pull, plug;   /* how often it was pulled out and put in again; see `present` */
 };
 
@@ -29,6 +32,7 @@ struct token_state {
   int removed;          /* 1 while out */
   unsigned insertions;  /* a session of an earlier insertion is dead */
   int pull, plug;       /* the orders already carried out */
+  int swapped;          /* 1 once another token stands in its slot */
 };
 
 enum { TOKENS = 256, RULES = 32, FUNCTIONS = 68 };
@@ -39,7 +43,7 @@ struct shared {
   struct token_state tokens[TOKENS];
 };
 
-enum action { GO, RETURN, CRASH, CRASH_AFTER, HANG, HANG_AFTER, REMOVE, REMOVE_AFTER, INSERT, TRUNCATE };
+enum action { GO, RETURN, CRASH, CRASH_AFTER, HANG, HANG_AFTER, REMOVE, REMOVE_AFTER, INSERT, TRUNCATE, SWAP, SWAP_AFTER };
 
 struct order {
   enum action action;

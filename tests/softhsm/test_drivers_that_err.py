@@ -15,10 +15,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from support_simulator import Simulator
 from support_tokens import MadeToken, SoftHsm, run, spki_of
 
+from safetok.domain.times import system_clock
 from safetok.domain.tokens import KeyPresence, Reading
 from safetok.errors import DriverFailed, NotTrusted
+from safetok.store.database import Database
+from safetok.store.pins import PinLog
 from safetok.tokens.drivers import DriverFile
-from safetok.tokens.tokens import Tokens
+from safetok.tokens.pin_guard import PinGuard
+from safetok.tokens.tokens import Deadlines, Tokens
 
 Make = Callable[..., MadeToken]
 Open = Callable[..., Tokens]
@@ -298,3 +302,22 @@ def test_a_new_key_that_is_not_shown_is_no_success(
         with pytest.raises(NotTrusted) as raised:
             session.generate(spki_of(ec_key), cka_id=b"a" * 20, label="safetok a")
     assert (raised.value.code, raised.value.data["ckr"]) == ("write_failed", "unreadable_public_key")
+
+
+@pytest.mark.parametrize("fault", ["return DEVICE_ERROR", "return GENERAL_ERROR", "remove", "hang", "crash"])
+def test_a_failure_after_the_login_is_no_wrong_try(
+    simulator: Simulator, token: MadeToken, open_tokens: Open, tmp_path: Path, fault: str
+) -> None:
+    """The PIN has opened the token, and its keys cannot be read then: that login is in the log as the good one it was."""
+    with Database(tmp_path / "state.db") as database:
+        log = PinLog(database)
+        tokens = open_tokens(deadlines=Deadlines(look=1))
+        tokens.read()
+        with tokens.session(token.serial) as session:
+            log.finish(log.begin(token.serial, "login", system_clock()), "wrong")
+            simulator.steer(faults=[f"C_FindObjectsInit {simulator.count('C_FindObjectsInit') + 1} {fault}"])
+            PinGuard(log, system_clock).login(session, token.pin)
+            with pytest.raises(DriverFailed):
+                session.keys()
+        assert simulator.count("C_Login") == 1
+        assert log.count(token.serial) == 0

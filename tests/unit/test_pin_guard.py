@@ -92,7 +92,9 @@ OUTCOMES = [
     (None, "ok", 0),
     (PinWrong("w"), "wrong", 1),
     (PinRefused("l"), "locked", 1),
-    (PinRefused("l", code="pin_expired"), "unknown", 1),
+    (PinRefused("l", code="pin_expired"), "untried", 0),
+    (PinRefused("l", code="pin_not_set"), "untried", 0),
+    (PinRefused("l", code="of_another_kind"), "unknown", 1),
     (DriverFailed("d"), "doubtful", 1),
     (DriverFailed("d", code="crashed"), None, 1),
     (KeyboardInterrupt(), "unknown", 1),
@@ -142,6 +144,18 @@ def test_a_new_pin_that_the_token_does_not_accept_is_no_wrong_try(
     door = Door(log, UsageError("n", code="new_pin_refused"), after)
     with pytest.raises(UsageError if not count else PinRefused if after is PinState.LOCKED else PinWrong):
         guard(log).change(door, "1234", "5678")
+    assert log.count("T1") == count
+    assert [outcome for _purpose, _at, outcome in rows(log)] == ["wrong" if count else "untried"]
+
+
+@pytest.mark.parametrize(
+    ("after", "count"), [(PinState.TO_BE_CHANGED, 0), (PinState.COUNT_LOW, 1), (PinState.LOCKED, 1)]
+)
+def test_a_pin_that_wants_to_be_changed_is_no_wrong_try(log: PinLog, after: PinState, count: int) -> None:
+    """CKR_PIN_EXPIRED costs nothing, so that `pin change` is not refused after it; unless the flags say that a try was spent."""
+    door = Door(log, PinRefused("e", code="pin_expired"), after)
+    with pytest.raises(PinWrong if count and after is not PinState.LOCKED else PinRefused):
+        guard(log).login(door, "1234")
     assert log.count("T1") == count
     assert [outcome for _purpose, _at, outcome in rows(log)] == ["wrong" if count else "untried"]
 

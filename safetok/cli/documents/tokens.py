@@ -26,6 +26,7 @@ class Token(Document):
     write_protected: bool
     readable_only: bool
     unreadable: int
+    unread: bool
     certificates: list[Certificate]
 
 

@@ -49,11 +49,11 @@ def choose(context: Context, reading: Reading, *, serial: str | None, cert: str 
     if not tokens:
         raise no_token(reading, serial)
     if serial is not None and not tokens[0].certificates:
-        raise not_activated(tokens[0])
+        raise nothing_on(tokens)
     found = [c for token in tokens for c in _candidates(token) if _fits(c, cert, mst)]
     if not found:
-        if cert is None and mst is None:
-            raise not_activated(tokens[0])
+        if (cert is None and mst is None) or any(token.unread for token in tokens):
+            raise nothing_on(tokens)
         raise NoToken(
             _("No token plugged in holds that certificate."),
             code="certificate_not_in",
@@ -128,6 +128,29 @@ def no_token(reading: Reading, serial: str | None) -> NoToken | DriverFailed:
         _("No USB token seen."),
         hint=_("Plug the USB token in and run it again, or: safetok tokens --wait 60"),
     )
+
+
+def nothing_on(tokens: Sequence[TokenReading]) -> PersonNeeded | DriverFailed:
+    """Why no certificate was found on these tokens: one that could not be read may hold it, one that is empty waits for its CA."""
+    token = next((one for one in tokens if one.unread), tokens[0])
+    serial = token.info.serial
+    if token.unread:
+        return DriverFailed(
+            _("Token {serial} could not be read: what it holds is not known.").format(serial=serial),
+            code="token_unread",
+            hint=_("No PIN was asked for. Plug it in again and close other programs that use it; then: safetok doctor"),
+            token=serial,
+        )
+    if token.unreadable and not token.certificates:
+        return PersonNeeded(
+            _("Token {serial} holds {n} certificate objects that cannot be read.").format(
+                serial=serial, n=token.unreadable
+            ),
+            code="certificate_unreadable",
+            hint=_("They are left alone. If a certificate is missing, ask its CA: safetok contacts"),
+            token=serial,
+        )
+    return not_activated(token)
 
 
 def not_activated(token: TokenReading) -> PersonNeeded:

@@ -98,7 +98,7 @@ def tell_issued(run: Run) -> None:
 
 def clean(run: Run) -> None:
     """Destroy what this renewal brought to the token: its new key pair, if it made one, and its certificate, if that came so
-    far; never anything else. Repeatable.
+    far; never anything else, and no pair whose certificate has come onto the token another way. Repeatable.
     """
     renewal = run.renewal
     pair = renewal.key_plan == "new" and bool(renewal.key_id)
@@ -108,8 +108,12 @@ def clean(run: Run) -> None:
         with token_step(run, doing):
             if renewal.certificate:
                 session.destroy_certificate(renewal.certificate, renewal.key_label)
-            if pair:
-                session.destroy_keys(renewal.key_id)
+            if pair and session.needs(renewal.spki, but=renewal.certificate):
+                run.context.prompter.warn(
+                    _("A certificate on the token is for the key made in this renewal: that key stays.")
+                )
+            elif pair:
+                session.destroy_keys(renewal.key_id, spki=renewal.spki, but=renewal.certificate)
     run.update(cleaned=True)
 
 

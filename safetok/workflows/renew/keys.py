@@ -65,27 +65,29 @@ def _made_before(run: Run) -> bytes | None:
     Raises PersonNeeded (`key_unclear`) when the token changed the ID and kept no label: nothing is destroyed then.
     """
     session, renewal = run.session(), run.renewal
-    keys = session.keys()
-    mine = [k for k in keys if k.cka_id == renewal.key_id] or [k for k in keys if k.label == renewal.key_label]
+    stored = session.certificates()
+    needed = {s.certificate.spki for s in stored}
+    there = session.keys()
+    keys = tuple(k for k in there if k.spki not in needed)
+    named = [k for k in keys if k.cka_id == renewal.key_id]
+    mine = named or [k for k in keys if k.label == renewal.key_label]
     whole = next((k for k in mine if k.private and k.spki is not None), None)
     if whole is not None and whole.spki is not None:
         if whole.cka_id != renewal.key_id:
             run.update(key_id=whole.cka_id)
         return whole.spki
     for half in mine:
-        session.destroy_keys(half.cka_id)
+        session.destroy_keys(half.cka_id, label=None if named else renewal.key_label)
     if not mine and not run.begun_here:
-        _refuse_strangers(run, keys)
+        _refuse_strangers(run, keys, {s.cka_id for s in stored})
     return None
 
 
-def _refuse_strangers(run: Run, keys: tuple[TokenKey, ...]) -> None:
+def _refuse_strangers(run: Run, keys: tuple[TokenKey, ...], ids: set[bytes]) -> None:
     """Raise PersonNeeded (`key_unclear`) where a key is there that no certificate belongs to: it may be the one a cut-short run
     made, under a name that is the token's own.
     """
-    stored = run.session().certificates()
-    spkis, ids = {s.certificate.spki for s in stored}, {s.cka_id for s in stored}
-    strangers = [k for k in keys if k.private and k.spki not in spkis and k.cka_id not in ids]
+    strangers = [k for k in keys if k.private and k.cka_id not in ids]
     if strangers:
         raise PersonNeeded(
             _(
