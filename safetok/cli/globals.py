@@ -101,14 +101,15 @@ def _settled() -> Language | None:
     """The language of settings.toml, when nothing nearer says one; a file that cannot be read is complained of later."""
     from safetok.store import paths
 
-    file = paths.home(os.environ).settings
-    if not file.is_file():
+    try:
+        data = paths.home(os.environ).settings.read_bytes()
+    except (OSError, UsageError):
         return None
     import tomllib
 
     try:
-        return _known(str(tomllib.loads(file.read_text("utf-8-sig")).get("language")))
-    except (OSError, ValueError):
+        return _known(str(tomllib.loads(data.decode("utf-8-sig")).get("language")))
+    except (ValueError, RecursionError):
         return None
 
 

@@ -69,9 +69,15 @@ class Home:
 
 
 def home(environ: Mapping[str, str]) -> Home:
-    """The places in force for this environment. A relative SAFETOK_HOME is made whole: a later `cd` moves nothing."""
+    """The places in force for this environment. A relative SAFETOK_HOME is made whole: a later `cd` moves nothing.
+
+    Raises UsageError `home_unusable` for the folder of a user that this computer does not have (`~name`).
+    """
     if named := environ.get("SAFETOK_HOME", "").strip():
-        root = Path(os.path.abspath(Path(named).expanduser()))  # noqa: PTH100  (resolve() would follow a link the user chose)
+        try:
+            root = Path(os.path.abspath(Path(named).expanduser()))  # noqa: PTH100  (resolve() would follow a link the user chose)
+        except RuntimeError as error:
+            raise _unusable(named, _("there is no such user")) from error
         return Home(
             settings=root / "settings.toml",
             state=root,
@@ -102,12 +108,16 @@ def private_folder(folder: Path) -> Path:
         if os.name == "posix":
             _tighten(folder)
     except OSError as error:
-        raise UsageError(
-            _("The folder {folder} cannot be used: {why}.").format(folder=folder, why=why(error)),
-            code="home_unusable",
-            hint=_("Set SAFETOK_HOME to a folder on this computer's own disk that you can write to."),
-        ) from error
+        raise _unusable(folder, why(error)) from error
     return folder
+
+
+def _unusable(folder: Path | str, reason: str) -> UsageError:
+    return UsageError(
+        _("The folder {folder} cannot be used: {why}.").format(folder=folder, why=reason),
+        code="home_unusable",
+        hint=_("Set SAFETOK_HOME to a folder on this computer's own disk that you can write to."),
+    )
 
 
 def _tighten(folder: Path) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "authority_of", "load", "load_pem"]
 
 TIMEOUT = 20.0
+LONGEST_TIMEOUT = 86_400.0  # a day, as for --timeout
 _TOP = ("drivers", "language", "timeout", "kinds", "authorities", "agencies", "holidays", "office", "sandbox")
 
 
@@ -65,11 +66,11 @@ def load(home: Home, environ: Mapping[str, str]) -> Settings:
     sandbox = table.table("sandbox").values
     return Settings(
         home=home,
-        modules=tuple(str(_expanded(module)) for module in drivers.texts("modules")),
+        modules=tuple(str(drivers.expanded("modules", module)) for module in drivers.texts("modules")),
         language=chosen or next((code for code in LANGUAGES if code == from_file), None),
         kind_rules=(*kind_rules(table), *rules),
         authorities=authorities(table, shipped),
-        timeout=table.number("timeout", TIMEOUT, least=0.1),
+        timeout=table.number("timeout", TIMEOUT, least=0.1, most=LONGEST_TIMEOUT),
         sandbox=sandbox or None,
         **_rules(table),
     )
@@ -135,8 +136,9 @@ def _read(path: Path) -> Table | None:
     from safetok.store.setting_table import Table
 
     try:
-        return Table(path, "", tomllib.loads(data.decode("utf-8-sig")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        # With a line after it the last one has a number, too, where that is at fault.
+        return Table(path, "", tomllib.loads(f"{data.decode('utf-8-sig')}\n"))
+    except (ValueError, RecursionError) as error:
         note(f"{path}: {error}", detail=True)
         line = _line(error, data)
         text = (
@@ -149,7 +151,7 @@ def _read(path: Path) -> Table | None:
         ) from error
 
 
-def _line(error: ValueError, data: bytes) -> int | None:
+def _line(error: Exception, data: bytes) -> int | None:
     """The line at fault, as far as it is told; None for the end of the file."""
     if isinstance(error, UnicodeDecodeError):
         return data.count(b"\n", 0, error.start) + 1
@@ -157,7 +159,3 @@ def _line(error: ValueError, data: bytes) -> int | None:
 
     found = re.search(r"line (\d+)", str(error))
     return int(found[1]) if found else None
-
-
-def _expanded(module: str) -> Path:
-    return Path(module).expanduser()

@@ -60,12 +60,12 @@ def everything(folder: Path) -> dict[str, str]:
 WRITING = (["pin", "change", "--pin-stdin"], ["renew", "--csr", "request.pem", "--pin-stdin"], ["status"])
 
 
-def as_one_user(cli: Inside, *words: str, home: Path | None = None) -> Said:
+def as_one_user(cli: Inside, *words: str, home: Path | None = None, **env: str) -> Said:
     """The program as any user runs it: where the tests are root's, without root's right to pass over permissions."""
     rights = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search,-fowner,-chown", "--inh-caps", "-all"]
     done = subprocess.run(
         [*(rights if os.geteuid() == 0 else []), sys.executable, "-m", "safetok", *words, "--json"],
-        env=cli.environment({"SAFETOK_HOME": str(home)} if home else None),
+        env=cli.environment(env | ({"SAFETOK_HOME": str(home)} if home else {})),
         input="246813\n135790\n",
         capture_output=True,
         text=True,
@@ -120,6 +120,44 @@ def test_a_home_of_somebody_else_is_told_and_left_alone(
     assert said.codes[0] in {"home_unusable", "state_unusable"}
     assert (theirs.stat().st_mode, theirs.stat().st_uid) == (before.st_mode, before.st_uid)
     assert simulator.count("C_Login") == simulator.count("C_SetPIN") == 0
+
+
+@pytest.mark.parametrize("words", [["status"], ["agencies", "list"], ["renew", "--list"]], ids=" ".join)
+def test_a_home_that_nobody_may_look_into_is_told_in_the_language_nobody_chose(
+    cli: Inside, tmp_path: Path, words: list[str]
+) -> None:
+    """The language is looked up in a settings.toml first; a folder that is closed to this user ends nothing with a traceback."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(closed, NOBODY, NOBODY)
+    else:
+        closed.chmod(0)
+    said = as_one_user(cli, *words, home=closed, SAFETOK_LANG="")
+    told(said, "bad_settings")
+    assert "không có quyền truy cập" in said.envelope["errors"][0]["message"]
+    findings = {one["code"] for one in as_one_user(cli, "doctor", home=closed, SAFETOK_LANG="").data["findings"]}
+    assert {"bad_settings", "home_unusable"} <= findings
+    assert "check_failed" not in findings
+
+
+@pytest.mark.parametrize(
+    ("named", "code"), [("~nobody-of-that-name/safetok", "home_unusable"), (f"/{'a' * 300}", "bad_settings")]
+)
+def test_a_home_that_can_be_no_folder_is_told(cli: Inside, named: str, code: str) -> None:
+    """A user's folder that this computer does not have, and a name longer than names may be."""
+    said = cli.json("agencies", "list", env={"SAFETOK_HOME": named, "SAFETOK_LANG": ""})
+    told(said, code)
+    assert cli("--help", env={"SAFETOK_HOME": named, "SAFETOK_LANG": ""}).status == 0
+
+
+def test_settings_nested_without_end_are_told_in_vietnamese(cli: Inside, home: Path) -> None:
+    """The language is looked up in that file, too."""
+    home.mkdir(exist_ok=True)
+    (home / "settings.toml").write_text("timeout = " + "[" * 5000 + "]" * 5000)
+    said = cli.json("agencies", "list", env={"SAFETOK_LANG": ""})
+    told(said, "bad_settings")
+    assert "TOML" in said.envelope["errors"][0]["message"]
 
 
 def test_a_home_open_to_others_is_closed(cli: Inside, home: Path) -> None:
