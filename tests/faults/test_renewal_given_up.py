@@ -137,6 +137,9 @@ def test_an_end_that_waits_for_its_token_keeps_the_ca_s_reason(box: Box) -> None
     assert (came.status, came.code, box.journal().hold) == (7, "ca_refused", Hold.NEED_TOKEN)
     assert came.error is not None
     assert reason in came.error.message
+    with box.context() as context:
+        ends = [one for one in Journal(context.database).events(box.journal().id) if one.state is State.REJECTED]
+    assert {one.reason for one in ends} == {reason}
     assert not box.journal().finished
     assert (box.resume().code, box.journal().reason, box.journal().finished) == ("ca_refused", reason, True)
 

@@ -269,8 +269,10 @@ def test_ends_are_found_by_what_is_left_to_do(db: Database) -> None:
 def test_an_id_may_be_shortened_while_it_is_the_only_one(db: Database) -> None:
     """`get` takes a beginning of an id, and refuses none, two, or an empty one."""
     journal = Journal(db)
-    for name in ("abc1", "abd2"):
-        journal.create(renewal(id=name, old_serial=name))
+    journal.create(renewal(id="abc1", old_serial="abc1"))
+    with pytest.raises(UsageError):
+        journal.get("")
+    journal.create(renewal(id="abd2", old_serial="abd2"))
     assert journal.get("abc").id == "abc1"
     journal.create(renewal(id="abc12", old_serial="longer"))
     assert journal.get("abc1").id == "abc1"
