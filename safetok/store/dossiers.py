@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from safetok.domain.companies import plain_mst
 from safetok.store import encoding
-from safetok.store.database import Database, Row
+from safetok.store.database import Database, Row, reads
 
 if TYPE_CHECKING:
     from safetok.domain.dossier import Dossier, Record
@@ -88,6 +88,7 @@ class Dossiers:
         row = self._db.row("SELECT SUM(1 + undone) AS n FROM dossier_events WHERE dossier = ?", (dossier.id,))
         return int(row["n"] or 0) if row is not None else 0
 
+    @reads
     def _decode(self, row: Row) -> Dossier:
         from safetok.domain.dossier import Dossier
 
@@ -110,6 +111,7 @@ class Dossiers:
         )
 
 
+@reads
 def _record(row: Row) -> Record:
     from safetok.domain.dossier import Record
 

@@ -190,7 +190,12 @@ def test_finished_renewals_of_a_certificate_are_those_that_are_done(db: Database
     journal = Journal(db)
     done = journal.create(renewal(state=State.DONE))
     for number, changes in enumerate(
-        ({"state": State.ABANDONED}, {"state": State.DONE, "old_serial": "01"}, {"state": State.DONE, "token_serial": "x"}), 2
+        (
+            {"state": State.ABANDONED},
+            {"state": State.DONE, "old_serial": "01"},
+            {"state": State.DONE, "token_serial": "x"},
+        ),
+        2,
     ):
         journal.create(renewal(**{"id": f"r{number}", **changes}))
     assert journal.done_with(done.token_serial, done.old_serial) == [done]
