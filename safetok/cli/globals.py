@@ -102,13 +102,14 @@ def _settled() -> Language | None:
     from safetok.store import paths
 
     try:
-        file = paths.home(os.environ).settings
-        if not file.is_file():
-            return None
-        import tomllib
+        data = paths.home(os.environ).settings.read_bytes()
+    except (OSError, UsageError):
+        return None
+    import tomllib
 
-        return _known(str(tomllib.loads(file.read_text("utf-8-sig")).get("language")))
-    except (UsageError, OSError, ValueError):
+    try:
+        return _known(str(tomllib.loads(data.decode("utf-8-sig")).get("language")))
+    except (ValueError, RecursionError):
         return None
 
 

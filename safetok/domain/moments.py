@@ -48,6 +48,7 @@ _UNITS = {
     **dict.fromkeys(("w", "tuan"), timedelta(weeks=1)),
 }
 _NOON = 12
+_LATE = 6
 
 
 def parse_at(text: str, now: datetime) -> datetime:
@@ -122,10 +123,14 @@ def _clock(parts: dict[str, str | None]) -> time:
     half = parts.get("half")
     if half and hour > _NOON:
         half = None  # "16h chiều": the hour says it already
-    if half in {"chieu", "toi", "pm"} or (half == "trua" and hour < _NOON - 1):
-        hour = hour % _NOON + _NOON
-    elif half in {"sang", "am"} or (half == "dem" and hour == _NOON):
+    if half in {"sang", "am"} or (half in {"toi", "dem"} and hour == _NOON):
         hour %= _NOON
+    elif (
+        half in {"chieu", "toi", "pm"}
+        or (half == "trua" and hour < _NOON - 1)
+        or (half == "dem" and hour >= _LATE)  # "10h đêm" is 22:00, "2h đêm" is two in the night
+    ):
+        hour = hour % _NOON + _NOON
     return time(hour, int(parts.get("minute") or parts.get("minute2") or 0), int(parts.get("second") or 0))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from safetok.domain.revocation import Revocation, RevocationAnswer
 from safetok.store import encoding
-from safetok.store.database import Database
+from safetok.store.database import Database, Row, reads
 
 if TYPE_CHECKING:
     from safetok.domain.offers import PublicOffer
@@ -24,14 +24,7 @@ class Answers:
     def offers(self, hashes: Iterable[str]) -> dict[str, tuple[PublicOffer, datetime]]:
         """The last public offers of those that were ever asked for, each with its moment, by SHA-256."""
         rows = self._db.among("SELECT * FROM offers WHERE sha256 IN ({keys})", hashes)
-        if not rows:
-            return {}
-        from safetok.domain.offers import PublicOffer
-
-        return {
-            row["sha256"]: (PublicOffer(**encoding.load(row["body"])), datetime.fromisoformat(row["checked_at"]))
-            for row in rows
-        }
+        return {row["sha256"]: _offer(row) for row in rows}
 
     def put_offer(self, sha256: str, offer: PublicOffer, checked_at: datetime) -> None:
         """Keep the answer in place of the last one; what the token itself was told of an offer (`refused`) stands beside it."""
@@ -53,10 +46,7 @@ class Answers:
     def revocations(self, hashes: Iterable[str]) -> dict[str, Revocation]:
         """The last revocation answers of those that were ever asked about, by SHA-256."""
         rows = self._db.among("SELECT sha256, body FROM revocations WHERE sha256 IN ({keys})", hashes)
-        kept = {row["sha256"]: encoding.load(row["body"]) for row in rows}
-        return {
-            sha256: Revocation(**{**body, "answer": RevocationAnswer(body["answer"])}) for sha256, body in kept.items()
-        }
+        return {row["sha256"]: _revocation(row) for row in rows}
 
     def put_revocation(self, sha256: str, revocation: Revocation) -> None:
         """Keep the answer in place of the last one."""
@@ -68,3 +58,16 @@ class Answers:
                 f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",  # noqa: S608  (two names, both ours)
                 (sha256, encoding.dump(body), checked_at.isoformat()),
             )
+
+
+@reads
+def _offer(row: Row) -> tuple[PublicOffer, datetime]:
+    from safetok.domain.offers import PublicOffer
+
+    return PublicOffer(**encoding.load(row["body"])), datetime.fromisoformat(row["checked_at"])
+
+
+@reads
+def _revocation(row: Row) -> Revocation:
+    body = encoding.load(row["body"])
+    return Revocation(**{**body, "answer": RevocationAnswer(body["answer"])})

@@ -6,14 +6,16 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from safetok.errors import SafetokError, Unexpected, UsageError
 from safetok.locale import _, why
+from safetok.log import note
 from safetok.store import schema
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ _SHOWN = 60  # characters of a word that is no text
 _LEAST_ROOM = 64 << 10  # bytes: the log's index takes 32 KB at once
 _AT_ONCE = 500  # values in one question: every SQLite takes 999
 Row = Any  # sqlite3.Row: by name or by place
+Asked = ParamSpec("Asked")
+Read = TypeVar("Read")
 Values = Sequence[object] | Mapping[str, object]
 
 
@@ -222,6 +226,12 @@ class Database:
     def _connect(self, name: str, *, uri: bool = False) -> sqlite3.Connection:
         import sqlite3
 
+        if self.path.exists() and not self.path.is_file():
+            raise UsageError(
+                _("{file} cannot be opened or written: {why}.").format(file=self.path, why=_("it is no file")),
+                code="state_unusable",
+                hint=_("Set SAFETOK_HOME to a folder on this computer's own disk that you can write to."),
+            )
         connection = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=uri)
         connection.row_factory = sqlite3.Row
         return connection
@@ -312,7 +322,11 @@ def _translate(error: Exception, path: Path) -> SafetokError:
             code="state_disk_full",
             hint=_("Free some space on the disk, then run the command again."),
         )
-    if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+    if primary in {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_ERROR,
+    }:  # the last: other tables than ours
         return Unexpected(
             _("{file} is damaged or is not safetok's.").format(file=path),
             code="state_damaged",
@@ -326,7 +340,35 @@ def _translate(error: Exception, path: Path) -> SafetokError:
             code="state_unusable",
             hint=_("Set SAFETOK_HOME to a folder on this computer's own disk that you can write to."),
         )
+    if primary == sqlite3.SQLITE_IOERR:
+        return Unexpected(
+            _("{file} could not be read or written: the disk answers with an error.").format(file=path),
+            code="state_failed",
+            hint=_(
+                "Copy the folder to another disk, and set SAFETOK_HOME to the copy. Certificates on tokens are untouched."
+            ),
+        )
     return Unexpected(_("{file} failed: {why}.").format(file=path, why=error), code="state_failed")
+
+
+def reads(read: Callable[Asked, Read]) -> Callable[Asked, Read]:
+    """What makes a value of a row: one that holds something else than safetok writes is damage, not a fault of the program."""
+
+    @wraps(read)
+    def reading(*asked: Asked.args, **named: Asked.kwargs) -> Read:
+        try:
+            return read(*asked, **named)
+        except (ValueError, TypeError, LookupError) as error:
+            note(f"a row that cannot be read: {read.__module__}", detail=True, error=error)
+            raise Unexpected(
+                _("The state holds a row that this safetok cannot read: it is damaged, or a newer safetok wrote it."),
+                code="state_damaged",
+                hint=_(
+                    "Nothing was changed. Install the newer safetok again; if it stays so, keep the folder and ask support."
+                ),
+            ) from error
+
+    return reading
 
 
 def _no_room(folder: Path) -> bool:

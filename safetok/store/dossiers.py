@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from safetok.domain.companies import plain_mst
 from safetok.store import encoding
-from safetok.store.database import Database, Row
+from safetok.store.database import Database, Row, reads
 
 if TYPE_CHECKING:
     from safetok.domain.dossier import Dossier, Record
@@ -96,6 +96,7 @@ class Dossiers:
         )
         return _record(row) if row is not None else None
 
+    @reads
     def _decode(self, row: Row) -> Dossier:
         from safetok.domain.dossier import Dossier
 
@@ -118,6 +119,7 @@ class Dossiers:
         )
 
 
+@reads
 def _record(row: Row) -> Record:
     from safetok.domain.dossier import Record
 

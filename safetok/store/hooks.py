@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from safetok.records import dataclass
-from safetok.store.database import Database, Row
+from safetok.store.database import Database, Row, reads
 
 Outcome = Literal["running", "ok", "failed"]
 
@@ -67,6 +67,7 @@ class HookRuns:
         )
 
 
+@reads
 def _decode(row: Row) -> HookRun:
     return HookRun(
         event=row["event"],

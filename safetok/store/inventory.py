@@ -15,7 +15,7 @@ from safetok.domain.tokens import KeyPresence, Kind, PinState, Reading, StoredCe
 from safetok.records import dataclass
 from safetok.store import encoding
 from safetok.store.appearances import Appearance, Appearances, note_appearance
-from safetok.store.database import Database, Row
+from safetok.store.database import Database, Row, reads
 
 # A token that shows the same again is not written at every look, so that `status` costs no disk sync.
 SEEN_STEP = timedelta(hours=1)
@@ -181,7 +181,7 @@ class Inventory:
     def words(self, serials: Iterable[str]) -> dict[str, tuple[Kind | None, str]]:
         """What a person said of these tokens, as kind and note, by serial; those nobody spoke of left out."""
         rows = self._db.among("SELECT * FROM token_words WHERE serial IN ({keys})", serials)
-        return {row["serial"]: (Kind(row["kind"]) if row["kind"] else None, row["note"] or "") for row in rows}
+        return {row["serial"]: (_kind(row), row["note"] or "") for row in rows}
 
     def set_note(self, token_serial: str, note: str) -> None:
         """Remember a note; an empty one forgets."""
@@ -307,6 +307,7 @@ def _info_text(info: TokenInfo) -> str:
     return encoding.dump({name: getattr(info, name) for name in _INFO})
 
 
+@reads
 def _certificate(row: Row) -> Certificate:
     values: dict[str, Any] = {name: row[name] for name in _CERTIFICATE}
     values |= {
@@ -318,6 +319,7 @@ def _certificate(row: Row) -> Certificate:
     return Certificate(**values)
 
 
+@reads
 def _kept(row: Row) -> Kept:
     return Kept(
         certificate=_certificate(row),
@@ -330,12 +332,18 @@ def _kept(row: Row) -> Kept:
     )
 
 
+@reads
 def _token(row: Row) -> KnownToken:
     kept = encoding.load(row["info"])
     return KnownToken(
         info=TokenInfo(**{**kept, "pin_state": PinState(kept["pin_state"])}),
         first_seen=datetime.fromisoformat(row["first_seen"]),
         last_seen=datetime.fromisoformat(row["last_seen"]),
-        kind=Kind(row["kind"]) if row["kind"] else None,
+        kind=_kind(row),
         note=row["note"] or "",
     )
+
+
+@reads
+def _kind(row: Row) -> Kind | None:
+    return Kind(row["kind"]) if row["kind"] else None

@@ -15,7 +15,7 @@ from safetok.locale import _
 from safetok.log import note
 from safetok.records import dataclass
 from safetok.store import encoding
-from safetok.store.database import Database, Row
+from safetok.store.database import Database, Row, reads
 from safetok.store.registrations import put_registrations
 
 _TEXT = ("id", "token_serial", "authority", "old_serial", "mst")
@@ -153,15 +153,8 @@ class Journal:
 
     def events(self, renewal_id: str) -> list[Event]:
         """Its way so far, in order."""
-        return [
-            Event(
-                at=datetime.fromisoformat(row["at"]),
-                state=State(row["state"]),
-                hold=Hold(row["hold"]) if row["hold"] else None,
-                reason=row["reason"],
-            )
-            for row in self._db.rows("SELECT * FROM renewal_events WHERE renewal = ? ORDER BY number", (renewal_id,))
-        ]
+        rows = self._db.rows("SELECT * FROM renewal_events WHERE renewal = ? ORDER BY number", (renewal_id,))
+        return [_step(row) for row in rows]
 
     def done_with(self, token_serial: str, old_serial: str) -> list[Renewal]:
         """Finished renewals of the certificate of this serial number on that token; issuers number on their own."""
@@ -226,6 +219,7 @@ def _encode(renewal: Renewal, names: Sequence[str] = _KEPT) -> dict[str, object]
     return row
 
 
+@reads
 def _decode(row: Row) -> Renewal:
     values = {name: row[name] for name in (*_TEXT, *_BLOBS)}
     values |= {name: datetime.fromisoformat(row[name]) for name in _INSTANTS}
@@ -235,3 +229,13 @@ def _decode(row: Row) -> Renewal:
         "chain": encoding.load(row["chain"]),
     }
     return Renewal(**values, **encoding.load(row["rest"]))
+
+
+@reads
+def _step(row: Row) -> Event:
+    return Event(
+        at=datetime.fromisoformat(row["at"]),
+        state=State(row["state"]),
+        hold=Hold(row["hold"]) if row["hold"] else None,
+        reason=row["reason"],
+    )

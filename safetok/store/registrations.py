@@ -14,7 +14,7 @@ from safetok.domain.registrations import registrations_for
 from safetok.errors import UsageError
 from safetok.locale import _
 from safetok.store import encoding
-from safetok.store.database import Database, Row
+from safetok.store.database import Database, Row, reads
 
 _COLUMNS = (
     "certificate_sha256",
@@ -235,6 +235,7 @@ def _encode(registration: Registration) -> Mapping[str, object]:
     return row
 
 
+@reads
 def _decode(row: Row) -> Registration:
     instants = {name: datetime.fromisoformat(row[name]) if row[name] else None for name in _INSTANTS}
     opened_at = instants.pop("opened_at")

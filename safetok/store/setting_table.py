@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+import json
 from collections.abc import Collection, Mapping
+from datetime import date, time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -80,7 +81,7 @@ class Table:
 
     def file_of(self, name: str, text: str) -> Path:
         """A file named in the settings: relative to their folder. It must be there."""
-        path = self.file.parent / os.path.expanduser(text)  # noqa: PTH111  (Path's raises for a user there is not)
+        path = self.file.parent / self.expanded(name, text)
         try:
             there = path.is_file()
         except OSError as error:
@@ -89,8 +90,18 @@ class Table:
             self.refuse(name, _("there is no such file"), shown=str(path))
         return path
 
+    def expanded(self, name: str, text: str) -> Path:
+        """What may be a file's name, with `~` filled in."""
+        try:
+            path = Path(text).expanduser()
+        except RuntimeError:  # of a user that this computer does not have
+            path = None
+        if path is None or not text or "\0" in text:
+            self.refuse(name, _("there is no such file"), shown=_shown(text))
+        return path
+
     def refuse(self, name: str, why: str, *, shown: str | None = None) -> NoReturn:
-        value = shown if shown is not None else _shown(self.values.get(name))
+        value = shown if shown is not None else _shown(self.values[name]) if name in self.values else _("(not given)")
         raise UsageError(
             _("{file}: {key} = {value}: {why}.").format(file=self.file, key=self._under(name), value=value, why=why),
             code="bad_settings",
@@ -103,5 +114,20 @@ class Table:
 
 
 def _shown(value: object) -> str:
-    text = repr(value) if isinstance(value, str) else str(value)
+    text = _toml(value)
     return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004  (one line)
+
+
+def _toml(value: object) -> str:
+    """A value as the file has it, near enough to be found there."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {_toml(one)}' for key, one in value.items())}}}"
+    return str(value)

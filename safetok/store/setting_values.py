@@ -131,9 +131,14 @@ def _name(table: Table, name: str, default: str) -> str:
 
 def _pin_policy(table: Table, base: PinPolicy) -> PinPolicy:
     table.only(("min_length", "max_length", "tries"))
+    least = table.whole("min_length", base.min_length, least=1)
+    most = table.whole("max_length", base.max_length, least=1)
+    if least is not None and most is not None and least > most:
+        name = "max_length" if "max_length" in table.values else "min_length"
+        table.refuse(name, _("min_length ({least}) is above max_length ({most})").format(least=least, most=most))
     return PinPolicy(
-        min_length=table.whole("min_length", base.min_length, least=1),
-        max_length=table.whole("max_length", base.max_length, least=1),
+        min_length=least,
+        max_length=most,
         tries=table.whole("tries", base.tries, least=1) or base.tries,
     )
 

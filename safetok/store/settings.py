@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import date, time
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "authority_of", "load", "load_pem"]
 
 TIMEOUT = 20.0
-LONGEST = 86_400  # seconds: a day
+LONGEST_TIMEOUT = 86_400.0  # a day, as for --timeout
 _TOP = ("drivers", "language", "timeout", "kinds", "authorities", "agencies", "holidays", "office", "sandbox")
 
 
@@ -67,11 +66,11 @@ def load(home: Home, environ: Mapping[str, str]) -> Settings:
     sandbox = table.table("sandbox").values
     return Settings(
         home=home,
-        modules=tuple(str(_expanded(module)) for module in drivers.texts("modules")),
+        modules=tuple(str(drivers.expanded("modules", module)) for module in drivers.texts("modules")),
         language=chosen or next((code for code in LANGUAGES if code == from_file), None),
         kind_rules=(*kind_rules(table), *rules),
         authorities=authorities(table, shipped),
-        timeout=table.number("timeout", TIMEOUT, least=0.1, most=LONGEST),
+        timeout=table.number("timeout", TIMEOUT, least=0.1, most=LONGEST_TIMEOUT),
         sandbox=sandbox or None,
         **_rules(table),
     )
@@ -137,8 +136,9 @@ def _read(path: Path) -> Table | None:
     from safetok.store.setting_table import Table
 
     try:
-        return Table(path, "", tomllib.loads(data.decode("utf-8-sig")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        # With a line after it the last one has a number, too, where that is at fault.
+        return Table(path, "", tomllib.loads(f"{data.decode('utf-8-sig')}\n"))
+    except (ValueError, RecursionError) as error:
         note(f"{path}: {error}", detail=True)
         line = _line(error, data)
         text = (
@@ -152,7 +152,7 @@ def _read(path: Path) -> Table | None:
         raise UsageError(text.format(file=path, line=line), code="bad_settings", hint=hint) from error
 
 
-def _line(error: ValueError, data: bytes) -> int | None:
+def _line(error: Exception, data: bytes) -> int | None:
     """The line at fault, as far as it is told; None for the end of the file."""
     if isinstance(error, UnicodeDecodeError):
         return data.count(b"\n", 0, error.start) + 1
@@ -160,7 +160,3 @@ def _line(error: ValueError, data: bytes) -> int | None:
 
     found = re.search(r"line (\d+)", str(error))
     return int(found[1]) if found else None
-
-
-def _expanded(module: str) -> Path:
-    return Path(os.path.expanduser(module))  # noqa: PTH111  (Path's raises for a user there is not)

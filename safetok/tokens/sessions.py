@@ -305,7 +305,7 @@ class Session:
 
     def has_begun(self, der: bytes, label: str) -> bool:
         """Whether there is what `destroy_certificate` would destroy; needs no login."""
-        return bool(_begun(self._objects(), der, label))
+        return bool(removal.begun(self._objects(), der, label))
 
     def destroy_certificate(self, der: bytes, label: str) -> bool:
         """Destroy the object with this label that holds these bytes, or only a part of them, or nothing readable (a write cut

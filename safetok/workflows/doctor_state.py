@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import shutil
 import threading
@@ -151,7 +152,7 @@ def lists(context: Context) -> Iterator[Finding]:
 
     stale: list[tuple[Path, datetime]] = []
     cache = context.settings.home.cache / "crl"
-    for file in sorted(cache.glob("*.crl")) if cache.is_dir() else ():
+    for file in sorted(cache.glob("*.crl")) if os.path.isdir(cache) else ():  # noqa: PTH112  (no folder, too, where none may look)
         try:
             data = file.read_bytes()
             found = x509.load_pem_x509_crl(data) if b"-----BEGIN" in data[:64] else x509.load_der_x509_crl(data)

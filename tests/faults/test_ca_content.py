@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from unittest.mock import patch
 
 import pytest
-from support_faults import Box, Template
+from support_faults import DAY, Box, Template
 
 from safetok.ca.cmp.structures import PKIMessage
 from safetok.domain.renewal import State
@@ -83,6 +83,23 @@ def test_a_lie_found_out_on_resume_without_a_pin_waits_for_it(box: Box) -> None:
     came = box.resume()
     assert (came.status, came.state) == (10, "UNTRUSTED")
     assert [row["state"] for row in box.issued()] == ["undone"]
+
+
+def test_a_lie_in_the_answer_to_a_question_is_found_out_on_resume(made: Template) -> None:
+    """The final answer names the nonce of the last question, which the stored answer is read with again."""
+    with made.box(answer_after=DAY) as box:
+        box.plan("other_subject")
+        assert box.renew().status == 9
+        box.clock.turn(days=1.1)
+        with (
+            pytest.raises(KeyboardInterrupt),
+            patch("safetok.workflows.renew.sending.signed_confirmation", side_effect=KeyboardInterrupt),
+        ):
+            box.resume()
+        assert box.journal().state is State.ISSUED
+        came = box.resume()
+        assert (came.status, came.state) == (10, "UNTRUSTED")
+        assert [row["state"] for row in box.issued()] == ["undone"]
 
 
 def test_a_rejection_that_does_not_arrive_is_sent_again(box: Box) -> None:

@@ -60,12 +60,12 @@ def everything(folder: Path) -> dict[str, str]:
 WRITING = (["pin", "change", "--pin-stdin"], ["renew", "--csr", "request.pem", "--pin-stdin"], ["status"])
 
 
-def as_one_user(cli: Inside, *words: str, home: Path | None = None) -> Said:
+def as_one_user(cli: Inside, *words: str, home: Path | None = None, **env: str) -> Said:
     """The program as any user runs it: where the tests are root's, without root's right to pass over permissions."""
     rights = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search,-fowner,-chown", "--inh-caps", "-all"]
     done = subprocess.run(
         [*(rights if os.geteuid() == 0 else []), sys.executable, "-m", "safetok", *words, "--json"],
-        env=cli.environment({"SAFETOK_HOME": str(home)} if home else None),
+        env=cli.environment(env | ({"SAFETOK_HOME": str(home)} if home else {})),
         input="246813\n135790\n",
         capture_output=True,
         text=True,
@@ -127,7 +127,9 @@ LOOKS = (["agencies", "remind", "--check"], ["renew", "--list"], ["history"], ["
 
 @pytest.mark.parametrize("words", [*LOOKS, ["status"], ["tokens"]], ids=" ".join)
 def test_a_home_that_may_not_be_entered_is_told(cli: Inside, tmp_path: Path, words: list[str]) -> None:
-    """A folder left closed (by a run as root, say) is no empty one: whoever only looks is told, in one sentence."""
+    """A folder left closed (by a run as root, say) is no empty one: whoever only looks is told, in one sentence, and in the
+    language that nobody chose, because the settings inside cannot be read.
+    """
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     (closed / "settings.toml").write_text('language = "en"\n')
@@ -135,7 +137,12 @@ def test_a_home_that_may_not_be_entered_is_told(cli: Inside, tmp_path: Path, wor
         os.chown(closed, NOBODY, NOBODY)
     else:
         closed.chmod(0)
-    told(as_one_user(cli, *words, home=closed), "bad_settings")
+    said = as_one_user(cli, *words, home=closed, SAFETOK_LANG="")
+    told(said, "bad_settings")
+    assert "không có quyền truy cập" in said.envelope["errors"][0]["message"]
+    findings = {one["code"] for one in as_one_user(cli, "doctor", home=closed, SAFETOK_LANG="").data["findings"]}
+    assert {"bad_settings", "home_unusable"} <= findings
+    assert "check_failed" not in findings
 
 
 @pytest.mark.parametrize("words", LOOKS, ids=" ".join)
@@ -152,6 +159,7 @@ def test_a_home_that_names_no_place_is_told(cli: Inside, named: str, words: list
     said = as_one_user(cli, *words, home=Path(named))
     told(said, said.codes[0])
     assert said.codes[0] in {"home_unusable", "bad_settings"}
+    assert cli("--help", env={"SAFETOK_HOME": named, "SAFETOK_LANG": ""}).status == 0
 
 
 def test_a_home_beside_a_folder_that_is_gone_is_told(cli: Inside, tmp_path: Path) -> None:
@@ -167,6 +175,15 @@ def test_a_home_beside_a_folder_that_is_gone_is_told(cli: Inside, tmp_path: Path
         check=False,
     )
     told(Said(done.returncode, done.stdout, done.stderr), "home_unusable")
+
+
+def test_settings_nested_without_end_are_told_in_vietnamese(cli: Inside, home: Path) -> None:
+    """The language is looked up in that file, too."""
+    home.mkdir(exist_ok=True)
+    (home / "settings.toml").write_text("timeout = " + "[" * 5000 + "]" * 5000)
+    said = cli.json("agencies", "list", env={"SAFETOK_LANG": ""})
+    told(said, "bad_settings")
+    assert "TOML" in said.envelope["errors"][0]["message"]
 
 
 def test_a_home_open_to_others_is_closed(cli: Inside, home: Path) -> None:

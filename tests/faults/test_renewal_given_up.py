@@ -8,8 +8,8 @@ from unittest.mock import patch
 import pytest
 from support_faults import DAY, Box, Template, put, stopped_in
 
-from safetok.domain.renewal import State
-from safetok.errors import CaUnreachable, PersonNeeded, UsageError
+from safetok.domain.renewal import Hold, State
+from safetok.errors import CaUnreachable, NoToken, PersonNeeded, UsageError
 from safetok.locale import _
 from safetok.store.journal import Journal
 from safetok.workflows.renew import unfinished
@@ -126,6 +126,22 @@ def test_a_rejected_and_an_untrusted_one_are_over(box: Box) -> None:
     box.plan("other_subject")
     assert box.renew().status == 10
     assert box.abandon().code == "unknown_renewal"
+
+
+def test_an_end_that_waits_for_its_token_keeps_the_ca_s_reason(box: Box) -> None:
+    """The key made for it is still to be removed: it is told as the refusal it is, now and later, not as a token pulled out."""
+    box.plan({"name": "refuse", "on": "kur", "fail": "badRequest", "processed": False})
+    with patch("safetok.tokens.sessions.Session.destroy_keys", side_effect=NoToken("gone")):
+        came = box.renew(new_key=True)
+    reason = box.journal().reason
+    assert (came.status, came.code, box.journal().hold) == (7, "ca_refused", Hold.NEED_TOKEN)
+    assert came.error is not None
+    assert reason in came.error.message
+    with box.context() as context:
+        ends = [one for one in Journal(context.database).events(box.journal().id) if one.state is State.REJECTED]
+    assert {one.reason for one in ends} == {reason}
+    assert not box.journal().finished
+    assert (box.resume().code, box.journal().reason, box.journal().finished) == ("ca_refused", reason, True)
 
 
 def test_what_was_never_sent_is_given_up_with_a_word(box: Box) -> None:

@@ -90,6 +90,20 @@ def test_an_unanswered_question_moves_no_date(made: Template) -> None:
         assert box.resume().state == "DONE"
 
 
+def test_the_final_answer_may_name_the_question_or_the_request(made: Template) -> None:
+    """CAs differ in whose nonce they repeat at the end of a wait: that of the last pollReq, or of the request itself."""
+    from safetok.ca.cmp.answers import read_answer
+
+    with made.box(answer_after=DAY) as box:
+        assert box.renew().status == 9
+        box.clock.turn(days=1.1)
+        with patch("safetok.ca.cmp.answers.read_answer", side_effect=read_answer) as read:
+            assert box.resume().state == "DONE"
+        row = box.journal()
+        assert read.call_args_list[0].kwargs["nonces"] == {row.sender_nonce, row.poll_nonce}
+        assert row.sender_nonce != row.poll_nonce
+
+
 def test_a_question_names_what_the_ca_named(made: Template) -> None:
     """The number that the CA gave the request is in the question after it, and in the confirmation."""
     with made.box(answer_after=DAY) as box:

@@ -29,6 +29,17 @@ def _vn(*parts: int) -> datetime:
         ("8:30 sáng", _vn(2026, 11, 25, 8, 30)),
         ("12h trưa", _vn(2026, 11, 25, 12)),
         ("12h đêm", _vn(2026, 11, 25, 0)),
+        ("2h đêm", _vn(2026, 11, 25, 2)),
+        ("10h đêm", _vn(2026, 11, 25, 22)),
+        ("11h30 đêm 23/11", _vn(2026, 11, 23, 23, 30)),
+        ("10h đêm hôm qua", _vn(2026, 11, 24, 22)),
+        ("22h đêm hôm qua", _vn(2026, 11, 24, 22)),
+        ("7h tối hôm qua", _vn(2026, 11, 24, 19)),
+        ("12h tối", _vn(2026, 11, 25, 0)),
+        ("12h chiều", _vn(2026, 11, 25, 12)),
+        ("12h sáng", _vn(2026, 11, 25, 0)),
+        ("1h trưa", _vn(2026, 11, 25, 13)),
+        ("11h trưa", _vn(2026, 11, 25, 11)),
         ("23/11 16:05", _vn(2026, 11, 23, 16, 5)),
         ("16:05 ngày 23/11/2026", _vn(2026, 11, 23, 16, 5)),
         ("16:05 T2 23/11/2026", _vn(2026, 11, 23, 16, 5)),
@@ -95,3 +106,9 @@ def test_ages() -> None:
     for text in ("", "2", "0d", "-1d", "2y", "99999d"):
         with pytest.raises(UsageError):
             parse_age(text)
+
+
+def test_a_time_of_day_that_is_now_is_needed_tomorrow() -> None:
+    """What is needed at this very minute cannot be updated for any more."""
+    assert parse_need("10:00", NOW) == _vn(2026, 11, 26, 10)
+    assert parse_need("10:01", NOW) == _vn(2026, 11, 25, 10, 1)

@@ -22,6 +22,8 @@ from safetok.store.registrations import Registrations
 
 CUSTOMS = Agency(name="vnaccs", title="Hải quan (VNACCS)", wait_hours=24)
 TAX = Agency(name="etax", title="Thuế")
+SERVICES = Agency(name="etax", title="Thuế", wait_hours=24, parts=(("khai", "Khai"), ("nop", "Nộp")))
+HOUR = timedelta(hours=1)
 CERTIFICATE = certificate(1)
 
 
@@ -73,6 +75,32 @@ def test_an_update_long_before_the_issue_cannot_be() -> None:
     with pytest.raises(UsageError) as refused:
         moves.done(_open(), CUSTOMS, at=issued - timedelta(days=365), now=NOW, issued_at=issued)
     assert refused.value.code == "before_issue"
+
+
+def test_a_day_before_the_issue_is_the_earliest() -> None:
+    """Exactly a day is still taken with a warning; a second more cannot be."""
+    issued = NOW - timedelta(days=1)
+    assert moves.done(_open(), CUSTOMS, at=issued - moves.EARLIEST, now=NOW, issued_at=issued).warning
+    with pytest.raises(UsageError):
+        moves.done(_open(), CUSTOMS, at=issued - moves.EARLIEST - timedelta(seconds=1), now=NOW, issued_at=issued)
+    assert not moves.done(_open(), CUSTOMS, at=issued, now=NOW, issued_at=issued).warning
+
+
+def test_an_agency_of_several_services_is_updated_with_the_last_of_them() -> None:
+    """Whichever is told last: its wait runs from the latest moment."""
+    row = moves.done(_open(SERVICES), SERVICES, at=NOW - HOUR, now=NOW, part="khai").registration
+    assert (row.state, row.updated_at, row.until) == (RegistrationState.OPEN, None, None)
+    row = moves.done(row, SERVICES, at=NOW - 3 * HOUR, now=NOW, part="nop").registration
+    assert (row.state, row.updated_at, row.until) == (RegistrationState.UPDATED, NOW - HOUR, NOW + 23 * HOUR)
+
+
+def test_after_a_rejection_every_service_is_updated_anew() -> None:
+    """What was updated before it counts no more, and no wait goes on from it."""
+    whole = moves.done(_open(SERVICES), SERVICES, at=NOW - HOUR, now=NOW).registration
+    no = moves.rejected(whole).registration
+    row = moves.done(no, SERVICES, at=NOW, now=NOW, part="nop").registration
+    assert (row.state, row.parts) == (RegistrationState.OPEN, (("nop", NOW),))
+    assert (row.updated_at, row.until) == (None, None)
 
 
 def test_accepted_and_rejected_follow_an_update() -> None:

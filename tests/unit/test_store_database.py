@@ -10,15 +10,23 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support_store import renewal
+from support_store import NOW, certificate, reading, renewal
 
 from safetok.errors import Unexpected, UsageError
+from safetok.knowledge import load
 from safetok.store import schema
+from safetok.store.answers import Answers
 from safetok.store.database import Database
+from safetok.store.dossiers import Dossiers
+from safetok.store.hooks import HookRuns
+from safetok.store.inventory import Inventory
 from safetok.store.journal import Journal
+from safetok.store.registrations import Registrations
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -226,3 +234,65 @@ def test_scratch_copies_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert len(Journal(db).unfinished()) == 1
     assert list(scratch.iterdir()) == []
     shutil.rmtree(path.parent)
+
+
+ODD_ROWS: dict[str, tuple[str, Callable[[Database], object]]] = {
+    "a state of a newer safetok": ("UPDATE renewals SET state = 'ARCHIVED'", lambda db: Journal(db).unfinished()),
+    "a field of a newer safetok": ("UPDATE renewals SET rest = '{\"colour\":1}'", lambda db: Journal(db).all()),
+    "half a row": ("UPDATE renewals SET rest = '{'", lambda db: Journal(db).get("r1")),
+    "a step of the way": ("UPDATE renewal_events SET hold = 'TIDE'", lambda db: Journal(db).events("r1")),
+    "a token": ("UPDATE tokens SET info = '{}'", lambda db: Inventory(db).tokens()),
+    "its kind": ("INSERT INTO token_words VALUES ('x', 'V9', NULL)", lambda db: Inventory(db).words(["x"])),
+    "a certificate": ("UPDATE certificates SET not_after = 'soon'", lambda db: Inventory(db).everything()),
+    "a registration": ("UPDATE registrations SET state = 'tired'", lambda db: Registrations(db).list()),
+    "its moment": ("UPDATE registrations SET until = 'noon'", lambda db: Registrations(db).list()),
+    "an offer": ("INSERT INTO offers VALUES ('x', '{}', '')", lambda db: Answers(db).offers(["x"])),
+    "a revocation": ("INSERT INTO revocations VALUES ('x', '{}', '')", lambda db: Answers(db).revocations(["x"])),
+    "a dossier": (
+        "INSERT INTO dossiers VALUES ('x', '', '', '', '', '', '', '', 0, 'then', NULL)",
+        lambda db: Dossiers(db).get("x"),
+    ),
+    "a hook": (
+        "INSERT INTO hook_runs VALUES (1, 'e', 'o', 'h', 't', 'then', 'failed', 1, '')",
+        lambda db: HookRuns(db).failed(),
+    ),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_ROWS)
+def test_a_row_that_says_something_unknown_is_told_as_that(tmp_path: Path, odd: str) -> None:
+    """SQLite finds nothing wrong with it, safetok cannot read it: one sentence with a next step, and the row stays as it is."""
+    change, ask = ODD_ROWS[odd]
+    with Database(tmp_path / "home" / "state.db") as db:
+        Journal(db).create(renewal())
+        Inventory(db).record(reading("5407150511", certificate(1)), NOW)
+        Registrations(db).open_for(certificate(1), load.agencies(), NOW)
+        db.run(change)
+        before = "\n".join(db._open().iterdump())
+        with pytest.raises(Unexpected) as refused:
+            ask(db)
+        assert (refused.value.code, bool(refused.value.hint)) == ("state_damaged", True)
+        assert "\n".join(db._open().iterdump()) == before
+
+
+def test_a_database_of_something_else_is_told_in_the_readers_language(tmp_path: Path) -> None:
+    """Other tables under the same name: SQLite's own English is not shown."""
+    path = tmp_path / "state.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE tokens (colour)")
+    for read_only in (True, False):
+        with Database(path, read_only=read_only) as db, pytest.raises(Unexpected) as refused:
+            Journal(db).unfinished()
+        assert refused.value.code == "state_damaged"
+        assert "tokens" not in refused.value.message
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_what_is_no_file_is_told_at_once(tmp_path: Path, kind: str) -> None:
+    """A folder is an I/O error to SQLite, and a pipe is waited for without end."""
+    path = tmp_path / "state.db"
+    path.mkdir() if kind == "folder" else os.mkfifo(path)
+    for read_only in (True, False):
+        with Database(path, read_only=read_only) as db, pytest.raises(UsageError) as refused:
+            Journal(db).unfinished()
+        assert refused.value.code == "state_unusable"

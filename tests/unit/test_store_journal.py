@@ -129,6 +129,86 @@ def test_a_renewal_moved_by_another_run_is_not_moved_twice(db: Database) -> None
     assert refused.value.code == "renewal_changed"
 
 
+def test_a_renewal_that_another_run_only_touched_is_not_moved_either(db: Database) -> None:
+    """The state is the same, the row is not: what the other run wrote down there is not written over."""
+    journal = Journal(db)
+    seen = journal.create(renewal())
+    touched = journal.update(seen, now=NOW + timedelta(seconds=1), sent_count=1)
+    with pytest.raises(Unexpected) as refused:
+        journal.advance(seen, State.REQUESTED, now=NOW + timedelta(seconds=2))
+    assert refused.value.code == "renewal_changed"
+    assert journal.get(seen.id) == touched
+
+
+def test_each_field_changed_within_a_state_is_kept(db: Database) -> None:
+    """Whichever field it is: what an update returns is what the next run reads."""
+    journal = Journal(db)
+    at = journal.create(renewal())
+    whole = _filled()
+    for name in (field.name for field in dataclasses.fields(Renewal)):
+        if name in {"id", "state", "created_at", "updated_at"}:
+            continue
+        at = journal.update(at, now=at.updated_at + timedelta(seconds=1), **{name: getattr(whole, name)})
+        assert journal.get(at.id) == at, name
+    assert journal.renewed_from(hashlib.sha256(whole.certificate).hexdigest()) == at
+
+
+def test_no_update_moves_a_state(db: Database) -> None:
+    """Only `advance` does, by the table."""
+    journal = Journal(db)
+    at = journal.create(renewal())
+    with pytest.raises(Unexpected) as refused:
+        journal.update(at, now=NOW, state=State.DONE)
+    assert refused.value.code == "renewal_way"
+    assert journal.get(at.id) == at
+
+
+def test_what_it_waited_for_is_over_with_the_next_state(db: Database) -> None:
+    """Neither the hold nor its reason goes along, and of several states only the last one waits."""
+    journal = Journal(db)
+    at = journal.update(journal.create(renewal()), now=NOW, hold=Hold.NEED_TOKEN, reason="pulled out")
+    at = journal.advance(at, State.REQUESTED, now=NOW)
+    assert (at.hold, at.reason) == (None, "")
+    assert journal.get(at.id) == at
+    journal.advance(at, (State.ISSUED, State.VERIFIED), now=NOW, hold=Hold.NEED_SPACE, reason="full")
+    waits = [(event.state, event.hold, event.reason) for event in journal.events(at.id)[-2:]]
+    assert waits == [(State.ISSUED, None, ""), (State.VERIFIED, Hold.NEED_SPACE, "full")]
+
+
+def test_each_sending_is_an_event_and_another_note_is_none(db: Database) -> None:
+    """How often a message went out is seen in the history; the folder of the files is not a step of the way."""
+    journal = Journal(db)
+    at = journal.create(renewal())
+    at = journal.update(at, now=NOW, sent_count=1)
+    at = journal.update(at, now=NOW, sent_count=2)
+    journal.update(at, now=NOW, kit="/folder")
+    assert len(journal.events(at.id)) == 3
+
+
+def test_finished_renewals_of_a_certificate_are_those_that_are_done(db: Database) -> None:
+    """One that was given up renewed nothing, nor did one of another certificate or token."""
+    journal = Journal(db)
+    done = journal.create(renewal(state=State.DONE))
+    for number, changes in enumerate(
+        (
+            {"state": State.ABANDONED},
+            {"state": State.DONE, "old_serial": "01"},
+            {"state": State.DONE, "token_serial": "x"},
+        ),
+        2,
+    ):
+        journal.create(renewal(**{"id": f"r{number}", **changes}))
+    assert journal.done_with(done.token_serial, done.old_serial) == [done]
+
+
+def test_the_unfinished_come_in_the_order_they_were_begun(db: Database) -> None:
+    """Whatever chance made of their ids."""
+    journal = Journal(db)
+    for number, name in enumerate(("zz", "aa", "mm")):
+        journal.create(renewal(id=name, old_serial=name, created_at=NOW + timedelta(seconds=number)))
+    assert [one.id for one in journal.unfinished()] == ["zz", "aa", "mm"]
+
+
 def test_no_second_renewal_of_a_certificate_under_way(db: Database) -> None:
     """A token's certificate has at most one renewal running; after its end another may start."""
     journal = Journal(db)
@@ -163,6 +243,15 @@ def test_done_and_its_registrations_are_one_commit(db: Database) -> None:
     assert journal.renewed_from(hashlib.sha256(new.der).hexdigest()) == done
 
 
+def test_a_certificate_put_back_in_its_own_place_keeps_its_list(db: Database) -> None:
+    """The CA gave the old certificate again: its rows are the current ones and do not step back."""
+    journal, registrations = Journal(db), Registrations(db)
+    same = certificate(1)
+    at = journal.create(renewal(state=State.ACKNOWLEDGED, old_certificate=same.der, certificate=same.der))
+    journal.finish(at, registrations.plan_for(same, load.agencies(), NOW), now=NOW)
+    assert len(registrations.list(mst="0106324653")) == 7
+
+
 def test_done_without_its_registrations_never_happens(db: Database) -> None:
     """When the rows cannot be written, the renewal is not DONE either."""
     journal = Journal(db)
@@ -185,9 +274,13 @@ def test_ends_are_found_by_what_is_left_to_do(db: Database) -> None:
 def test_an_id_may_be_shortened_while_it_is_the_only_one(db: Database) -> None:
     """`get` takes a beginning of an id, and refuses none, two, or an empty one."""
     journal = Journal(db)
-    for name in ("abc1", "abd2"):
-        journal.create(renewal(id=name, old_serial=name))
+    journal.create(renewal(id="abc1", old_serial="abc1"))
+    with pytest.raises(UsageError):
+        journal.get("")
+    journal.create(renewal(id="abd2", old_serial="abd2"))
     assert journal.get("abc").id == "abc1"
+    journal.create(renewal(id="abc12", old_serial="longer"))
+    assert journal.get("abc1").id == "abc1"
     for text in ("ab", "", "x", "abc%"):
         with pytest.raises(UsageError) as refused:
             journal.get(text)

@@ -93,33 +93,57 @@ def test_the_environment_comes_before_the_file(tmp_path: Path) -> None:
     ("text", "key", "value"),
     [
         ("timeuot = 3", "timeuot", "3"),
-        ('timeout = "soon"', "timeout", "'soon'"),
+        ('timeout = "soon"', "timeout", '"soon"'),
         ("timeout = 0", "timeout", "0"),
-        ("timeout = true", "timeout", "True"),
+        ("timeout = true", "timeout", "true"),
         ("timeout = 1e400", "timeout", "inf"),
         ("timeout = 9999999999", "timeout", "9999999999"),
-        ('language = "fr"', "language", "'fr'"),
-        ('[drivers]\nmodules = "one.so"', "drivers.modules", "'one.so'"),
+        ('language = "fr"', "language", '"fr"'),
+        ('[drivers]\nmodules = "one.so"', "drivers.modules", '"one.so"'),
         ("drivers = 3", "drivers", "3"),
-        ('[[kinds]]\nkind = "v3"\nlabel = "x"', "kinds[1].kind", "'v3'"),
-        ('[[kinds]]\nkind = "v1"', "kinds[1].kind", "'v1'"),
-        ('[[kinds]]\nkind = "v1"\ncolour = "grey"', "kinds[1].colour", "'grey'"),
+        ('[[kinds]]\nkind = "v3"\nlabel = "x"', "kinds[1].kind", '"v3"'),
+        ('[[kinds]]\nkind = "v1"', "kinds[1].kind", '"v1"'),
+        ('[[kinds]]\nkind = "v1"\ncolour = "grey"', "kinds[1].colour", '"grey"'),
         ("kinds = 1", "kinds", "1"),
-        ('[authorities.x]\nurl = "http://ca.example.vn/"', "authorities.x.url", "'http://ca.example.vn/'"),
-        ('[authorities.x]\nurl = "http://127.0.0.1.evil.vn/"', "authorities.x.url", "'http://127.0.0.1.evil.vn/'"),
+        ('[authorities.x]\nurl = "http://ca.example.vn/"', "authorities.x.url", '"http://ca.example.vn/"'),
+        ('[authorities.x]\nurl = "http://127.0.0.1.evil.vn/"', "authorities.x.url", '"http://127.0.0.1.evil.vn/"'),
         (
             '[authorities.x]\nurl = "https://ca.example.vn/cmp here"',
             "authorities.x.url",
-            "'https://ca.example.vn/cmp here'",
+            '"https://ca.example.vn/cmp here"',
         ),
-        ('[authorities.x]\nurl = "https://me:mine@ca.vn/"', "authorities.x.url", "'https://me:mine@ca.vn/'"),
-        ('[authorities.x]\nurl = "https://ca.vn:99999/"', "authorities.x.url", "'https://ca.vn:99999/'"),
-        ('[authorities.x]\nrecipient = "My CA"', "authorities.x.recipient", "'My CA'"),
-        ('[authorities.x]\noffers_url = "ftp://x"', "authorities.x.offers_url", "'ftp://x'"),
+        ('[authorities.x]\nurl = "https://me:mine@ca.vn/"', "authorities.x.url", '"https://me:mine@ca.vn/"'),
+        ('[authorities.x]\nurl = "https://ca.vn:99999/"', "authorities.x.url", '"https://ca.vn:99999/"'),
+        ('[authorities.x]\nrecipient = "My CA"', "authorities.x.recipient", '"My CA"'),
+        ('[authorities.x]\noffers_url = "ftp://x"', "authorities.x.offers_url", '"ftp://x"'),
         ('[authorities.x]\nissuers = ["none.pem"]', "authorities.x.issuers", "none.pem"),
-        ('[authorities.x]\nprotocol = "est"', "authorities.x.protocol", "'est'"),
-        ('[authorities.x]\nrenew_expired = "yes"', "authorities.x.renew_expired", "'yes'"),
+        ('[authorities.x]\nprotocol = "est"', "authorities.x.protocol", '"est"'),
+        ('[authorities.x]\nrenew_expired = "yes"', "authorities.x.renew_expired", '"yes"'),
         ("[authorities.x]\npin_policy = { tries = 0 }", "authorities.x.pin_policy.tries", "0"),
+        (
+            "[authorities.x]\npin_policy = { min_length = 9, max_length = 8 }",
+            "authorities.x.pin_policy.max_length",
+            "8",
+        ),
+        ("[authorities.safe-ca]\npin_policy = { min_length = 9 }", "authorities.safe-ca.pin_policy.min_length", "9"),
+        ("timeout = inf", "timeout", "inf"),
+        ("timeout = nan", "timeout", "nan"),
+        ("timeout = 86401", "timeout", "86401"),
+        ('[drivers]\nmodules = ["~nobody-of-that-name/x.so"]', "drivers.modules", "~nobody-of-that-name/x.so"),
+        ('[drivers]\nmodules = ["a\\u0000b"]', "drivers.modules", "a\\u0000b"),
+        ('[drivers]\nmodules = [""]', "drivers.modules", '""'),
+        (
+            '[authorities.x]\nsigner = "~nobody-of-that-name/x.pem"',
+            "authorities.x.signer",
+            "~nobody-of-that-name/x.pem",
+        ),
+        ('[authorities.x]\nurl = "https://ca.example.vn:99999/"', "authorities.x.url", ":99999/"),
+        ('[authorities.x]\nurl = "https://ca.example.vn:port/"', "authorities.x.url", ":port/"),
+        ('[authorities.x]\nurl = "https://ca.example.vn/\\u0007"', "authorities.x.url", "vn/\\u0007"),
+        ('[[kinds]]\nlabel = "x"', "kinds[1].kind", "(không ghi)"),
+        ("[holidays]\noff = [2027-02-03T00:00:00, true]", "holidays.off", "[2027-02-03T00:00:00, true]"),
+        ("[office]\nhours = [[12:00:00, 08:00:00]]", "office.hours", "[[12:00:00, 08:00:00]]"),
+        ('[kinds]\nlabel = "KT-*"', "kinds", '{label = "KT-*"}'),
     ],
 )
 def test_a_mistake_is_named_by_file_key_and_value(tmp_path: Path, text: str, key: str, value: str) -> None:
@@ -146,6 +170,24 @@ def test_a_path_of_windows_in_double_quotes_is_told_how_it_is_written(tmp_path: 
     assert "dòng 2" in refused.value.message
     shown = refused.value.hint[refused.value.hint.index("'") :]
     assert _load(tmp_path, f"[drivers]\nmodules = [{shown}]\n").modules == (r"C:\Windows\System32\driver.dll",)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('language = "vi"\nlanguage = "en"', "dòng 2"),
+        ("timeout = 5\ntimeout", "dòng 2"),
+        ("[drivers]\nmodules = [", "thiếu phần cuối"),
+        (f"timeout = {'9' * 5000}", "TOML"),
+        (f"timeout = {'[' * 5000}", "TOML"),
+    ],
+)
+def test_a_fault_at_the_very_end_has_its_line_and_what_breaks_off_none(tmp_path: Path, text: str, said: str) -> None:
+    """The last line often has no end of its own; numbers and brackets without end are no valid file either."""
+    with pytest.raises(UsageError) as refused:
+        _load(tmp_path, text)
+    assert refused.value.code == "bad_settings"
+    assert said in refused.value.message
 
 
 def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
@@ -255,11 +297,10 @@ def test_this_machines_disk_is_local(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", ["~nobody-has-this-name/ca.pem", "x" * 300 + ".pem"], ids=["no such user", "too long"])
 def test_a_file_that_cannot_be_there_is_said(tmp_path: Path, file: str) -> None:
-    """A name that no disk or user list knows is a wrong setting, told by its key; a driver so named is one that is not there."""
+    """A name that no disk or user list knows is a wrong setting, told by its key."""
     with pytest.raises(UsageError) as refused:
         _load(tmp_path, f'[authorities.a]\nissuers = ["{file}"]\n')
     assert (refused.value.code, refused.value.data["key"]) == ("bad_settings", "authorities.a.issuers")
-    assert _load(tmp_path, f'[drivers]\nmodules = ["{file}"]\n').modules == (file,)
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
