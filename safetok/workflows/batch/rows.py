@@ -163,6 +163,8 @@ def _next_step(row: PlanRow, error: SafetokError) -> str:
         return _(
             "Put it right in {source}; a PIN that really is so is given by hand: safetok renew --pin-as-is"
         ).format(source=row.pin_source)
+    if error.code == "pin_refused_locally":
+        return _("Put it right in {source}.").format(source=row.pin_source)
     if isinstance(error, PinRefused):
         return next_step(error)
     if error.code == "no_space":
