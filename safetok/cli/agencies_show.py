@@ -266,7 +266,10 @@ def _reasons(out: Screen, views: Iterable[RegistrationView], listing: Listing) -
     if said:
         out.line()
     for (what, why), signing in said.items():
-        out.line(_("Sign today with {what}: {why}.").format(what=what, why=why), signing_text(signing).tone)
+        text = _("Sign today with {what}: {why}.")
+        if signing.answer == "neither":
+            text = _("Neither can be signed with today: {why}.")
+        out.line(text.format(what=what, why=why), signing_text(signing).tone)
 
 
 def show_imported(done: Imported) -> None:
