@@ -40,7 +40,8 @@ def show_list(listing: Listing) -> None:
         _reasons(out, views, listing)
     if any(view.standing == "open" for view in listing.views):
         out.line()
-        out.line(_("Updated on one of them? Record it: safetok agencies done NAME"), "dim")
+        which = " --mst MST" if len(groups) > 1 else ""
+        out.line(f"{_('Updated on one of them? Record it: safetok agencies done NAME')}{which}", "dim")
     not_opened(out, listing.not_opened)
 
 
