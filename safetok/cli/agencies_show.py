@@ -40,7 +40,8 @@ def show_list(listing: Listing) -> None:
         _reasons(out, views, listing)
     if any(view.standing == "open" for view in listing.views):
         out.line()
-        out.line(_("Updated on one of them? Record it: safetok agencies done NAME"), "dim")
+        which = " --mst MST" if len(groups) > 1 else ""
+        out.line(f"{_('Updated on one of them? Record it: safetok agencies done NAME')}{which}", "dim")
     not_opened(out, listing.not_opened)
 
 
@@ -266,7 +267,10 @@ def _reasons(out: Screen, views: Iterable[RegistrationView], listing: Listing) -
     if said:
         out.line()
     for (what, why), signing in said.items():
-        out.line(_("Sign today with {what}: {why}.").format(what=what, why=why), signing_text(signing).tone)
+        text = _("Sign today with {what}: {why}.")
+        if signing.answer == "neither":
+            text = _("Neither can be signed with today: {why}.")
+        out.line(text.format(what=what, why=why), signing_text(signing).tone)
 
 
 def show_imported(done: Imported) -> None:

@@ -27,7 +27,9 @@ def show_dossier(view: View) -> None:
         _answer(out, view)
         _lookup(out, view)
         if view.lookup:
-            out.line(_("Something missing, suspended or revoked? Begin: safetok dossier start"))
+            mst, cert = view.certificate.mst, view.certificate.serial
+            command = f"safetok dossier start {f'--mst {mst}' if mst else f'--cert {cert}'}"
+            out.line(_("Something missing, suspended or revoked? Begin: {command}").format(command=command))
         return
     out.line(company_line(found.name, found.mst) if found.name != found.mst else f"MST {found.mst}", "strong")
     out.line(_case(view))
@@ -226,9 +228,9 @@ def _new_certificate(out: Screen, view: View) -> None:
 def _lookup(out: Screen, view: View) -> None:
     running = view.dossier is None or not (view.dossier.finished or view.window)
     if running and view.lookup and view.answer is None and view.moved in {"", "start", "verified"}:
-        out.line(
-            _(
+        text = _("Look it up: {url}.")  # what it says is recorded in a dossier, where one is open
+        if view.dossier is not None:
+            text = _(
                 "Look it up: {url}. Then record what it says: safetok dossier record complete|missing|suspended|revoked"
-            ).format(url=view.lookup),
-            "dim",
-        )
+            )
+        out.line(text.format(url=view.lookup), "dim")

@@ -92,7 +92,7 @@ class Stage:
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-P", "-m", "safetok", *words],
-            env={**self.environment, **(more or {})},
+            env={**self.environment, **({} if stream else {"PYTHONIOENCODING": "utf-8"}), **(more or {})},
             cwd=self.folder,
             input=stdin,
             stdout=stream or subprocess.PIPE,
@@ -114,7 +114,7 @@ def play(
     softhsm_module()
     folder = Path(tempfile.mkdtemp(prefix="safetok-demo-"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SAFETOK_")}
-    environment |= {"SAFETOK_HOME": str(folder), "SAFETOK_LANG": language(), "PYTHONIOENCODING": "utf-8"}
+    environment |= {"SAFETOK_HOME": str(folder), "SAFETOK_LANG": language()}
     stage = Stage(folder, show_title, show, stream, environment)
     whole = False
     try:

@@ -189,6 +189,11 @@ def _unanswered(error: DriverFailed | NoToken) -> bool:
     return isinstance(error, NoToken) or error.code in _NO_ANSWER or error.data.get("ckr") in _OF_THE_DEVICE
 
 
+def pin_again() -> str:
+    """What to do about a PIN that was not sent."""
+    return _("Run it again and type the PIN, or look at where it was to come from.")
+
+
 def refuse_locally(info: TokenInfo, pin: str | None) -> None:
     """Raise UsageError (`pin_refused_locally`) for a PIN the token cannot take: empty, no text, outside its limits (bytes)."""
     if pin is None:
@@ -203,6 +208,7 @@ def refuse_locally(info: TokenInfo, pin: str | None) -> None:
         raise UsageError(
             _("The PIN given is not text (UTF-8). Nothing was sent to the token; no try is spent."),
             code="pin_refused_locally",
+            hint=pin_again(),
             token=info.serial,
         ) from None  # it holds the PIN
     if length == 0:
@@ -213,4 +219,4 @@ def refuse_locally(info: TokenInfo, pin: str | None) -> None:
         ).format(least=info.pin_min or 1, most=info.pin_max or "∞")
     else:
         return
-    raise UsageError(reason, code="pin_refused_locally", token=info.serial)
+    raise UsageError(reason, code="pin_refused_locally", hint=pin_again(), token=info.serial)

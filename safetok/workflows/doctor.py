@@ -172,10 +172,20 @@ def _usb(places: Places, reading: Reading | None) -> Iterator[Finding]:
 def _tokens(context: Context, reading: Reading) -> Iterator[Finding]:
     """What the tokens say of themselves, without a PIN."""
     for token in reading.tokens:
-        yield from _token(context, token)
+        yield from _token(token, awaited=not token.certificates and _awaited(context))
 
 
-def _token(context: Context, token: TokenReading) -> Iterator[Finding]:
+def _awaited(context: Context) -> bool:
+    """Whether a dossier waits for a token; a state that cannot be read is a finding of its own."""
+    from safetok.workflows.dossier_choice import awaits_token
+
+    try:
+        return awaits_token(context)
+    except SafetokError:
+        return False
+
+
+def _token(token: TokenReading, *, awaited: bool = False) -> Iterator[Finding]:
     info = token.info
     serial = info.serial or "?"
     if info.readable_only:
@@ -193,10 +203,10 @@ def _token(context: Context, token: TokenReading) -> Iterator[Finding]:
         text = _(
             "The USB token {serial} holds no certificate. If it has just come from LCS, that is normal: do not type a PIN."
         )
-        from safetok.workflows.dossier_choice import awaits_token, token_came
+        from safetok.workflows.dossier_choice import token_came
 
-        text, step = text.format(serial=serial), token_came(awaited=awaits_token(context))
-        yield Finding(code="no_certificate", grade="info", text=text, step=step, about=serial)
+        step = token_came(awaited=awaited)
+        yield Finding(code="no_certificate", grade="info", text=text.format(serial=serial), step=step, about=serial)
     if info.write_protected:
         text = _("The USB token {serial} is write-protected.").format(serial=serial)
         step = _("A certificate cannot be written to it: ask its CA. See: safetok contacts")

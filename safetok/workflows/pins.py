@@ -137,6 +137,8 @@ def log_in(context: Context, session: Session, source: PinSource, *, name: str, 
     A wrong PIN of the keyring is dropped at once. A person may try once more, and is told that a try is gone.
     Raises PinWrong (5), PinRefused (6), PersonNeeded (11), UsageError (2, no try spent).
     """
+    from safetok.tokens.pin_guard import refuse_locally
+
     refuse_not_activated(context, session.serial)
     policy = authority.pin_policy if authority else PinPolicy()
     guard = guard_for(context, authority, force_last_try=source.force_last_try)
@@ -149,6 +151,7 @@ def log_in(context: Context, session: Session, source: PinSource, *, name: str, 
         return "prompt"
     for attempt in (1, 2):
         pin, came_from = source.take(context, serial, name)
+        refuse_locally(info, pin)
         check_profile(context, pin, policy, called=source.called(came_from), as_is=source.as_is, serial=serial)
         opened = False
         try:
@@ -238,15 +241,9 @@ def _once_more(context: Context, guard: PinGuard, session: Session, error: PinWr
 
 def check_profile(context: Context, pin: str, policy: PinPolicy, *, called: str, as_is: bool, serial: str) -> None:
     """Ask once about a PIN that does not look like this CA's; nothing has been sent to the token yet. `called`: how a sentence
-    names it (PinSource.called). Raises UsageError (`pin_profile`; `pin_refused_locally` for an empty one).
+    names it (PinSource.called). One that the token itself could not take has been refused before.
+    Raises UsageError (`pin_profile`).
     """
-    if not pin:
-        raise UsageError(
-            _("The PIN is empty. Nothing was sent to the token; no try is spent."),
-            code="pin_refused_locally",
-            hint=_("Run it again and type the PIN, or look at where it was to come from."),
-            token=serial,
-        )
     if as_is:
         return
     low, high = policy.min_length or 0, policy.max_length or sys.maxsize
@@ -267,9 +264,11 @@ def check_profile(context: Context, pin: str, policy: PinPolicy, *, called: str,
         raise UsageError(
             said, code="pin_profile", hint=_("If it is right all the same, add --pin-as-is."), token=serial
         )
+    from safetok.tokens.pin_guard import pin_again
+
     context.prompter.warn(said)
     if not context.prompter.confirm(_("Send it to the token all the same?"), default=False):
-        raise UsageError(said, code="pin_profile", token=serial)
+        raise UsageError(said, code="pin_profile", hint=pin_again(), token=serial)
 
 
 def _stored(context: Context, token_serial: str) -> tuple[str | None, str]:

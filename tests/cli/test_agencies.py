@@ -246,6 +246,11 @@ def test_a_company_is_chosen_by_mst_token_or_certificate(two: Cli, words: tuple[
     assert len(_states(two, *words)) == 7
 
 
+def test_the_list_of_several_companies_names_the_option_that_chooses(two: Cli) -> None:
+    """The command under it would otherwise end with 4 in a script."""
+    assert "safetok agencies done TÊN --mst MST" in two("agencies", "list", "--lang", "vi").out
+
+
 def test_several_companies_and_no_choice_end_with_4(two: Cli) -> None:
     """Nothing is recorded, and the choices are in the data; looking shows all of them."""
     said = two.json("agencies", "done", "vnaccs")

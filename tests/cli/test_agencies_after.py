@@ -70,7 +70,9 @@ def test_an_old_one_that_expires_or_is_revoked_no_longer_signs(cli: Clocked) -> 
     """The column says neither, and why."""
     _heard(cli, OLD.sha256, RevocationAnswer.REVOKED)
     assert listed(cli)["tvan"]["sign_with"] == "neither"
-    assert "THU HỒI" in cli("agencies", "list").out
+    shown = cli("agencies", "list").out
+    assert "THU HỒI" in shown
+    assert "Hôm nay chưa ký được bằng CTS nào: " in shown
     _heard(cli, OLD.sha256, RevocationAnswer.GOOD)
     cli.later(days=21)
     assert listed(cli)["tvan"]["sign_with"] == "neither"

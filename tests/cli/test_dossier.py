@@ -156,7 +156,10 @@ def test_what_the_lookup_page_says_is_recorded(seen: Clocked) -> None:
     said = seen("dossier", "show")
     assert said.status == 0
     assert "https://tracuu.lcs-ca.vn" in said.out
-    did(seen, "start", "--case", "papers-missing", "--one")
+    assert "dossier record" not in said.out  # there is none to record it in
+    begin = said.out.partition("safetok dossier start ")[2].split()
+    assert begin[0] == "--mst"
+    assert seen.json("dossier", "start", *begin[:2], "--case", "papers-missing", "--one").status == 0
     did(seen, "record", "missing", "--missing", "Hợp đồng")
     assert seen.json("dossier", "list").data["dossiers"][0]["state"] == "missing"
     said = seen("dossier", "show").out

@@ -149,6 +149,19 @@ def test_a_pin_with_marks_is_sent_when_the_person_says_so(
     assert [call.answer for call in simulator.calls() if call.function == "C_Login"] == [PIN_INCORRECT, 0]
 
 
+@pytest.mark.parametrize(("typed", "asked"), [("12", 0), ("", 0), ("9" * 300, 0), ("12345", 1)])
+def test_what_the_token_cannot_take_is_not_asked_about(
+    cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator, tmp_path: Path, typed: str, asked: int
+) -> None:
+    """A yes could not send it: only a PIN that merely looks unlike the CA's is a question; each refusal names the next step."""
+    with at_the_keyboard(Person([typed], yes=False)) as person:
+        said = csr(cli, tmp_path)
+    assert said.status == 2
+    assert said.envelope["errors"][0]["hint"]
+    assert sum("all the same" in line for line in person.heard) == asked
+    assert simulator.count("C_Login") == 0
+
+
 def test_a_keyring_that_is_locked_is_told_before_the_pin_is_asked_for(
     cli: Cli, token: MadeToken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

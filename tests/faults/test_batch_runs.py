@@ -108,11 +108,12 @@ def test_a_variable_that_is_not_set_stops_its_row(cli: Inside, fleet: Fleet) -> 
 
 
 def test_a_pin_that_cannot_be_right_says_where_it_is(cli: Inside, fleet: Fleet) -> None:
-    """Too short for this CA: nothing is tried, and the next step is one that a list has."""
+    """Too short for this CA, or for the token: nothing is tried, and the next step is one that a list has."""
     path = planned(cli, fleet, [0], pin="env:SAFETOK_PIN_A")
-    said = cli.json("batch", "run", str(path), env={"SAFETOK_PIN_A": "12"})
-    assert codes(said) == ["pin_profile"]
-    assert "env:SAFETOK_PIN_A" in said.data["rows"][0]["message"]
+    for pin, code in (("12345", "pin_profile"), ("12", "pin_refused_locally")):
+        said = cli.json("batch", "run", str(path), env={"SAFETOK_PIN_A": pin})
+        assert codes(said) == [code]
+        assert "env:SAFETOK_PIN_A" in said.data["rows"][0]["message"]
 
 
 # --- what is left --------------------------------------------------------------------------------------------------------

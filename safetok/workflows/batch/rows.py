@@ -172,10 +172,11 @@ def _next_step(row: PlanRow, error: SafetokError) -> str:
     """What to do next, where a row of a list takes another way than a renewal by hand."""
     if isinstance(error, Interrupted):
         return ""  # told once, for all rows
-    if error.code == "pin_profile":
-        return _(
-            "Put it right in {source}; a PIN that really is so is given by hand: safetok renew --pin-as-is"
-        ).format(source=row.pin_source)
+    if error.code in {"pin_profile", "pin_refused_locally"}:
+        text = _("Put it right in {source}.")
+        if error.code == "pin_profile":
+            text = _("Put it right in {source}; a PIN that really is so is given by hand: safetok renew --pin-as-is")
+        return text.format(source=row.pin_source)
     if isinstance(error, PinRefused):
         return next_step(error)
     if error.code == "no_space":
