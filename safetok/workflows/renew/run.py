@@ -167,3 +167,15 @@ def no_answer(error: CaUnreachable | CaWait) -> Held:
             hint=hint,
         ),
     )
+
+
+def not_now(said: str) -> Held:
+    """The CA says, under its signature, that it cannot serve now: what it was sent goes to it again later."""
+    return Held(
+        Hold.CA_UNREACHABLE,
+        CaUnreachable(
+            _("The CA cannot serve now: {why}").format(why=said),
+            code="ca_busy",
+            hint=_("Your progress is kept. Later: safetok renew --resume"),
+        ),
+    )
