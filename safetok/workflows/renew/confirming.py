@@ -198,10 +198,12 @@ def take_back(run: Run) -> None:
 
     Raises PersonNeeded (`too_late_to_abandon`) when the certificate stands, because it is confirmed already.
     """
-    from safetok.ca.cmp.answers import Confirmed
+    from safetok.ca.cmp.answers import Confirmed, Refused
 
     renewal = run.renewal
     answer = send_confirmation(run, signed_confirmation(run, renewal.certificate, accept=False, fail_info="badRequest"))
+    if isinstance(answer, Refused) and answer.temporary:
+        raise not_now(answer.said)
     if not isinstance(answer, Confirmed) and new_status(run) is not RevocationAnswer.REVOKED:
         raise PersonNeeded(
             _("The CA does not take the new certificate back: it stands, and this renewal cannot be given up."),
