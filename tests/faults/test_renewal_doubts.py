@@ -13,7 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from support_faults import DAY, Box, Template, stopped_in
+from support_faults import DAY, Box, Template, configure, stopped_in
 
 from safetok.ca import offers
 from safetok.domain import certificates
@@ -151,6 +151,20 @@ def test_what_nobody_could_check_is_not_asked_for(box: Box, roots: str, code: st
         came = box.renew()
     assert (came.status, came.code) == (11, code)
     assert box.issued() == []
+
+
+@pytest.mark.parametrize("line", ['recipient = "SAFE-CA"', 'signer = "{}"'])
+def test_as_whom_the_ca_answers_is_looked_at_before_the_pin(box: Box, tmp_path: Path, line: str) -> None:
+    """A slip in the settings costs no PIN, and leaves no renewal that waits for it to be put right."""
+    (tmp_path / "empty.pem").write_text("")
+    settings = box.places.settings.read_text()
+    configure(box, line.format(tmp_path / "empty.pem"))
+    with patch("safetok.tokens.sessions.Session.login", side_effect=AssertionError("a PIN was used")):
+        assert box.renew().status == 2
+    with box.context() as context:
+        assert context.database.rows("SELECT id FROM renewals") == []
+    box.places.settings.write_text(settings)
+    assert box.renew().state == "DONE"
 
 
 # --- what the CA offers and takes back -------------------------------------------------------------------------------

@@ -71,11 +71,9 @@ class Run:
 
     @cached_property
     def endpoint(self) -> Endpoint:
-        from safetok.ca.cmp.endpoint import endpoint_of
-        from safetok.store.settings import load_pem
+        from safetok.workflows.renew.eligibility import endpoint
 
-        signer = load_pem(self.authority.signer)[0] if self.authority.signer else None
-        return endpoint_of(self.authority, self.issuers, signer)
+        return endpoint(self.context, self.authority, self.issuers)
 
     def advance(self, state: State, **changes: Any) -> None:
         """Commit the next state with what it brings, before anything else happens."""
