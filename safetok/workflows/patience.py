@@ -33,7 +33,10 @@ class Patience:
         return self._once(url, lambda: self.http.ca(method, url, **how))
 
     def _once(self, url: str, ask: Callable[[], Response]) -> Response:
-        server = urlsplit(url).netloc
+        try:
+            server = urlsplit(url).netloc
+        except ValueError:  # no address at all; it is asked, and refused as such
+            server = url
         if server in self.failed:
             known = self.failed[server]
             raise type(known)(known.message, code=known.code, hint=known.hint, data=dict(known.data))

@@ -13,7 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from support_faults import DAY, Box, Template, stopped_in
+from support_faults import DAY, Box, Template, configure, stopped_in
 
 from safetok.ca import offers
 from safetok.domain import certificates
@@ -165,6 +165,20 @@ def test_a_clock_at_which_no_ca_is_valid_is_told_as_the_clock(box: Box, years: i
     assert came.error is not None
     assert show_instant(box.clock.now) in came.error.message
     assert came.error.hint.startswith(how_to_set())
+
+
+@pytest.mark.parametrize("line", ['recipient = "SAFE-CA"', 'signer = "{}"'])
+def test_as_whom_the_ca_answers_is_looked_at_before_the_pin(box: Box, tmp_path: Path, line: str) -> None:
+    """A slip in the settings costs no PIN, and leaves no renewal that waits for it to be put right."""
+    (tmp_path / "empty.pem").write_text("")
+    settings = box.places.settings.read_text()
+    configure(box, line.format(tmp_path / "empty.pem"))
+    with patch("safetok.tokens.sessions.Session.login", side_effect=AssertionError("a PIN was used")):
+        assert box.renew().status == 2
+    with box.context() as context:
+        assert context.database.rows("SELECT id FROM renewals") == []
+    box.places.settings.write_text(settings)
+    assert box.renew().state == "DONE"
 
 
 # --- what the CA offers and takes back -------------------------------------------------------------------------------

@@ -109,6 +109,19 @@ def test_giving_up_that_the_ca_does_not_hear_changes_nothing(box: Box) -> None:
     assert [row["state"] for row in box.issued()] == ["confirmed"]
 
 
+def test_giving_up_that_the_ca_cannot_take_now_says_so(box: Box) -> None:
+    """A CA that is busy has not said that the certificate stands: it is asked again later."""
+    box.plan({"name": "cut", "on": "certConf", "processed": False})
+    assert box.renew().status == 8
+    box.plan({"name": "refuse", "on": "certConf", "fail": "systemUnavail", "processed": False})
+    came = box.abandon()
+    assert (came.status, came.code, box.journal().state) == (8, "ca_busy", State.PROVEN)
+    assert came.error is not None
+    assert f"--abandon {box.journal().id}" in came.error.hint, "--resume would finish it"
+    assert box.abandon().state == "ABANDONED"
+    assert [row["state"] for row in box.issued()] == ["undone"]
+
+
 def test_giving_up_without_a_pin_says_so(box: Box) -> None:
     """The rejection needs the token: 11 pin_needed, nothing changed."""
     box.plan({"name": "cut", "on": "certConf", "processed": False})

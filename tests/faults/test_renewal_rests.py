@@ -84,6 +84,41 @@ def no_status_named() -> Iterator[None]:
         yield
 
 
+def test_a_confirmation_that_grew_too_old_is_signed_anew(box: Box) -> None:
+    """A CA that looks at its time (RFC 9483 section 3.5) has not taken it: its good status would be gone with the CA's patience."""
+    lost = {"name": "cut", "on": "certConf", "processed": False}
+    too_old = {"name": "refuse", "on": "certConf", "fail": "badTime", "processed": False}
+    box.plan(lost, too_old, too_old)
+    assert box.renew().status == 8
+    old = box.journal().confirmation
+    box.clock.turn(hours=8)
+    came = box.resume(pin=False)
+    assert (came.status, came.state, box.journal().hold) == (11, "PROVEN", Hold.NEED_PIN)
+    assert box.resume().state == "DONE"
+    assert box.journal().confirmation != old
+    assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
+@pytest.mark.parametrize("fail", ["systemUnavail", "systemFailure", "badTime"])
+def test_a_ca_that_cannot_take_the_confirmation_now_is_asked_again(made: Template, fail: str) -> None:
+    """While its time is not over the certificate is good without it, and says nothing; afterwards its status decides."""
+    with made.box(confirm_wait=3600) as box:
+        box.plan({**REFUSE_CONFIRMATION, "fail": fail})
+        came = box.renew()
+        assert (came.status, came.code, came.state) == (8, "ca_busy", "PROVEN")
+        box.clock.turn(minutes=30)
+        assert (box.resume().code, box.issued()[0]["state"]) == ("ca_busy", "issued")
+        box.clock.turn(hours=1)
+        assert box.resume().state == "LAPSED"
+    with made.box(confirm_wait=3600) as box:
+        box.plan({**REFUSE_CONFIRMATION, "fail": fail, "times": 2})
+        assert box.renew().code == "ca_busy"
+        while box.journal().state is State.PROVEN:
+            came = box.resume()
+        assert came.state == "DONE"
+        assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
 def test_a_certificate_without_status_counts_as_confirmed_in_time(box: Box) -> None:
     """Nothing can ever be asked: a confirmation that went out in time is the last word, and its receipt was not seen."""
     box.plan(REFUSE_CONFIRMATION)

@@ -191,6 +191,19 @@ def test_nobody_reached_is_unknown(tmp_path: Path) -> None:
     assert web.asked == [("POST", OCSP_URL), ("GET", CRL_URL)]
 
 
+@pytest.mark.parametrize("odd", ["http://[::1", "http://a]b/"])
+def test_an_address_that_is_none_is_not_reached(tmp_path: Path, odd: str) -> None:
+    """A stranger's file may name anything; it costs no more than its own answer, and a right address beside it is asked."""
+    lost = issue("CONG TY A", "NOBODY", key("leaf"), key("NOBODY"), places(odd, odd, odd))
+    assert checked(tmp_path, {}, certificate=lost).answer.answer is UNKNOWN
+    point = x509.DistributionPoint([x509.UniformResourceIdentifier(url) for url in (odd, CRL_URL)], None, None, None)
+    both = [*places(odd, None), (x509.CRLDistributionPoints([point]), False)]
+    known = issue("CONG TY A", "SAFE-CA", key("leaf"), key("SAFE-CA"), both)
+    files = {"issuers": (tmp_path / "ca.pem",), "anchors": (tmp_path / "ca.pem",)}
+    found = checked(tmp_path, {CRL_URL: crl()}, certificate=known, issuer=ca("SAFE-CA"), **files)
+    assert found.answer.answer is GOOD
+
+
 def test_a_ca_s_own_certificate_in_a_file(tmp_path: Path) -> None:
     """An issuing CA's certificate belongs to the authority that names it; a root is its own path, and nobody answers for it."""
     found = checked(tmp_path, {}, certificate=ISSUER)

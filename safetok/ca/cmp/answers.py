@@ -66,6 +66,11 @@ class Refused:
     server_nonce: bytes
 
     @property
+    def said(self) -> str:
+        """The CA's own text, else the names of what failed."""
+        return self.text or ", ".join(self.fail_info)
+
+    @property
     def reason(self) -> str:
         """The refusal in sentences, the CA's own text last."""
         return explain(self.fail_info, self.text)

@@ -10,9 +10,12 @@ from safetok.domain.revocation import RevocationAnswer
 from safetok.errors import CaUnreachable, CaWait, PersonNeeded
 from safetok.locale import _
 from safetok.workflows.renew import ending
-from safetok.workflows.renew.run import Held, Run, no_answer, token_step
+from safetok.workflows.renew.run import Held, Run, no_answer, not_now, token_step
 
-REJECTING = timedelta(days=7)  # how long a CA that names no time to confirm (none to come) is told of the rejection
+UNNAMED = timedelta(
+    days=7
+)  # how long a CA that names no time to confirm, or none to come, is told that or what is confirmed
+_TOO_OLD = ("badTime",)
 
 
 def signed_confirmation(
@@ -40,16 +43,27 @@ def signed_confirmation(
 
 
 def confirm(run: Run) -> None:
-    """PROVEN: the stored certConf, again and again until the CA says it has it. Needs neither token nor PIN."""
+    """PROVEN: the stored certConf, again and again until the CA says it has it. Needs neither token nor PIN, but for a CA that
+    finds its time too old, or does not know its form: it is signed anew.
+
+    While the CA only cannot take it now, and its time is not over, the certificate's status says nothing yet: it is good until
+    the CA takes back what was never confirmed.
+    """
     from safetok.ca.cmp.answers import Confirmed, Refused
 
     if run.renewal.receipt == "implicit":
         _acknowledged(run, "implicit")
         return
     answer = send_confirmation(run)
-    if isinstance(answer, Refused) and _names_its_hash(run.renewal.confirmation):
-        run.update(confirmation=signed_confirmation(run, run.renewal.certificate, accept=True, hash_alg=False))
+    names_hash = _names_its_hash(run.renewal.confirmation)
+    if isinstance(answer, Refused) and (names_hash or answer.fail_info == _TOO_OLD):
+        signed = signed_confirmation(
+            run, run.renewal.certificate, accept=True, hash_alg=names_hash and answer.fail_info == _TOO_OLD
+        )
+        run.update(confirmation=signed)
         answer = send_confirmation(run)
+    if isinstance(answer, Refused) and answer.temporary and run.context.now() < _until(run.renewal):
+        raise not_now(answer.said)
     if isinstance(answer, Confirmed):
         _acknowledged(run, "seen")
         return
@@ -164,16 +178,19 @@ def _has_no_status(run: Run) -> bool:
 
 
 def reject(run: Run) -> None:
-    """UNTRUSTED: the rejecting certConf is sent until the CA has it, answers under its signature, or the time is over. A time that
-    was over when it was given says that the clocks differ, and nothing of how long the CA waits.
-    """
-    until, received = run.renewal.confirm_by, run.renewal.received_at
-    assert received is not None
-    if until is None or until <= received:
-        until = received + REJECTING
-    if run.context.now() < until:
+    """UNTRUSTED: the rejecting certConf is sent until the CA has it, answers under its signature, or the time is over."""
+    if run.context.now() < _until(run.renewal):
         send_confirmation(run)
     ending.clean(run)
+
+
+def _until(renewal: Renewal) -> datetime:
+    """How long the CA waits for its confirmation. A time that was over when it was given says that the clocks differ, and nothing
+    of how long that is.
+    """
+    until, received = renewal.confirm_by, renewal.received_at
+    assert received is not None
+    return received + UNNAMED if until is None or until <= received else until
 
 
 def take_back(run: Run) -> None:
@@ -181,10 +198,12 @@ def take_back(run: Run) -> None:
 
     Raises PersonNeeded (`too_late_to_abandon`) when the certificate stands, because it is confirmed already.
     """
-    from safetok.ca.cmp.answers import Confirmed
+    from safetok.ca.cmp.answers import Confirmed, Refused
 
     renewal = run.renewal
     answer = send_confirmation(run, signed_confirmation(run, renewal.certificate, accept=False, fail_info="badRequest"))
+    if isinstance(answer, Refused) and answer.temporary:
+        raise not_now(answer.said)
     if not isinstance(answer, Confirmed) and new_status(run) is not RevocationAnswer.REVOKED:
         raise PersonNeeded(
             _("The CA does not take the new certificate back: it stands, and this renewal cannot be given up."),

@@ -19,6 +19,7 @@ from safetok.workflows.renew.choose import Chosen
 from safetok.workflows.renew.request import RenewRequest
 
 if TYPE_CHECKING:
+    from safetok.ca.cmp.endpoint import Endpoint
     from safetok.workflows.context import Context
 
 
@@ -120,11 +121,27 @@ def ca_certificates(context: Context, authority: Authority) -> tuple[tuple[Certi
     return issuers, anchors
 
 
+def endpoint(context: Context, authority: Authority, issuers: tuple[Certificate, ...]) -> Endpoint:
+    """Where the CA answers and as whom. Raises UsageError for a `signer` file or a `recipient` that cannot be used."""
+    from safetok.ca.cmp.endpoint import endpoint_of
+    from safetok.store.settings import load_pem
+
+    signer = load_pem(authority.signer)[0] if authority.signer else None
+    try:
+        return endpoint_of(authority, issuers, signer)
+    except UsageError as error:
+        error.hint = error.hint or _("Put right what {file} names: [authorities.{name}] recipient.").format(
+            file=context.settings.home.settings, name=authority.name
+        )
+        raise
+
+
 def _checkable(context: Context, authority: Authority) -> None:
-    """A new certificate of this CA could be believed: what nobody could check is not asked for."""
+    """An answer of this CA, and a new certificate in it, could be believed: what nobody could check is not asked for."""
     from safetok.trust.path import build_path
 
     issuers, anchors = ca_certificates(context, authority)
+    endpoint(context, authority, issuers)
     now, helping = context.now(), [issuer.der for issuer in issuers]
     for issuer in issuers:
         if not issuer.not_before <= now <= issuer.not_after:

@@ -71,11 +71,9 @@ class Run:
 
     @cached_property
     def endpoint(self) -> Endpoint:
-        from safetok.ca.cmp.endpoint import endpoint_of
-        from safetok.store.settings import load_pem
+        from safetok.workflows.renew.eligibility import endpoint
 
-        signer = load_pem(self.authority.signer)[0] if self.authority.signer else None
-        return endpoint_of(self.authority, self.issuers, signer)
+        return endpoint(self.context, self.authority, self.issuers)
 
     def advance(self, state: State, **changes: Any) -> None:
         """Commit the next state with what it brings, before anything else happens."""
@@ -165,5 +163,17 @@ def no_answer(error: CaUnreachable | CaWait) -> Held:
             ).format(why=error.message.rstrip(".")),
             code=error.code,
             hint=hint,
+        ),
+    )
+
+
+def not_now(said: str) -> Held:
+    """The CA says, under its signature, that it cannot serve now: what it was sent goes to it again later."""
+    return Held(
+        Hold.CA_UNREACHABLE,
+        CaUnreachable(
+            _("The CA cannot serve now: {why}").format(why=said),
+            code="ca_busy",
+            hint=_("Your progress is kept. Later: safetok renew --resume"),
         ),
     )

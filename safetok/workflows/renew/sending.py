@@ -13,7 +13,7 @@ from safetok.errors import CaUnreachable, CaWait, NotTrusted, PersonNeeded, Safe
 from safetok.locale import _
 from safetok.workflows.renew.confirming import signed_confirmation
 from safetok.workflows.renew.keys import request_anew
-from safetok.workflows.renew.run import Held, Run, no_answer, token_step
+from safetok.workflows.renew.run import Held, Run, no_answer, not_now, token_step
 
 if TYPE_CHECKING:
     from safetok.ca.cmp.answers import Issued, Refused, Waiting
@@ -223,7 +223,7 @@ def _waiting(run: Run, answer: Waiting) -> None:
 
 def _refused(run: Run, answer: Refused, times: int) -> None:
     """A refusal under the CA's signature ends a request sent once; after that it may be the echo of one that worked."""
-    said = answer.text or ", ".join(answer.fail_info)
+    said = answer.said
     off = answer.fail_info == ("badTime",)
     late = off and run.renewal.state is State.REQUESTED  # no later time makes these bytes good
     if off and not late and times > run.renewal.sent_count:
@@ -250,14 +250,7 @@ def _refused(run: Run, answer: Refused, times: int) -> None:
     if answer.temporary and not late:
         if times == run.renewal.sent_count:  # answered, and none was lost before it: the next one is a new one
             run.update(poll=b"")
-        raise Held(
-            Hold.CA_UNREACHABLE,
-            CaUnreachable(
-                _("The CA cannot serve now: {why}").format(why=said),
-                code="ca_busy",
-                hint=_("Your progress is kept. Later: safetok renew --resume"),
-            ),
-        )
+        raise not_now(said)
     if times == 1:
         run.advance(State.REJECTED, reason=said, cleaned=run.renewal.key_plan == "same")
         return

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 from safetok.domain import certificates
 from safetok.domain.renewal import ENDS, Hold, Renewal, State
 from safetok.domain.times import rfc3339
-from safetok.errors import ExitStatus, NoToken, PersonNeeded, SafetokError, SeveralTokens, UsageError, first_that_holds
+from safetok.errors import (
+    CaUnreachable,
+    CaWait,
+    ExitStatus,
+    NoToken,
+    PersonNeeded,
+    SafetokError,
+    SeveralTokens,
+    UsageError,
+    first_that_holds,
+)
 from safetok.locale import _
 from safetok.log import note
 from safetok.workflows.renew.alone import alone
@@ -120,12 +130,16 @@ def abandon(context: Context, identity: str, request: RenewRequest, *, force: bo
 
 
 def _or_for_good(error: SafetokError, identity: str) -> SafetokError:
-    """What to do when the token that is missing never comes back."""
+    """What to do when the token that is missing never comes back, or the CA has not heard that it is to be given up."""
     if isinstance(error, NoToken):
         lost = _("If the token is lost for good: {command}").format(
             command=f"safetok renew --abandon {identity} --force"
         )
         error.hint = f"{error.hint} {lost}"
+    if isinstance(error, CaUnreachable | CaWait):
+        error.hint = _(
+            "It is not given up yet: the CA must hear of it. Later again: safetok renew --abandon {id}"
+        ).format(id=identity)
     return error
 
 
