@@ -213,6 +213,21 @@ def test_a_report_takes_the_place_of_a_report_alone(cli: Inside, fleet: Fleet) -
     assert cli.json("batch", "report", str(path), "--out", str(noted), "--force").status == 0
 
 
+def test_events_follow_events_alone(cli: Inside, fleet: Fleet) -> None:
+    """--events on the plan or the list is refused before anything is begun; every night's events may go to one file."""
+    path = planned(cli, fleet, [0])
+    for other in (path, fleet.folder / "list.csv"):
+        before = other.read_bytes()
+        refused(cli.json("batch", "run", str(path), "--events", str(other)), "file_exists")
+        assert other.read_bytes() == before
+    events = fleet.folder / "events.jsonl"
+    events.touch()
+    for _night in (1, 2):
+        assert cli.json("batch", "run", str(path), "--events", str(events)).status == 0
+    told = [json.loads(line)["event"] for line in events.read_text("utf-8").splitlines()]
+    assert told == ["begin", "row_begin", "row_end", "end", "begin", "end"]
+
+
 def test_a_plan_that_cannot_be_written_read_or_meant(cli: Inside, fleet: Fleet) -> None:
     """A folder that is not there, a file that is not there, another format, no run yet: 2 each, in words."""
     refused(cli.json("batch", "report"), "no_plan")
