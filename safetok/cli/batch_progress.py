@@ -182,6 +182,9 @@ class _Terminal:
         name = event.data["name"] or event.row.mst or "?"
         self._say(text.format(row=event.row.row, name=name, why=event.data["message"]), "warn")
 
+    def _driver_failed(self, event: Event) -> None:
+        self._say(event.data["message"], "bad")
+
     def _pull_out(self, event: Event) -> None:
         self._say(
             _("Pull out: {name}, Token ID {serial}").format(name=event.data["name"], serial=event.data["token"]),

@@ -18,7 +18,7 @@ from support_inside import Inside
 from support_pins import Keyring
 from support_simulator import Simulator
 
-from safetok.domain.tokens import Reading
+from safetok.domain.tokens import DriverFailure, Reading
 from safetok.errors import UsageError
 from safetok.sandbox import process
 from safetok.store.paths import home
@@ -442,6 +442,23 @@ def test_tokens_that_can_be_watched_no_more_leave_the_row_in_hand_to_its_end(cli
     assert [row["state"] for row in cli.json("batch", "report").data["rows"]] == ["done"]
 
 
+def test_a_driver_that_fails_while_tokens_are_watched_is_told(cli: Inside, fleet: Fleet) -> None:
+    """--insert: no driver answers for a while. It is said, and the tokens that are seen after it are taken."""
+    path = planned(cli, fleet, [0])
+    failure = DriverFailure(driver="/x.so", code="crashed", detail="SIGSEGV")
+
+    def insertions(tokens: Tokens, **_how: Any) -> Iterator[Reading]:
+        yield Reading(tokens=(), failed=(), drivers=("/x.so",))
+        yield Reading(tokens=(), failed=(failure,), drivers=())
+        yield tokens.read()
+
+    with patch.object(Tokens, "insertions", insertions):
+        said = cli.json("batch", "run", str(path), "--insert")
+    assert said.status == 0, said.err
+    told = {one["event"]: one for one in map(json.loads, said.err.splitlines())}
+    assert ("/x.so" in told["driver_failed"]["message"], told["row_end"]["state"]) == (True, "done")
+
+
 def test_a_company_on_no_token_or_on_two_waits(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:
     """Rows by company alone: a token that has gone since the plan is told, the others are done."""
     listed = fleet.write_list(fleet.folder / "list.csv", [0, 1])
@@ -453,11 +470,14 @@ def test_a_company_on_no_token_or_on_two_waits(cli: Inside, fleet: Fleet, simula
     assert [(row["state"], row["code"]) for row in said.data["rows"]] == [("waiting", "token_not_in"), ("done", "done")]
 
 
-def test_drivers_that_all_fail_say_nothing_of_the_tokens(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:
-    """The only driver does not begin: 17, and no row is called missing."""
+@pytest.mark.parametrize("words", [(), ("--insert",)])
+def test_drivers_that_all_fail_say_nothing_of_the_tokens(
+    cli: Inside, fleet: Fleet, simulator: Simulator, words: tuple[str, ...]
+) -> None:
+    """The only driver does not begin: 17, no row is called missing, and nobody is asked to plug tokens in."""
     planned(cli, fleet, [0])
     simulator.steer(faults=["C_Initialize 0 return GENERAL_ERROR"])
-    said = cli.json("batch", "run", str(fleet.folder / "list.plan.json"), env=simulator.environment)
+    said = cli.json("batch", "run", str(fleet.folder / "list.plan.json"), *words, env=simulator.environment)
     assert said.status == 17
     assert cli.json("batch", "report").data["rows"][0]["state"] is None
 

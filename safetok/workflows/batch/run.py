@@ -123,6 +123,7 @@ class Runner:
         self._course, self._plan, self._due = course, plan, due
         self._context, self._options, self._queue = course.context, course.options, course.queue
         self._worked_on: set[int] = set()
+        self._watching = False  # for tokens, with a driver that works
         self._given_back: set[int] = set()  # rows whose token was pulled out in this run
 
     def ran(self) -> Ran:
@@ -164,8 +165,8 @@ class Runner:
             rows.load_ahead()
 
         reading = tokens.read(session_follows=True, meanwhile=meanwhile)
-        if reading.failed and not reading.drivers:
-            raise no_token(reading, None)  # a driver that failed says nothing of what is plugged in
+        if _all_failed(reading):
+            raise no_token(reading, None)
         self._course.see(reading)
         for row in self._due:
             self._worked_on.add(row.row)
@@ -205,7 +206,13 @@ class Runner:
         hands.join()
 
     def _plugged_in(self, reading: Reading, left: dict[int, PlanRow], known: set[str]) -> None:
-        """Begin the rows whose tokens are in now, and tell who is to come next."""
+        """Begin the rows whose tokens are in now, and tell who is to come next. Raises DriverFailed where no driver ever worked."""
+        if _all_failed(reading):
+            failure = no_token(reading, None)
+            if not self._watching:
+                raise failure
+            self._course.tell("driver_failed", code=failure.code, message=failure.message)
+        self._watching = True
         self._course.see(reading)
         come: list[Task] = []
         for row in list(left.values()):
@@ -290,6 +297,11 @@ class Runner:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _all_failed(reading: Reading) -> bool:
+    """Whether nothing is known of what is plugged in."""
+    return bool(reading.failed) and not reading.drivers
 
 
 class _Over(Exception):
