@@ -25,6 +25,7 @@ from safetok.store.paths import home
 from safetok.tokens.locks import TokenLock
 from safetok.tokens.tokens import Tokens
 from safetok.workflows.batch import rows
+from safetok.workflows.batch.queue import Queue, Task
 
 TOKENS = 3
 
@@ -457,6 +458,27 @@ def test_a_driver_that_fails_while_tokens_are_watched_is_told(cli: Inside, fleet
     assert said.status == 0, said.err
     told = {one["event"]: one for one in map(json.loads, said.err.splitlines())}
     assert ("/x.so" in told["driver_failed"]["message"], told["row_end"]["state"]) == (True, "done")
+
+
+@pytest.mark.parametrize("words", [(), ("--insert",)])
+def test_a_token_never_seen_before_counts_for_its_own_ca(cli: Inside, fleet: Fleet, words: tuple[str, ...]) -> None:
+    """Of a token that was away when the plan was made nobody knew the CA: the rate, the pauses and "it answered" go by the one
+    its certificate names, not by one that all unknown ones share.
+    """
+    listed = fleet.write_list(fleet.folder / "list.csv", [0])
+    folder = token_folder(fleet, 0)
+    folder.rename(fleet.folder / folder.name)
+    assert [row["planned"] for row in cli.json("batch", "plan", str(listed)).data["rows"]] == ["not_plugged_in"]
+    (fleet.folder / folder.name).rename(folder)
+    put, asked = Queue.put, []
+
+    def seen(queue: Queue, *tasks: Task) -> None:
+        asked.extend(task.row.authority for task in tasks)
+        put(queue, *tasks)
+
+    with patch.object(Queue, "put", seen):
+        assert codes(cli.json("batch", "run", str(fleet.folder / "list.plan.json"), *words)) == ["done"]
+    assert asked == ["safe-ca"]
 
 
 def test_a_company_on_no_token_or_on_two_waits(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:

@@ -21,13 +21,13 @@ from safetok.workflows.batch import plan_file, results, rows
 from safetok.workflows.batch.course import Course, named, not_plugged_in, taxed
 from safetok.workflows.batch.hands import GLANCE, PAIR, Hands
 from safetok.workflows.batch.pins import PinSources
-from safetok.workflows.batch.queue import Task
 from safetok.workflows.renew.choose import no_token
 
 if TYPE_CHECKING:
     from safetok.domain.tokens import Reading
     from safetok.tokens.tokens import Tokens
     from safetok.workflows.batch.course import Options, Tell
+    from safetok.workflows.batch.queue import Task
     from safetok.workflows.context import Context
 
 
@@ -172,7 +172,7 @@ class Runner:
             self._worked_on.add(row.row)
             found = self._course.tokens_of(row)
             if len(found) == 1:
-                self._queue.put(Task(row=row, token=found[0]))
+                self._queue.put(self._course.task(row, found[0]))
             else:
                 error = _several_in(row, found) if found else _not_in(row)
                 self._course.end(row, rows.failed(row, error, token=row.token, now=self._context.now()))
@@ -222,7 +222,7 @@ class Runner:
                 known.add(found[0])
                 self._worked_on.add(row.row)
                 self._course.tell("token_in", row=row, token=found[0])
-                come.append(Task(row=row, token=found[0]))
+                come.append(self._course.task(row, found[0]))
             elif not known.issuperset(found):
                 known.update(found)
                 error = _several_in(row, found)
