@@ -31,7 +31,9 @@ def typed(text: str) -> str:
     and no apostrophe before it, with which spreadsheets and safetok's own CSV mark text.
     """
     seen = (letter for letter in unicodedata.normalize("NFKC", text) if unicodedata.category(letter) != "Cf")
-    return "".join("-" if unicodedata.category(letter) == "Pd" else letter for letter in seen).strip().lstrip("'").strip()
+    return (
+        "".join("-" if unicodedata.category(letter) == "Pd" else letter for letter in seen).strip().lstrip("'").strip()
+    )
 
 
 def failed(cell: Cell) -> bool:

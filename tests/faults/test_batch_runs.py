@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -502,6 +504,26 @@ def test_drivers_that_all_fail_say_nothing_of_the_tokens(
     said = cli.json("batch", "run", str(fleet.folder / "list.plan.json"), *words, env=simulator.environment)
     assert said.status == 17
     assert cli.json("batch", "report").data["rows"][0]["state"] is None
+
+
+def test_a_service_that_is_stopped_costs_no_try(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:
+    """SIGTERM to every process of the run at once, as systemd and a shutdown send it, within a login: the login comes to its
+    end, no try is counted, and the row is carried on by `batch resume`.
+    """
+    planned(cli, fleet, [0])
+    simulator.steer(latency={"C_Login": 1500})
+    running = start(fleet, simulator)
+    until(running, "row_begin")
+    while not simulator.count("C_Login"):
+        assert running.poll() is None
+    workers = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text("ascii").split()
+    for pid in [*map(int, workers), running.pid]:
+        os.kill(pid, signal.SIGTERM)
+    ended = until(running, "row_end")
+    running.communicate(timeout=60)
+    assert (running.returncode, ended["state"], ended["code"]) == (130, "waiting", "interrupted")
+    assert [token["pin_tries_spent"] for token in cli.json("status").data["tokens"]] == [0] * TOKENS
+    assert codes(cli.json("batch", "resume")) == ["done"]
 
 
 def test_a_stop_while_it_waits_for_its_turn_begins_nothing(fleet: Fleet, cli: Inside, simulator: Simulator) -> None:
