@@ -325,9 +325,9 @@ def until(running: subprocess.Popen[bytes], event: str, count: int = 1) -> dict[
     raise AssertionError(event)
 
 
-def start(fleet: Fleet, simulator: Simulator, *words: str) -> subprocess.Popen[bytes]:
+def start(fleet: Fleet, simulator: Simulator, *words: str, behind: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "safetok", "batch", "run", str(fleet.folder / "list.plan.json"), *words],
+        [*behind, sys.executable, "-m", "safetok", "batch", "run", str(fleet.folder / "list.plan.json"), *words],
         env={**fleet.environ, **simulator.environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -524,6 +524,27 @@ def test_a_service_that_is_stopped_costs_no_try(cli: Inside, fleet: Fleet, simul
     assert (running.returncode, ended["state"], ended["code"]) == (130, "waiting", "interrupted")
     assert [token["pin_tries_spent"] for token in cli.json("status").data["tokens"]] == [0] * TOKENS
     assert codes(cli.json("batch", "resume")) == ["done"]
+
+
+@pytest.mark.parametrize(
+    ("behind", "status", "state", "code"),
+    [((), 130, "waiting", "interrupted"), (("env", "--ignore-signal=HUP"), 0, "done", "done")],
+)
+def test_a_terminal_that_is_closed_costs_no_try(
+    cli: Inside, fleet: Fleet, simulator: Simulator, behind: tuple[str, ...], status: int, state: str, code: str
+) -> None:
+    """SIGHUP within a login ends the run in order, as Ctrl-C does; a run behind nohup goes on."""
+    planned(cli, fleet, [0])
+    simulator.steer(latency={"C_Login": 1500})
+    running = start(fleet, simulator, behind=behind)
+    until(running, "row_begin")
+    while not simulator.count("C_Login"):
+        assert running.poll() is None
+    running.send_signal(signal.SIGHUP)
+    ended = until(running, "row_end")
+    running.communicate(timeout=60)
+    assert (running.returncode, ended["state"], ended["code"]) == (status, state, code)
+    assert [token["pin_tries_spent"] for token in cli.json("status").data["tokens"]] == [0] * TOKENS
 
 
 def test_a_stop_while_it_waits_for_its_turn_begins_nothing(fleet: Fleet, cli: Inside, simulator: Simulator) -> None:

@@ -283,7 +283,9 @@ class Runner:
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:
-        """The first Ctrl-C (or SIGTERM) stops after what is past the CA's answer; the second ends at once."""
+        """The first Ctrl-C (SIGTERM, or a terminal that is closed) stops after what is past the CA's answer; the second ends at
+        once. What the run was started to ignore (nohup) it ignores.
+        """
         before: dict[int, Any] = {}
 
         def stop(number: int, _frame: FrameType | None) -> None:
@@ -291,7 +293,9 @@ class Runner:
             self._course.stop.set()
 
         if threading.current_thread() is threading.main_thread():
-            before = {int(number): signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+            numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+            heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+            before = {int(number): signal.signal(number, stop) for number in heeded}
         try:
             yield
         finally:
