@@ -23,6 +23,7 @@ from support_simulator import Simulator
 from safetok.domain.tokens import DriverFailure, Reading
 from safetok.errors import UsageError
 from safetok.sandbox import process
+from safetok.sandbox.places import write_json
 from safetok.store.paths import home
 from safetok.tokens.locks import TokenLock
 from safetok.tokens.tokens import Tokens
@@ -180,6 +181,23 @@ def test_a_report_counts_its_rows(cli: Inside, fleet: Fleet) -> None:
     """The table ends with how many rows are in which state."""
     path = planned(cli, fleet, [0, 1])
     assert cli("batch", "report", str(path)).out.rstrip().endswith("to renew 2")
+
+
+def test_a_row_between_two_tries_is_waiting_when_failures_end_the_run(
+    cli: Inside, fleet: Fleet, simulator: Simulator
+) -> None:
+    """--max-failures ends the run while another row waits for its CA: the run's own numbers are those of the report after it."""
+    listed = fleet.write_list(fleet.folder / "list.csv", [0, 1])
+    (fleet.folder / "wrong.txt").write_text("00000000", encoding="ascii")
+    (fleet.folder / "wrong.txt").chmod(0o600)
+    lines = listed.read_text("utf-8-sig").splitlines()
+    listed.write_text("\n".join([*lines[:2], lines[2].replace("pin.txt", "wrong.txt")]), encoding="utf-8-sig")
+    path = cli.json("batch", "plan", str(listed)).data["plan"]
+    write_json(fleet.places.ca / "faults.json", [{"name": "status", "on": "kur", "times": 99}])
+    simulator.steer(latency={"C_Login": 700})
+    said = cli.json("batch", "run", path, "--max-failures", "1", "--jobs", "2", env=simulator.environment)
+    assert (said.status, said.data["states"]) == (12, {"waiting": 1, "failed": 1})
+    assert [row["state"] for row in cli.json("batch", "report").data["rows"]] == ["waiting", "failed"]
 
 
 # --- files ---------------------------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def run(context: Context, path: Path, options: Options, tell: Tell) -> Ran:
                 plan_file.unchanged(context, plan)
                 kept.begin()
                 runner.run()
-            if course.stopping:
+            if course.stopping or course.queue.closed:
                 kept.from_journal(context)  # rows that were between two tries are under way, too
         except SafetokError as error:
             course.tell("end", exit_status=int(error.exit_status), code=error.code, message=error.message)
