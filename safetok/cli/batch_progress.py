@@ -197,7 +197,11 @@ class _Terminal:
 
         state, planned = event.data["state"], event.data["planned"]
         why = _("not in this plan")
-        if planned is not None:
+        if (other := event.data["planned_token"]) is not None:
+            why = _("the plan means this company's token {serial}; for this one make the plan again").format(
+                serial=other
+            )
+        elif planned is not None:
             why = _(VERDICTS[Verdict(planned)] if state == RowState.OPEN else STATES[RowState(state)])
         text = _("Not needed now, may be pulled out: {name}, Token ID {serial} ({why})")
         self._say(text.format(name=event.data["name"] or "?", serial=event.data["token"] or "?", why=why), "dim")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -398,6 +399,31 @@ def test_a_token_that_another_run_holds_is_carried_on_later(cli: Inside, fleet: 
     assert pulled == ([fleet.serials[1]] if words else [])
     lock.release()
     assert codes(cli.json("batch", "resume")) == ["done"]
+
+
+def test_a_company_s_other_token_is_told_as_that(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:
+    """A list that names a company, and a plan made while the token last seen of it was away. Its new token comes instead: it is
+    not called a stranger, and the token that was planned with is named.
+    """
+    cli.json("status")
+    listed = fleet.write_list(fleet.folder / "list.csv", [0])
+    old, new = fleet.serials[0], fleet.serials[0][::-1]
+    listed.write_text(listed.read_text("utf-8-sig").replace(old, ""), encoding="utf-8-sig")
+    folder = token_folder(fleet, 0)
+    folder.rename(fleet.folder / "away")
+    (planned_,) = cli.json("batch", "plan", str(listed)).data["rows"]
+    assert (planned_["planned"], planned_["token"]) == ("not_plugged_in", old)
+    other = folder.with_name(f"{folder.name[:13]}-{new[:4]}-{new[4:8]}-{new[8:]}"[:36])
+    shutil.copytree(fleet.folder / "away", other)
+    for file in other.iterdir():
+        file.write_bytes(file.read_bytes().replace(old.encode(), new.encode()))
+    running = start(fleet, simulator, "--insert")
+    told = until(running, "not_needed")
+    while told["token"] != new:
+        told = until(running, "not_needed")
+    assert (told["planned"], told["planned_token"]) == (None, old)
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=60)
 
 
 def test_a_token_that_is_in_again_before_anybody_looks_is_taken_again(

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from safetok.domain.companies import plain_mst
 from safetok.domain.plan import Plan, PlanRow, RowResult, RowState
 from safetok.domain.times import vietnamese_day
 from safetok.errors import ExitStatus, NoToken, SafetokError, SeveralTokens, TokenHeld
@@ -247,12 +248,16 @@ class Runner:
             ):
                 continue
             known.add(serial)
+            others = [row.token for row in self._plan.rows if row.runs and plain_mst(row.mst or "") in companies]
             self._course.tell(
                 "not_needed",
                 token=serial,
                 name=named(token),
                 planned=str(ours[0].verdict) if ours else None,
                 state=str(states[ours[0].row]) if ours else None,
+                planned_token=others[0]
+                if others and not ours
+                else None,  # the company's, which it has been planned with
             )
 
     def _give_back(self, left: dict[int, PlanRow], hands: Hands, tokens: Tokens) -> None:
