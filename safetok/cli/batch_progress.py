@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def teller(events: Path | None) -> Iterator[Tell]:
-    """What a run tells its events to: the terminal or stderr, and the file `events`. Raises UsageError (`events_file`). One that
-    cannot be written any more is left, and said once: the run goes on.
+    """What a run tells its events to: the terminal or stderr, and the file `events`, after those of earlier runs. Raises
+    UsageError (`events_file`; `file_exists` for a list, a plan or any other file that holds no events). One that cannot be
+    written any more is left, and said once: the run goes on.
     """
     file = _opened(events)
     shown = _Terminal() if is_terminal(sys.stderr) and not flags().quiet else None
@@ -76,6 +77,9 @@ def _to_nowhere(stream: TextIO) -> None:
 def _opened(path: Path | None) -> TextIO | None:
     if path is None:
         return None
+    from safetok.workflows.replacing import is_events, refuse_to_replace
+
+    refuse_to_replace(path, _("Name another file with --events."), unless=is_events)
     try:
         return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8")
     except OSError as error:
@@ -178,6 +182,9 @@ class _Terminal:
         name = event.data["name"] or event.row.mst or "?"
         self._say(text.format(row=event.row.row, name=name, why=event.data["message"]), "warn")
 
+    def _driver_failed(self, event: Event) -> None:
+        self._say(event.data["message"], "bad")
+
     def _pull_out(self, event: Event) -> None:
         self._say(
             _("Pull out: {name}, Token ID {serial}").format(name=event.data["name"], serial=event.data["token"]),
@@ -190,7 +197,11 @@ class _Terminal:
 
         state, planned = event.data["state"], event.data["planned"]
         why = _("not in this plan")
-        if planned is not None:
+        if (other := event.data["planned_token"]) is not None:
+            why = _("the plan means this company's token {serial}; for this one make the plan again").format(
+                serial=other
+            )
+        elif planned is not None:
             why = _(VERDICTS[Verdict(planned)] if state == RowState.OPEN else STATES[RowState(state)])
         text = _("Not needed now, may be pulled out: {name}, Token ID {serial} ({why})")
         self._say(text.format(name=event.data["name"] or "?", serial=event.data["token"] or "?", why=why), "dim")

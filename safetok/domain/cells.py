@@ -27,9 +27,13 @@ def as_text(cell: Cell) -> str:
 
 
 def typed(text: str) -> str:
-    """A number, a serial or a day as keys type it: full-width digits and other dashes as plain ones, nothing that no eye sees."""
+    """A number, a serial or a day as keys type it: full-width digits and other dashes as plain ones, nothing that no eye sees,
+    and no apostrophe before it, with which spreadsheets and safetok's own CSV mark text.
+    """
     seen = (letter for letter in unicodedata.normalize("NFKC", text) if unicodedata.category(letter) != "Cf")
-    return "".join("-" if unicodedata.category(letter) == "Pd" else letter for letter in seen).strip()
+    return (
+        "".join("-" if unicodedata.category(letter) == "Pd" else letter for letter in seen).strip().lstrip("'").strip()
+    )
 
 
 def failed(cell: Cell) -> bool:

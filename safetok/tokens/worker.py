@@ -320,7 +320,9 @@ def _limit(deadline: float) -> None:
 
 
 def _settle() -> tuple[int, int]:
-    """Take the pipes away from the driver, leave the terminal's signals to the parent, and dump no core with a PIN in it."""
+    """Take the pipes away from the driver, leave signals to the parent (a service that is stopped, and a computer shut down, send
+    SIGTERM to every process at once), and dump no core with a PIN in it.
+    """
     pipes = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)  # not stderr: a driver that asks on stdin must meet the end of input, not the user's terminal
@@ -330,7 +332,7 @@ def _settle() -> tuple[int, int]:
         os.dup2(nothing, 1)
         os.dup2(nothing, 2)
     os.close(nothing)
-    for name in ("SIGINT", "SIGHUP", "SIGQUIT", "SIGTSTP", "SIGTTOU", "SIGTTIN", "SIGPIPE"):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGTSTP", "SIGTTOU", "SIGTTIN", "SIGPIPE"):
         if number := getattr(signal, name, None):
             signal.signal(number, signal.SIG_IGN)
     try:

@@ -46,6 +46,12 @@ def is_report(path: Path, heads: Sequence[str]) -> bool:
     return bool(lines) and widest < len(heads) and [as_text(cell) for cell in lines[0][: len(heads)]] == [*heads]
 
 
+def is_events(path: Path) -> bool:
+    """Whether a batch's events may follow what is there: events of earlier runs, or nothing yet."""
+    start = b'{"event"'
+    return _content(path, len(start)) in {start, b""}
+
+
 def is_calendar(path: Path) -> bool:
     """Whether it is a calendar that safetok wrote."""
     return b"PRODID:-//safetok//" in _content(path)[:1000]
@@ -60,10 +66,10 @@ def _document(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, most: int = LARGEST) -> bytes:
     """Empty where it cannot be read: then nobody knows whose it is."""
     try:
         with path.open("rb") as file:
-            return file.read(LARGEST)
+            return file.read(most)
     except OSError:
         return b""

@@ -25,6 +25,7 @@ RATIO = 150  # a part that unpacks to more than this many times its size is a tr
 MOST_PARTS = 500
 _FORBIDDEN = re.compile(rb"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*"')
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # the stream's name ([MS-OFFCRYPTO] section 2.3.4.4)
 _CHUNK = 1 << 16
 
 
@@ -57,6 +58,12 @@ def read(path: Path) -> Sheet:
     if data.startswith(b"PK\x03\x04"):
         return _workbook(path, data)
     if data.startswith(b"\xd0\xcf\x11\xe0"):
+        if _ENCRYPTED in data:
+            raise UsageError(
+                _("{path} is protected by a password: it cannot be read.").format(path=path.name),
+                code="manifest_file",
+                hint=_("Save a copy without the password, as .xlsx or as CSV UTF-8."),
+            )
         raise UsageError(
             _("{path} is an old Excel workbook (.xls).").format(path=path.name),
             code="manifest_file",
@@ -76,7 +83,11 @@ def _comma_separated(path: Path, data: bytes) -> list[list[Cell]]:
             hint=_("In Excel: Save as, CSV UTF-8 (Comma delimited)."),
         ) from error
     if "\0" in text:
-        raise UsageError(_("{path} is not a list.").format(path=path.name), code="manifest_file")
+        raise UsageError(
+            _("{path} is not a list.").format(path=path.name),
+            code="manifest_file",
+            hint=_("Save it as .xlsx, or as CSV UTF-8."),
+        )
     outside = _QUOTED.sub("x", text)  # a header's cell may hold line breaks, and commas
     first = next((line for line in outside.splitlines() if line.strip(" ;,\t")), "")
     delimiter = max(";,\t", key=first.count)
@@ -122,7 +133,9 @@ def _workbook(path: Path, data: bytes) -> Sheet:
         book.close()
     except Exception as error:  # openpyxl raises whatever its parsers raise on a damaged workbook
         raise UsageError(
-            _("{path} is no workbook that can be read.").format(path=path.name), code="manifest_file"
+            _("{path} is no workbook that can be read.").format(path=path.name),
+            code="manifest_file",
+            hint=_("Save it as .xlsx, or as CSV UTF-8."),
         ) from error
     if len(cells) > MOST_ROWS:
         raise _beyond(path)
@@ -146,7 +159,9 @@ def _bounded(path: Path, data: bytes) -> None:
                 left -= _part(path, archive, part, left)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         raise UsageError(
-            _("{path} is no workbook that can be read.").format(path=path.name), code="manifest_file"
+            _("{path} is no workbook that can be read.").format(path=path.name),
+            code="manifest_file",
+            hint=_("Save it as .xlsx, or as CSV UTF-8."),
         ) from error
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -19,13 +21,15 @@ from support_inside import Inside
 from support_pins import Keyring
 from support_simulator import Simulator
 
-from safetok.domain.tokens import Reading
+from safetok.domain.tokens import DriverFailure, Reading
 from safetok.errors import UsageError
 from safetok.sandbox import process
+from safetok.sandbox.places import write_json
 from safetok.store.paths import home
 from safetok.tokens.locks import TokenLock
 from safetok.tokens.tokens import Tokens
 from safetok.workflows.batch import rows
+from safetok.workflows.batch.queue import Queue, Task
 
 TOKENS = 3
 
@@ -181,6 +185,23 @@ def test_a_report_counts_its_rows(cli: Inside, fleet: Fleet) -> None:
     assert cli("batch", "report", str(path)).out.rstrip().endswith("to renew 2")
 
 
+def test_a_row_between_two_tries_is_waiting_when_failures_end_the_run(
+    cli: Inside, fleet: Fleet, simulator: Simulator
+) -> None:
+    """--max-failures ends the run while another row waits for its CA: the run's own numbers are those of the report after it."""
+    listed = fleet.write_list(fleet.folder / "list.csv", [0, 1])
+    (fleet.folder / "wrong.txt").write_text("00000000", encoding="ascii")
+    (fleet.folder / "wrong.txt").chmod(0o600)
+    lines = listed.read_text("utf-8-sig").splitlines()
+    listed.write_text("\n".join([*lines[:2], lines[2].replace("pin.txt", "wrong.txt")]), encoding="utf-8-sig")
+    path = cli.json("batch", "plan", str(listed)).data["plan"]
+    write_json(fleet.places.ca / "faults.json", [{"name": "status", "on": "kur", "times": 99}])
+    simulator.steer(latency={"C_Login": 700})
+    said = cli.json("batch", "run", path, "--max-failures", "1", "--jobs", "2", env=simulator.environment)
+    assert (said.status, said.data["states"]) == (12, {"waiting": 1, "failed": 1})
+    assert [row["state"] for row in cli.json("batch", "report").data["rows"]] == ["waiting", "failed"]
+
+
 # --- files ---------------------------------------------------------------------------------------------------------------
 
 
@@ -213,6 +234,21 @@ def test_a_report_takes_the_place_of_a_report_alone(cli: Inside, fleet: Fleet) -
         refused(cli.json("batch", "report", str(path), "--out", str(other), "--format", "csv"), "file_exists")
         assert other.read_bytes() == before
     assert cli.json("batch", "report", str(path), "--out", str(noted), "--force").status == 0
+
+
+def test_events_follow_events_alone(cli: Inside, fleet: Fleet) -> None:
+    """--events on the plan or the list is refused before anything is begun; every night's events may go to one file."""
+    path = planned(cli, fleet, [0])
+    for other in (path, fleet.folder / "list.csv"):
+        before = other.read_bytes()
+        refused(cli.json("batch", "run", str(path), "--events", str(other)), "file_exists")
+        assert other.read_bytes() == before
+    events = fleet.folder / "events.jsonl"
+    events.touch()
+    for _night in (1, 2):
+        assert cli.json("batch", "run", str(path), "--events", str(events)).status == 0
+    told = [json.loads(line)["event"] for line in events.read_text("utf-8").splitlines()]
+    assert told == ["begin", "row_begin", "row_end", "end", "begin", "end"]
 
 
 def test_a_plan_that_cannot_be_written_read_or_meant(cli: Inside, fleet: Fleet) -> None:
@@ -316,9 +352,9 @@ def until(running: subprocess.Popen[bytes], event: str, count: int = 1) -> dict[
     raise AssertionError(event)
 
 
-def start(fleet: Fleet, simulator: Simulator, *words: str) -> subprocess.Popen[bytes]:
+def start(fleet: Fleet, simulator: Simulator, *words: str, behind: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "safetok", "batch", "run", str(fleet.folder / "list.plan.json"), *words],
+        [*behind, sys.executable, "-m", "safetok", "batch", "run", str(fleet.folder / "list.plan.json"), *words],
         env={**fleet.environ, **simulator.environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -371,6 +407,31 @@ def test_a_token_that_another_run_holds_is_carried_on_later(cli: Inside, fleet: 
     assert pulled == ([fleet.serials[1]] if words else [])
     lock.release()
     assert codes(cli.json("batch", "resume")) == ["done"]
+
+
+def test_a_company_s_other_token_is_told_as_that(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:
+    """A list that names a company, and a plan made while the token last seen of it was away. Its new token comes instead: it is
+    not called a stranger, and the token that was planned with is named.
+    """
+    cli.json("status")
+    listed = fleet.write_list(fleet.folder / "list.csv", [0])
+    old, new = fleet.serials[0], fleet.serials[0][::-1]
+    listed.write_text(listed.read_text("utf-8-sig").replace(old, ""), encoding="utf-8-sig")
+    folder = token_folder(fleet, 0)
+    folder.rename(fleet.folder / "away")
+    (planned_,) = cli.json("batch", "plan", str(listed)).data["rows"]
+    assert (planned_["planned"], planned_["token"]) == ("not_plugged_in", old)
+    other = folder.with_name(f"{folder.name[:13]}-{new[:4]}-{new[4:8]}-{new[8:]}"[:36])
+    shutil.copytree(fleet.folder / "away", other)
+    for file in other.iterdir():
+        file.write_bytes(file.read_bytes().replace(old.encode(), new.encode()))
+    running = start(fleet, simulator, "--insert")
+    told = until(running, "not_needed")
+    while told["token"] != new:
+        told = until(running, "not_needed")
+    assert (told["planned"], told["planned_token"]) == (None, old)
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=60)
 
 
 def test_a_token_that_is_in_again_before_anybody_looks_is_taken_again(
@@ -436,6 +497,44 @@ def test_tokens_that_can_be_watched_no_more_leave_the_row_in_hand_to_its_end(cli
     assert [row["state"] for row in cli.json("batch", "report").data["rows"]] == ["done"]
 
 
+def test_a_driver_that_fails_while_tokens_are_watched_is_told(cli: Inside, fleet: Fleet) -> None:
+    """--insert: no driver answers for a while. It is said, and the tokens that are seen after it are taken."""
+    path = planned(cli, fleet, [0])
+    failure = DriverFailure(driver="/x.so", code="crashed", detail="SIGSEGV")
+
+    def insertions(tokens: Tokens, **_how: Any) -> Iterator[Reading]:
+        yield Reading(tokens=(), failed=(), drivers=("/x.so",))
+        yield Reading(tokens=(), failed=(failure,), drivers=())
+        yield tokens.read()
+
+    with patch.object(Tokens, "insertions", insertions):
+        said = cli.json("batch", "run", str(path), "--insert")
+    assert said.status == 0, said.err
+    told = {one["event"]: one for one in map(json.loads, said.err.splitlines())}
+    assert ("/x.so" in told["driver_failed"]["message"], told["row_end"]["state"]) == (True, "done")
+
+
+@pytest.mark.parametrize("words", [(), ("--insert",)])
+def test_a_token_never_seen_before_counts_for_its_own_ca(cli: Inside, fleet: Fleet, words: tuple[str, ...]) -> None:
+    """Of a token that was away when the plan was made nobody knew the CA: the rate, the pauses and "it answered" go by the one
+    its certificate names, not by one that all unknown ones share.
+    """
+    listed = fleet.write_list(fleet.folder / "list.csv", [0])
+    folder = token_folder(fleet, 0)
+    folder.rename(fleet.folder / folder.name)
+    assert [row["planned"] for row in cli.json("batch", "plan", str(listed)).data["rows"]] == ["not_plugged_in"]
+    (fleet.folder / folder.name).rename(folder)
+    put, asked = Queue.put, []
+
+    def seen(queue: Queue, *tasks: Task) -> None:
+        asked.extend(task.row.authority for task in tasks)
+        put(queue, *tasks)
+
+    with patch.object(Queue, "put", seen):
+        assert codes(cli.json("batch", "run", str(fleet.folder / "list.plan.json"), *words)) == ["done"]
+    assert asked == ["safe-ca"]
+
+
 def test_a_company_on_no_token_or_on_two_waits(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:
     """Rows by company alone: a token that has gone since the plan is told, the others are done."""
     listed = fleet.write_list(fleet.folder / "list.csv", [0, 1])
@@ -447,13 +546,57 @@ def test_a_company_on_no_token_or_on_two_waits(cli: Inside, fleet: Fleet, simula
     assert [(row["state"], row["code"]) for row in said.data["rows"]] == [("waiting", "token_not_in"), ("done", "done")]
 
 
-def test_drivers_that_all_fail_say_nothing_of_the_tokens(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:
-    """The only driver does not begin: 17, and no row is called missing."""
+@pytest.mark.parametrize("words", [(), ("--insert",)])
+def test_drivers_that_all_fail_say_nothing_of_the_tokens(
+    cli: Inside, fleet: Fleet, simulator: Simulator, words: tuple[str, ...]
+) -> None:
+    """The only driver does not begin: 17, no row is called missing, and nobody is asked to plug tokens in."""
     planned(cli, fleet, [0])
     simulator.steer(faults=["C_Initialize 0 return GENERAL_ERROR"])
-    said = cli.json("batch", "run", str(fleet.folder / "list.plan.json"), env=simulator.environment)
+    said = cli.json("batch", "run", str(fleet.folder / "list.plan.json"), *words, env=simulator.environment)
     assert said.status == 17
     assert cli.json("batch", "report").data["rows"][0]["state"] is None
+
+
+def test_a_service_that_is_stopped_costs_no_try(cli: Inside, fleet: Fleet, simulator: Simulator) -> None:
+    """SIGTERM to every process of the run at once, as systemd and a shutdown send it, within a login: the login comes to its
+    end, no try is counted, and the row is carried on by `batch resume`.
+    """
+    planned(cli, fleet, [0])
+    simulator.steer(latency={"C_Login": 1500})
+    running = start(fleet, simulator)
+    until(running, "row_begin")
+    while not simulator.count("C_Login"):
+        assert running.poll() is None
+    workers = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text("ascii").split()
+    for pid in [*map(int, workers), running.pid]:
+        os.kill(pid, signal.SIGTERM)
+    ended = until(running, "row_end")
+    running.communicate(timeout=60)
+    assert (running.returncode, ended["state"], ended["code"]) == (130, "waiting", "interrupted")
+    assert [token["pin_tries_spent"] for token in cli.json("status").data["tokens"]] == [0] * TOKENS
+    assert codes(cli.json("batch", "resume")) == ["done"]
+
+
+@pytest.mark.parametrize(
+    ("behind", "status", "state", "code"),
+    [((), 130, "waiting", "interrupted"), (("env", "--ignore-signal=HUP"), 0, "done", "done")],
+)
+def test_a_terminal_that_is_closed_costs_no_try(
+    cli: Inside, fleet: Fleet, simulator: Simulator, behind: tuple[str, ...], status: int, state: str, code: str
+) -> None:
+    """SIGHUP within a login ends the run in order, as Ctrl-C does; a run behind nohup goes on."""
+    planned(cli, fleet, [0])
+    simulator.steer(latency={"C_Login": 1500})
+    running = start(fleet, simulator, behind=behind)
+    until(running, "row_begin")
+    while not simulator.count("C_Login"):
+        assert running.poll() is None
+    running.send_signal(signal.SIGHUP)
+    ended = until(running, "row_end")
+    running.communicate(timeout=60)
+    assert (running.returncode, ended["state"], ended["code"]) == (status, state, code)
+    assert [token["pin_tries_spent"] for token in cli.json("status").data["tokens"]] == [0] * TOKENS
 
 
 def test_a_stop_while_it_waits_for_its_turn_begins_nothing(fleet: Fleet, cli: Inside, simulator: Simulator) -> None:

@@ -30,7 +30,7 @@ Make = Callable[..., MadeToken]
 def test_a_worker_says_how_it_ended(softhsm: SoftHsm) -> None:
     """By a signal's name, by its exit status, or not at all where somebody else has waited for it."""
     killed, confused, waited = Worker(), Worker(), Worker()
-    os.kill(killed.pid, signal.SIGTERM)
+    os.kill(killed.pid, signal.SIGKILL)
     os.write(confused._pipe._out, b"\0\0\0\1x")  # type: ignore[union-attr]
     os.kill(waited.pid, signal.SIGKILL)
     os.waitpid(waited.pid, 0)
@@ -40,7 +40,7 @@ def test_a_worker_says_how_it_ended(softhsm: SoftHsm) -> None:
             worker.call("infos", deadline=10, path=softhsm.module, refresh=False)
         assert (raised.value.name, worker.alive) == ("crashed", False)
         ends.append(raised.value.detail)
-    assert ends == ["SIGTERM", "exit 1", "exit 0"]
+    assert ends == ["SIGKILL", "exit 1", "exit 0"]
     for worker in (killed, confused, waited):
         worker.kill()
         worker.close()

@@ -183,6 +183,7 @@ def test_a_wrong_cell_is_named_by_row_column_and_value(head: str, value: Any, sa
         ("Token ID", "\u200babc0123456789def", "abc0123456789def"),
         ("Token ID", "１234567890", "1234567890"),
         ("Mã số thuế", "０１００１０９１０６", "0100109106"),
+        ("Mã số thuế", "'0100109106", "0100109106"),
         ("Mã số thuế", "0301519977\u2011029", "0301519977-029"),
         ("Mã số thuế", "０３０１５１９９７７ – ０２９", "0301519977-029"),
     ],
@@ -260,6 +261,7 @@ def csv_file(folder: Path, content: bytes) -> Path:
         "sep=;\r\nToken ID;MST\r\nabc;0100109106\r\n".encode("utf-8-sig"),
         "Token ID\tMST\r\nabc\t0100109106\r\n".encode("utf-16"),
         b'"Token\nID",MST\nabc,0100109106\n',
+        b"Token ID;MST\rabc;0100109106\r",
     ],
 )
 def test_a_list_is_read_as_excel_saves_it(tmp_path: Path, content: bytes) -> None:
@@ -274,6 +276,7 @@ def test_a_list_is_read_as_excel_saves_it(tmp_path: Path, content: bytes) -> Non
         ("Tên\r\nCÔNG TY\r\n".encode("cp1258", "replace") + b"\xff\xfe", "manifest_encoding"),
         (b"\xd0\xcf\x11\xe0" + bytes(100), "manifest_file"),
         (b"PK\x03\x04 no archive", "manifest_file"),
+        (b"Token\0ID", "manifest_file"),
         (b"a\n" * 20_002, "manifest_bounds"),
         (b"x" * (sheets.LARGEST + 1), "manifest_bounds"),
     ],
@@ -283,6 +286,15 @@ def test_what_is_no_list_is_refused(tmp_path: Path, content: bytes, code: str) -
     with pytest.raises(UsageError) as refused:
         sheets.read(csv_file(tmp_path, content))
     assert refused.value.code == code
+    assert refused.value.hint or code == "manifest_bounds"
+
+
+def test_a_workbook_with_a_password_is_no_old_one(tmp_path: Path) -> None:
+    """Excel keeps a protected .xlsx in the same container as an .xls: it is told by what it is."""
+    content = b"\xd0\xcf\x11\xe0" + bytes(600) + "EncryptedPackage".encode("utf-16-le") + bytes(600)
+    with pytest.raises(UsageError) as refused:
+        sheets.read(csv_file(tmp_path, content))
+    assert "password" in refused.value.message
 
 
 def test_a_quotation_mark_too_many_is_found(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from safetok.domain.times import rfc3339
 from safetok.errors import NoToken
 from safetok.locale import _
 from safetok.records import dataclass
-from safetok.workflows.batch.queue import Queue
+from safetok.workflows.batch.queue import Queue, Task
 
 if TYPE_CHECKING:
     from safetok.domain.certificates import Certificate
@@ -102,6 +102,16 @@ class Course:
         if row.token is not None:
             return [row.token] if row.token in self._tokens else []
         return [serial for serial, token in self._tokens.items() if row.mst in taxed(token)]
+
+    def task(self, row: PlanRow, token: str) -> Task:
+        """A row to be begun on a token that is in; which CA it will ask is seen there, where the plan could not know it."""
+        holds = self._certificate(row, token)
+        if not row.authority and holds is not None:
+            from safetok.store.settings import authority_of
+
+            authority = authority_of(holds, self.context.settings)
+            row = replace(row, authority=authority.name if authority else "")
+        return Task(row=row, token=token)
 
     def token(self, serial: str) -> TokenReading:
         """What was last seen of it. Raises NoToken when it has been pulled out since."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from safetok.domain.companies import plain_mst
 from safetok.domain.plan import Plan, PlanRow, RowResult, RowState
 from safetok.domain.times import vietnamese_day
 from safetok.errors import ExitStatus, NoToken, SafetokError, SeveralTokens, TokenHeld
@@ -21,13 +22,13 @@ from safetok.workflows.batch import plan_file, results, rows
 from safetok.workflows.batch.course import Course, named, not_plugged_in, taxed
 from safetok.workflows.batch.hands import GLANCE, PAIR, Hands
 from safetok.workflows.batch.pins import PinSources
-from safetok.workflows.batch.queue import Task
 from safetok.workflows.renew.choose import no_token
 
 if TYPE_CHECKING:
     from safetok.domain.tokens import Reading
     from safetok.tokens.tokens import Tokens
     from safetok.workflows.batch.course import Options, Tell
+    from safetok.workflows.batch.queue import Task
     from safetok.workflows.context import Context
 
 
@@ -75,7 +76,7 @@ def run(context: Context, path: Path, options: Options, tell: Tell) -> Ran:
                 plan_file.unchanged(context, plan)
                 kept.begin()
                 runner.run()
-            if course.stopping:
+            if course.stopping or course.queue.closed:
                 kept.from_journal(context)  # rows that were between two tries are under way, too
         except SafetokError as error:
             course.tell("end", exit_status=int(error.exit_status), code=error.code, message=error.message)
@@ -123,6 +124,7 @@ class Runner:
         self._course, self._plan, self._due = course, plan, due
         self._context, self._options, self._queue = course.context, course.options, course.queue
         self._worked_on: set[int] = set()
+        self._watching = False  # for tokens, with a driver that works
         self._given_back: set[int] = set()  # rows whose token was pulled out in this run
 
     def ran(self) -> Ran:
@@ -164,14 +166,14 @@ class Runner:
             rows.load_ahead()
 
         reading = tokens.read(session_follows=True, meanwhile=meanwhile)
-        if reading.failed and not reading.drivers:
-            raise no_token(reading, None)  # a driver that failed says nothing of what is plugged in
+        if _all_failed(reading):
+            raise no_token(reading, None)
         self._course.see(reading)
         for row in self._due:
             self._worked_on.add(row.row)
             found = self._course.tokens_of(row)
             if len(found) == 1:
-                self._queue.put(Task(row=row, token=found[0]))
+                self._queue.put(self._course.task(row, found[0]))
             else:
                 error = _several_in(row, found) if found else _not_in(row)
                 self._course.end(row, rows.failed(row, error, token=row.token, now=self._context.now()))
@@ -205,7 +207,13 @@ class Runner:
         hands.join()
 
     def _plugged_in(self, reading: Reading, left: dict[int, PlanRow], known: set[str]) -> None:
-        """Begin the rows whose tokens are in now, and tell who is to come next."""
+        """Begin the rows whose tokens are in now, and tell who is to come next. Raises DriverFailed where no driver ever worked."""
+        if _all_failed(reading):
+            failure = no_token(reading, None)
+            if not self._watching:
+                raise failure
+            self._course.tell("driver_failed", code=failure.code, message=failure.message)
+        self._watching = True
         self._course.see(reading)
         come: list[Task] = []
         for row in list(left.values()):
@@ -215,7 +223,7 @@ class Runner:
                 known.add(found[0])
                 self._worked_on.add(row.row)
                 self._course.tell("token_in", row=row, token=found[0])
-                come.append(Task(row=row, token=found[0]))
+                come.append(self._course.task(row, found[0]))
             elif not known.issuperset(found):
                 known.update(found)
                 error = _several_in(row, found)
@@ -240,12 +248,16 @@ class Runner:
             ):
                 continue
             known.add(serial)
+            others = [row.token for row in self._plan.rows if row.runs and plain_mst(row.mst or "") in companies]
             self._course.tell(
                 "not_needed",
                 token=serial,
                 name=named(token),
                 planned=str(ours[0].verdict) if ours else None,
                 state=str(states[ours[0].row]) if ours else None,
+                planned_token=others[0]
+                if others and not ours
+                else None,  # the company's, which it has been planned with
             )
 
     def _give_back(self, left: dict[int, PlanRow], hands: Hands, tokens: Tokens) -> None:
@@ -276,7 +288,9 @@ class Runner:
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:
-        """The first Ctrl-C (or SIGTERM) stops after what is past the CA's answer; the second ends at once."""
+        """The first Ctrl-C (SIGTERM, or a terminal that is closed) stops after what is past the CA's answer; the second ends at
+        once. What the run was started to ignore (nohup) it ignores.
+        """
         before: dict[int, Any] = {}
 
         def stop(number: int, _frame: FrameType | None) -> None:
@@ -284,12 +298,19 @@ class Runner:
             self._course.stop.set()
 
         if threading.current_thread() is threading.main_thread():
-            before = {int(number): signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+            numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+            heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+            before = {int(number): signal.signal(number, stop) for number in heeded}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _all_failed(reading: Reading) -> bool:
+    """Whether nothing is known of what is plugged in."""
+    return bool(reading.failed) and not reading.drivers
 
 
 class _Over(Exception):
