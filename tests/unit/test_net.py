@@ -287,19 +287,26 @@ def test_what_breaks_tls_after_the_question_does_not_unsend_it(tls: tuple[str, P
     _url, root = tls
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(root.parent / "leaf.pem")
+    told = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
             peer, _address = listening.accept()
             with context.wrap_socket(peer, server_side=True) as talking:
-                talking.recv(65536)
+                asked = b""
+                while not asked.endswith(
+                    b"\r\n\r\nx"
+                ):  # all of it: what is left unread at the end would reset the line
+                    asked += talking.recv(65536)
                 os.write(talking.fileno(), b"this is no record of TLS")
+                told.wait(10)
 
         thread = threading.Thread(target=serve)
         thread.start()
         http = Http(timeout=3, environ={})
         with pytest.raises(CaUnreachable) as error:
             http.ca("POST", f"https://127.0.0.1:{listening.getsockname()[1]}/", body=b"x", tls_ca=root)
+        told.set()
         thread.join()
         http.close()
     assert (error.value.code, error.value.went_out) == ("tls_failed", True)

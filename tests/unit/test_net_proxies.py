@@ -178,7 +178,7 @@ def test_a_ca_that_hangs_behind_a_tls_proxy_ends_with_the_deadline(
                 copy(near, far)
 
         with served(proxy) as port:
-            http = Http(timeout=1.5, environ={"https_proxy": f"https://127.0.0.1:{port}"})
+            http = Http(timeout=4, environ={"https_proxy": f"https://127.0.0.1:{port}"})
             with pytest.raises(CaUnreachable) as error:
                 http.ca("POST", "https://ca.invalid/", body=b"x", tls_ca=roots)
             over.set()
