@@ -17,7 +17,7 @@ from support_faults import Box, Came
 from support_simulator import Simulator
 from support_tokens import run
 
-from safetok.domain.times import show_day
+from safetok.domain.times import last_usable_day, show_day
 from safetok.errors import PersonNeeded, SafetokError
 from safetok.sandbox.softhsm import module as softhsm_module
 from safetok.store.journal import Journal
@@ -182,6 +182,16 @@ def test_without_offers_a_script_states_and_confirms(box: Box) -> None:
     assert (stated.status, stated.code) == (11, "confirmation_required")
     nothing_done(box)
     assert box.renew(contract_end=end).state == "DONE"
+
+
+def test_without_offers_no_more_is_asked_for_than_the_ca_has(box: Box) -> None:
+    """The contract runs beyond the CA's own certificate: its last instant is asked for."""
+    configure(box, offers_url=None)
+    beyond = date(2031, 1, 1)
+    assert box.renew(contract_end=beyond, confirm_contract_end=beyond).state == "DONE"
+    requested = box.journal().requested_not_after
+    assert requested is not None
+    assert last_usable_day(requested) == date(2029, 12, 3)
 
 
 def test_without_offers_a_certificate_that_reaches_the_end_is_left(box: Box) -> None:
