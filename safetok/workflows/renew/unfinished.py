@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from safetok.domain import certificates
 from safetok.domain.renewal import ENDS, Hold, Renewal, State
 from safetok.domain.times import rfc3339
-from safetok.errors import ExitStatus, NoToken, PersonNeeded, SafetokError, SeveralTokens, UsageError, first_that_holds
+from safetok.errors import NoToken, PersonNeeded, SafetokError, SeveralTokens, UsageError
 from safetok.locale import _
 from safetok.log import note
 from safetok.workflows.renew.alone import alone
@@ -53,11 +53,6 @@ def resume(context: Context, request: RenewRequest) -> tuple[list[RenewResult], 
         except SafetokError as error:
             failed.append(error)
     return done, failed
-
-
-def resume_status(failed: list[SafetokError]) -> ExitStatus:
-    """One failure has its own exit status; of several, the first in the contract's order."""
-    return first_that_holds({error.exit_status for error in failed})
 
 
 def listed(context: Context) -> list[dict[str, Any]]:
