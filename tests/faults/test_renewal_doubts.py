@@ -19,8 +19,9 @@ from safetok.ca import offers
 from safetok.domain import certificates
 from safetok.domain.offers import PrivateOffer
 from safetok.domain.renewal import Hold, State
-from safetok.errors import NotTrusted
+from safetok.errors import NotTrusted, PersonNeeded
 from safetok.store.pem import load_pem
+from safetok.workflows.renew.eligibility import _checkable
 
 BUSY = {"name": "refuse", "on": "pollReq", "fail": "systemUnavail", "processed": False}
 REFUSED = {"name": "refuse", "on": "pollReq", "fail": "badRequest", "processed": False}
@@ -150,6 +151,22 @@ def test_what_nobody_could_check_is_not_asked_for(box: Box, roots: str, code: st
         came = box.renew()
     assert (came.status, came.code) == (11, code)
     assert box.issued() == []
+
+
+def test_an_issuing_certificate_that_has_ended_issues_nothing_more(box: Box) -> None:
+    """It may be trusted by itself (it stands among the roots): a certificate that it would issue now could not be believed."""
+    whole = box.places.settings.read_text(encoding="utf-8")
+    (old,) = (path for path in box.places.ca.glob("safe-ca-2020.pem"))
+    for name in ("issuers", "anchors"):
+        whole = re.sub(rf"{name} = \[[^\]]*\]\n", f'{name} = ["{old}"]\n', whole)
+    box.places.settings.write_text(whole, encoding="utf-8")
+    box.clock.now = load_pem(old)[0].not_after + timedelta(days=1)
+    with box.context() as context, pytest.raises(PersonNeeded) as refused:
+        _checkable(context, context.settings.authorities["safe-ca"])
+    assert refused.value.code == "no_path"
+    box.clock.now = load_pem(old)[0].not_after
+    with box.context() as context:
+        _checkable(context, context.settings.authorities["safe-ca"])
 
 
 # --- what the CA offers and takes back -------------------------------------------------------------------------------

@@ -156,6 +156,13 @@ def test_written_too_long_ago_is_lapsed(made: Template) -> None:
         assert box.journal().reason
 
 
+def test_within_its_time_nobody_is_asked_whether_it_was_taken_back(box: Box) -> None:
+    """A CA's responder lags behind its issuing: what it says of a certificate just made ends no renewal."""
+    with patch("safetok.workflows.renew.confirming.new_status", return_value=RevocationAnswer.REVOKED):
+        assert box.renew().state == "DONE"
+    assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
 def test_past_the_time_but_still_good_is_carried_on(made: Template) -> None:
     """The CA's time is over, but it has not taken the certificate back: it is written and confirmed."""
     with made.box(confirm_wait=3600) as box:
