@@ -21,6 +21,7 @@ from safetok.domain.times import last_usable_day, show_day
 from safetok.errors import PersonNeeded, SafetokError
 from safetok.sandbox.softhsm import module as softhsm_module
 from safetok.store.journal import Journal
+from safetok.workflows import adopt
 from safetok.workflows.pins import PinSource
 from safetok.workflows.renew.start import renew, resume_one
 
@@ -330,6 +331,25 @@ def test_a_certificate_that_came_by_other_means_is_taken_over_with_a_yes(
     assert came.result is not None
     assert (came.result.agencies_open > 0) is (state == "ADOPTED")
     assert not [line for line in person.heard if PIN in line]
+
+
+def test_a_yes_for_all_takes_over_only_what_followed_on_the_same_token(box: Box) -> None:
+    """Where the one it would follow is on another token, a script's --yes opens nothing: a person is asked."""
+    appeared = adopt.appeared
+    box.renew(pin=False)
+    known = box.places.folder / "known"
+    shutil.copytree(box.places.home, known)
+    assert box.renew().state == "DONE"
+    shutil.rmtree(box.places.home)
+    known.rename(box.places.home)
+
+    def elsewhere(context: Any) -> Any:
+        return tuple(replace(one, replaced_token="another") for one in appeared(context))
+
+    with patch.object(adopt, "appeared", elsewhere):
+        came = box.renew()
+    assert (came.status, came.state) == (0, "NOTHING_DUE")
+    assert box.renew().state == "ADOPTED"
 
 
 def test_a_renewal_whose_ca_left_the_settings_says_so(box: Box) -> None:
