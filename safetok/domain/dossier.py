@@ -193,12 +193,6 @@ def bad_arrivals(today: date, calendar: WorkingCalendar) -> tuple[list[date], da
     return bad, good
 
 
-def received_late(dossier: Dossier, calendar: WorkingCalendar) -> bool:
-    """Whether LCS is recorded to have received the papers after the literal end."""
-    found, got = window_of(dossier, calendar), dossier.record("lcs-received")
-    return found is not None and got is not None and got.day > found.literal_end
-
-
 def urgency(dossier: Dossier, calendar: WorkingCalendar, today: date) -> Urgency:
     """How pressing it is: by the three days while they run, steered by the earliest reading."""
     if dossier.finished:

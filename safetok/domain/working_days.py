@@ -41,11 +41,6 @@ class WorkingCalendar:
         """`day`, or the first working day after it."""
         return next(one for one in _days(day, _DAY) if self.works(one, certain=certain))
 
-    def between(self, first: date, last: date) -> list[date]:
-        """The working days from `first` to `last`, both included."""
-        length = (last - first).days
-        return [day for day in (first + timedelta(days=n) for n in range(length + 1)) if self.works(day)]
-
     def add_hours(self, at: datetime, hours: int) -> datetime:
         """The instant when `hours` of working time have passed since `at`."""
         left = timedelta(hours=hours)

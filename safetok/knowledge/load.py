@@ -138,11 +138,6 @@ def _authorities(code: Language) -> dict[str, Authority]:
     }
 
 
-def public_cas() -> tuple[str, ...]:
-    """The names of the licensed public CAs; names alone, no certificate is attributed by them."""
-    return tuple(_table("authorities")["public"]["names"])
-
-
 def campaigns() -> tuple[Campaign, ...]:
     """Programmes that owe time."""
     return _campaigns(language())

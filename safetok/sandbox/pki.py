@@ -28,7 +28,6 @@ LCS = "lcs-ca-g1"
 SubscriberKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 # The dates of SAFE-CA's 2024 certificate are the notice's: 03/12/2024 to 03/12/2029.
-SAFE_NEW_FROM = date(2024, 12, 3)
 SAFE_NEW_TO = date(2029, 12, 3)
 
 
@@ -63,10 +62,6 @@ class Pki:
     base: str
     root: Issuer
     issuers: dict[str, Issuer]
-
-    def by_name(self, name: x509.Name) -> Issuer | None:
-        """The issuing CA with this subject."""
-        return next((issuer for issuer in self.issuers.values() if issuer.certificate.subject == name), None)
 
 
 def rsa_keys(count: int) -> list[rsa.RSAPrivateKey]:

@@ -71,7 +71,8 @@ class Home:
 def home(environ: Mapping[str, str]) -> Home:
     """The places in force for this environment. A relative SAFETOK_HOME is made whole: a later `cd` moves nothing.
 
-    Raises UsageError (`home_unusable`) for a SAFETOK_HOME that names no place: `~nobody`, or beside a folder that is gone.
+    Raises UsageError (`home_unusable`) for a SAFETOK_HOME that names no place (`~nobody`, or beside a folder that is gone), and
+    where the user of this run has none (in a container).
     """
     if named := environ.get("SAFETOK_HOME", "").strip():
         root = _whole(named)
@@ -87,14 +88,17 @@ def home(environ: Mapping[str, str]) -> Home:
     from platformdirs import PlatformDirs
 
     dirs = PlatformDirs("safetok", appauthor=False)
-    return Home(
-        settings=dirs.user_config_path / "settings.toml",
-        state=dirs.user_state_path,
-        locks=dirs.user_state_path / "locks",
-        cache=dirs.user_cache_path,
-        log=dirs.user_log_path,
-        sandbox=dirs.user_data_path / "sandbox",
-    )
+    try:
+        return Home(
+            settings=dirs.user_config_path / "settings.toml",
+            state=dirs.user_state_path,
+            locks=dirs.user_state_path / "locks",
+            cache=dirs.user_cache_path,
+            log=dirs.user_log_path,
+            sandbox=dirs.user_data_path / "sandbox",
+        )
+    except RuntimeError as error:
+        raise unusable("~", _("this user has no home folder")) from error
 
 
 def _whole(named: str) -> Path:

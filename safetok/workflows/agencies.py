@@ -153,6 +153,7 @@ def record(
         certificate = certificate_of(context, rows[0])
         check_clock(context, certificate.not_before if certificate else None)
     with context.database.transaction():
+        rows = store.list(certificate=rows[0].certificate_sha256)  # another run may have recorded something meanwhile
         after, warnings = _record(context, store, move, named, rows, moment, reason)
     views, _known = views_of(context, store, after)
     tell_hooks(context, move, views)

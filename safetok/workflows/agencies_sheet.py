@@ -131,13 +131,27 @@ def write_sheet(
 
 
 def import_sheet(context: Context, path: Path, *, dry_run: bool = False) -> Imported:
-    """Record what staff filled in, XLSX or saved as CSV. A row that cannot be used is told and stops no other; repeating a file
-    changes nothing, and an empty cell undoes nothing.
+    """Record what staff filled in, XLSX or saved as CSV, in one commit; then hooks are told. A row that cannot be used is told and
+    stops no other; repeating a file changes nothing, and an empty cell undoes nothing.
 
     Raises UsageError `bad_worklist`, `xlsx_missing`.
     """
-    store = agencies.store_of(context)
-    filled = _filled(path)
+    store, filled = agencies.store_of(context), _filled(path)
+    with context.database.transaction():
+        imported, told = _import(context, store, path, filled, dry_run=dry_run)
+        if not dry_run:
+            for _what, row in told:
+                agencies.remember(context, store, row)
+    if not dry_run:
+        for what, row in told:
+            agencies.tell_hooks(context, what, agencies.views_of(context, store, [row])[0])
+    return imported
+
+
+def _import(
+    context: Context, store: Registrations, path: Path, filled: list[Filled], *, dry_run: bool
+) -> tuple[Imported, list[tuple[str, Registration]]]:
+    """What came of each row, and each step for the hooks. The caller holds the transaction."""
     rows = {agencies.key(row): row for row in store.list(superseded=True)}
     known = all_agencies(store)
     changed: list[Registration] = []
@@ -167,9 +181,7 @@ def import_sheet(context: Context, path: Path, *, dry_run: bool = False) -> Impo
             told.append((what, moved.registration))
         changed.append(rows[agencies.key(row)])
     views, _certificates = agencies.views_of(context, store, changed)
-    if not dry_run:
-        _remember_and_tell(context, store, told)
-    return Imported(
+    imported = Imported(
         now=context.now(),
         file=str(path),
         views=views,
@@ -178,6 +190,7 @@ def import_sheet(context: Context, path: Path, *, dry_run: bool = False) -> Impo
         warnings=tuple(warnings),
         dry_run=dry_run,
     )
+    return imported, told
 
 
 def _filled(path: Path) -> list[Filled]:
@@ -224,13 +237,6 @@ def _note_not_kept(one: Filled, row: Registration) -> str:
     if not one.note or _result(one.result) is RegistrationState.REJECTED or one.note == _as_written(row.reason):
         return ""
     return _("the note is not kept, only that of a refusal is: {note}").format(note=one.note[:200])
-
-
-def _remember_and_tell(context: Context, store: Registrations, told: list[tuple[str, Registration]]) -> None:
-    for what, row in told:
-        agencies.remember(context, store, row)
-        views, _certificates = agencies.views_of(context, store, [row])
-        agencies.tell_hooks(context, what, views)
 
 
 def _row_of(one: Filled, rows: dict[tuple[str, str], Registration]) -> Registration:

@@ -12,6 +12,7 @@ import os
 import signal
 import stat
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -180,38 +181,52 @@ def _plain(value: Any) -> Any:
 
 
 def _run(path: Path, event: str, told: str) -> str:
-    """Run one; returns why it failed, empty when it did not."""
+    """Run one; returns why it failed, empty when it did not. It is over when it ends, whatever it leaves running behind it: files,
+    unlike pipes, are held open by nobody's leave.
+    """
     try:
-        process = subprocess.Popen(
-            [str(path), event],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=_environment(event),
-            cwd=path.parent,
-            start_new_session=True,
-        )
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
+            given.write(told.encode("ascii") + b"\n")
+            given.seek(0)
+            process = subprocess.Popen(
+                [str(path), event],
+                stdin=given,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                env=_environment(event),
+                cwd=path.parent,
+                start_new_session=True,
+            )
+            status = _ended(process)
+            said.seek(max(0, said.seek(0, os.SEEK_END) - SPOKEN))
+            last = said.read(SPOKEN).decode("utf-8", "replace").strip().splitlines()[-1:]
     except OSError as error:
         return locale.why(error)
+    if status is None:
+        return _("it did not end within {seconds} seconds").format(seconds=int(PATIENCE))
+    if status == 0:
+        return ""
+    why = _("it ended with {status}").format(status=status)
+    return f"{why}: {last[0]}" if last else why
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int | None:
+    """Its exit status; None for one that took too long, and was ended with all it started."""
     try:
-        said, _nothing = process.communicate(told.encode("ascii") + b"\n", timeout=PATIENCE)
+        return process.wait(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)  # and what it started, which may hold the pipe
-        process.communicate()
-        return _("it did not end within {seconds} seconds").format(seconds=int(PATIENCE))
-    if process.returncode == 0:
-        return ""
-    last = said[-SPOKEN:].decode("utf-8", "replace").strip().splitlines()[-1:]
-    why = _("it ended with {status}").format(status=process.returncode)
-    return f"{why}: {last[0]}" if last else why
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return None
 
 
 def _environment(event: str) -> dict[str, str]:
     """The same for every run: nothing of the caller's environment gets through but where the user's home is."""
+    home = os.path.expanduser("~")  # noqa: PTH111  (pathlib raises where this user has none: then none is named)
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "HOME": str(Path.home()),
+        **({"HOME": home} if home != "~" else {}),
         "LANG": "C.UTF-8",
         "SAFETOK_EVENT": event,
     }

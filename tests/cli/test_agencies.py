@@ -187,9 +187,12 @@ def test_another_invoice_provider_waits_24_hours_too(cli: Cli) -> None:
     said = cli.json("agencies", "add", "Hóa đơn MISA", "--24h")
     assert said.data["registrations"][0]["agency"] == "hoa-don-misa"
     cli.json("agencies", "add", "ngan-hang", "--title", "Ngân hàng ABC")
+    cli.json("agencies", "add", "an-ninh", "--title", "Cổng thứ ba")
+    with Database(home(cli.env).database) as db:
+        assert [one.name for one in Registrations(db).agencies_added()] == ["hoa-don-misa", "ngan-hang", "an-ninh"]
     cli.json("agencies", "done", "Hóa đơn MISA", "ngan-hang")
     states = _states(cli)
-    assert list(states) == [*SEVEN, "hoa-don-misa", "ngan-hang"]
+    assert list(states) == [*SEVEN, "hoa-don-misa", "ngan-hang", "an-ninh"]
     assert (states["hoa-don-misa"], states["ngan-hang"]) == ("waiting", "updated")
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from support_agencies import OLD, followed, listed
@@ -14,6 +15,7 @@ from safetok.domain.times import rfc3339
 from safetok.store.answers import Answers
 from safetok.store.database import Database
 from safetok.store.paths import home
+from safetok.workflows import agencies
 
 
 @pytest.fixture
@@ -91,6 +93,21 @@ def test_etax_has_two_halves(cli: Clocked) -> None:
     assert listed(cli)["etax"]["state"] == "open"
     assert cli.json("agencies", "done", "etax:x").codes == ["no_such_part"]
     assert cli.json("agencies", "done", "vnaccs:khai").codes == ["no_such_part"]
+
+
+def test_two_who_record_two_services_at_once_lose_neither(cli: Clocked) -> None:
+    """The second run has looked before the first one wrote: what it adds is added to what stands there by then."""
+    looked = agencies._chosen
+
+    def overtaken(*given: Any) -> Any:
+        rows = looked(*given)
+        with patch.object(agencies, "_chosen", looked):
+            assert cli("agencies", "done", "etax:khai").status == 0
+        return rows
+
+    with patch.object(agencies, "_chosen", overtaken):
+        assert cli("agencies", "done", "etax:nop").status == 0
+    assert listed(cli)["etax"]["state"] == "updated"
 
 
 def test_several_at_once_each_with_its_own_time(cli: Clocked) -> None:

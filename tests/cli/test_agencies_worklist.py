@@ -8,11 +8,16 @@ import zipfile
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import openpyxl
 import pytest
 from support_agencies import HOSTILE, NEW, followed, joined, listed
 from support_clock import Clocked
+
+from safetok.domain.agencies import Registration
+from safetok.errors import Unexpected
+from safetok.store.registrations import Registrations
 
 
 @pytest.fixture
@@ -115,6 +120,25 @@ def test_a_worklist_saved_as_csv_or_without_its_formats_is_read(two: Clocked, tm
     book.save(tmp_path / "w.xlsx")
     assert two.json("agencies", "import", str(tmp_path / "w.xlsx")).codes == []
     assert listed(two, "--mst", "0312345678")["vnaccs"]["updated_at"] == "2026-11-22T23:00:00Z"
+
+
+def test_a_worklist_that_cannot_be_recorded_to_its_end_records_nothing(two: Clocked, tmp_path: Path) -> None:
+    """One commit for all of it: after a full disk nobody has to find out which rows are in."""
+    path = tmp_path / "viec.xlsx"
+    book = _sheet(two, path)
+    _fill(book, path, *((HOSTILE.mst or "", agency, "8:00", "") for agency in ("tvan", "etax")))
+    change, calls = Registrations.change, list[str]()
+
+    def full(store: Registrations, row: Registration, *more: Any, **named: Any) -> Registration:
+        calls.append(row.agency)
+        if len(calls) > 1:
+            raise Unexpected("disk full", code="state_disk_full")
+        return change(store, row, *more, **named)
+
+    with patch.object(Registrations, "change", full):
+        said = two.json("agencies", "import", str(path))
+    assert (said.status, said.codes, len(calls)) == (1, ["state_disk_full"], 2)
+    assert {row["state"] for row in listed(two, "--mst", HOSTILE.mst or "").values()} == {"open"}
 
 
 def test_an_empty_result_never_takes_an_acceptance_back(two: Clocked, tmp_path: Path) -> None:

@@ -177,6 +177,19 @@ def test_a_home_beside_a_folder_that_is_gone_is_told(cli: Inside, tmp_path: Path
     told(Said(done.returncode, done.stdout, done.stderr), "home_unusable")
 
 
+def test_a_user_without_a_home_is_told_to_name_one(cli: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container the user may have no name and no HOME: there is no place for the state unless one is named."""
+    monkeypatch.setattr("pwd.getpwuid", lambda _uid: (_ for _ in ()).throw(KeyError("no such user")))
+    nameless = {"HOME": "", "SAFETOK_HOME": "", "SAFETOK_LANG": "", "XDG_CONFIG_HOME": "", "XDG_STATE_HOME": ""}
+    with monkeypatch.context() as without:
+        without.setattr(
+            cli, "environment", lambda env=None: {k: v for k, v in nameless.items() if k != "HOME"} | (env or {})
+        )
+        said = cli.json("agencies", "list")
+    told(said, "home_unusable")
+    assert "SAFETOK_HOME" in said.envelope["errors"][0]["hint"]
+
+
 def test_settings_nested_without_end_are_told_in_vietnamese(cli: Inside, home: Path) -> None:
     """The language is looked up in that file, too."""
     home.mkdir(exist_ok=True)

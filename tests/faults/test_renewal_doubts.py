@@ -20,9 +20,10 @@ from safetok.domain import certificates
 from safetok.domain.offers import PrivateOffer
 from safetok.domain.renewal import Hold, State
 from safetok.domain.times import show_instant
-from safetok.errors import NotTrusted
+from safetok.errors import NotTrusted, PersonNeeded
 from safetok.store.pem import load_pem
 from safetok.workflows.machine_clock import how_to_set
+from safetok.workflows.renew.eligibility import _checkable
 
 BUSY = {"name": "refuse", "on": "pollReq", "fail": "systemUnavail", "processed": False}
 REFUSED = {"name": "refuse", "on": "pollReq", "fail": "badRequest", "processed": False}
@@ -167,7 +168,7 @@ def test_a_clock_at_which_no_ca_is_valid_is_told_as_the_clock(box: Box, years: i
     assert came.error.hint.startswith(how_to_set())
 
 
-@pytest.mark.parametrize("line", ['recipient = "SAFE-CA"', 'signer = "{}"'])
+@pytest.mark.parametrize("line", ['signer = "{}"'])
 def test_as_whom_the_ca_answers_is_looked_at_before_the_pin(box: Box, tmp_path: Path, line: str) -> None:
     """A slip in the settings costs no PIN, and leaves no renewal that waits for it to be put right."""
     (tmp_path / "empty.pem").write_text("")
@@ -179,6 +180,22 @@ def test_as_whom_the_ca_answers_is_looked_at_before_the_pin(box: Box, tmp_path: 
         assert context.database.rows("SELECT id FROM renewals") == []
     box.places.settings.write_text(settings)
     assert box.renew().state == "DONE"
+
+
+def test_an_issuing_certificate_that_has_ended_issues_nothing_more(box: Box) -> None:
+    """It may be trusted by itself (it stands among the roots): a certificate that it would issue now could not be believed."""
+    whole = box.places.settings.read_text(encoding="utf-8")
+    (old,) = (path for path in box.places.ca.glob("safe-ca-2020.pem"))
+    for name in ("issuers", "anchors"):
+        whole = re.sub(rf"{name} = \[[^\]]*\]\n", f'{name} = ["{old}"]\n', whole)
+    box.places.settings.write_text(whole, encoding="utf-8")
+    box.clock.now = load_pem(old)[0].not_after + timedelta(days=1)
+    with box.context() as context, pytest.raises(PersonNeeded) as refused:
+        _checkable(context, context.settings.authorities["safe-ca"])
+    assert refused.value.code == "no_path"
+    box.clock.now = load_pem(old)[0].not_after
+    with box.context() as context:
+        _checkable(context, context.settings.authorities["safe-ca"])
 
 
 # --- what the CA offers and takes back -------------------------------------------------------------------------------

@@ -17,10 +17,11 @@ from support_faults import Box, Came
 from support_simulator import Simulator
 from support_tokens import run
 
-from safetok.domain.times import show_day
+from safetok.domain.times import last_usable_day, show_day
 from safetok.errors import PersonNeeded, SafetokError
 from safetok.sandbox.softhsm import module as softhsm_module
 from safetok.store.journal import Journal
+from safetok.workflows import adopt
 from safetok.workflows.pins import PinSource
 from safetok.workflows.renew.start import renew, resume_one
 
@@ -184,6 +185,16 @@ def test_without_offers_a_script_states_and_confirms(box: Box) -> None:
     assert box.renew(contract_end=end).state == "DONE"
 
 
+def test_without_offers_no_more_is_asked_for_than_the_ca_has(box: Box) -> None:
+    """The contract runs beyond the CA's own certificate: its last instant is asked for."""
+    configure(box, offers_url=None)
+    beyond = date(2031, 1, 1)
+    assert box.renew(contract_end=beyond, confirm_contract_end=beyond).state == "DONE"
+    requested = box.journal().requested_not_after
+    assert requested is not None
+    assert last_usable_day(requested) == date(2029, 12, 3)
+
+
 def test_without_offers_a_certificate_that_reaches_the_end_is_left(box: Box) -> None:
     """The certificate ends no earlier than the contract: nothing to do, 0."""
     configure(box, offers_url=None)
@@ -320,6 +331,25 @@ def test_a_certificate_that_came_by_other_means_is_taken_over_with_a_yes(
     assert came.result is not None
     assert (came.result.agencies_open > 0) is (state == "ADOPTED")
     assert not [line for line in person.heard if PIN in line]
+
+
+def test_a_yes_for_all_takes_over_only_what_followed_on_the_same_token(box: Box) -> None:
+    """Where the one it would follow is on another token, a script's --yes opens nothing: a person is asked."""
+    appeared = adopt.appeared
+    box.renew(pin=False)
+    known = box.places.folder / "known"
+    shutil.copytree(box.places.home, known)
+    assert box.renew().state == "DONE"
+    shutil.rmtree(box.places.home)
+    known.rename(box.places.home)
+
+    def elsewhere(context: Any) -> Any:
+        return tuple(replace(one, replaced_token="another") for one in appeared(context))
+
+    with patch.object(adopt, "appeared", elsewhere):
+        came = box.renew()
+    assert (came.status, came.state) == (0, "NOTHING_DUE")
+    assert box.renew().state == "ADOPTED"
 
 
 def test_a_renewal_whose_ca_left_the_settings_says_so(box: Box) -> None:

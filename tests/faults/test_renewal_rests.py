@@ -12,6 +12,7 @@ from unittest.mock import patch
 import pytest
 from support_faults import Box, Template, opened, put, stopped_in, tool
 
+from safetok.cli.run import Outcome
 from safetok.domain import certificates
 from safetok.domain.certificates import Certificate
 from safetok.domain.renewal import Hold, Renewal, State
@@ -19,6 +20,7 @@ from safetok.domain.revocation import RevocationAnswer
 from safetok.domain.times import rfc3339
 from safetok.errors import (
     CaUnreachable,
+    CertificateRevoked,
     ExitStatus,
     Interrupted,
     PinWrong,
@@ -187,6 +189,13 @@ def test_written_too_long_ago_is_lapsed(made: Template) -> None:
         assert (came.status, came.code, came.state) == (11, "lapsed", "LAPSED")
         assert box.objects()["Private Key"] == keys
         assert box.journal().reason
+
+
+def test_within_its_time_nobody_is_asked_whether_it_was_taken_back(box: Box) -> None:
+    """A CA's responder lags behind its issuing: what it says of a certificate just made ends no renewal."""
+    with patch("safetok.workflows.renew.confirming.new_status", return_value=RevocationAnswer.REVOKED):
+        assert box.renew().state == "DONE"
+    assert [row["state"] for row in box.issued()] == ["confirmed"]
 
 
 def test_past_the_time_but_still_good_is_carried_on(made: Template) -> None:
@@ -376,8 +385,14 @@ def test_before_the_request_there_is_no_transaction_to_list(box: Box) -> None:
 def test_several_failures_end_with_the_first_of_the_contract() -> None:
     """Of several unfinished renewals the exit status is the one that holds first."""
     both: list[SafetokError] = [CaUnreachable("x"), PinWrong("y")]
-    assert unfinished.resume_status(both) is unfinished.resume_status(both[::-1]) is ExitStatus.PIN_WRONG
-    assert unfinished.resume_status([CaUnreachable("x")]) is ExitStatus.CA_UNREACHABLE
+    for failed, status in (
+        (both, ExitStatus.PIN_WRONG),
+        (both[::-1], ExitStatus.PIN_WRONG),
+        (both[:1], ExitStatus.CA_UNREACHABLE),
+        ([*both, CertificateRevoked("z")], ExitStatus.REVOKED),
+        ([], ExitStatus.DONE),
+    ):
+        assert Outcome(None, data={}, errors=failed).status is status
 
 
 def test_one_pin_is_not_tried_on_two_tokens(box: Box) -> None:

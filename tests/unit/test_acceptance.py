@@ -105,6 +105,8 @@ def test_what_is_shown_is_understood_again(at: datetime) -> None:
         (Acceptance(rule="next_midnight"), _vn(2026, 11, 23), _vn(2026, 11, 24)),
         (Acceptance(rule="working_hours", amount=4), _vn(2026, 11, 23, 10), _vn(2026, 11, 23, 15)),
         (Acceptance(rule="working_hours", amount=4), _vn(2026, 11, 20, 16), _vn(2026, 11, 23, 11)),
+        (Acceptance(rule="working_hours", amount=4), _vn(2026, 11, 23, 8), _vn(2026, 11, 23, 12)),
+        (Acceptance(rule="working_hours", amount=8), _vn(2026, 11, 23, 8), _vn(2026, 11, 23, 17)),
         (Acceptance(rule="working_hours", amount=4), _vn(2026, 12, 31, 16), _vn(2027, 1, 4, 11)),
         (Acceptance(rule="working_days", amount=1), _vn(2026, 11, 23, 10), _vn(2026, 11, 24, 10)),
         (Acceptance(rule="working_days", amount=1), _vn(2026, 11, 20, 10), _vn(2026, 11, 23, 10)),
@@ -115,6 +117,14 @@ def test_what_is_shown_is_understood_again(at: datetime) -> None:
 def test_each_rule_by_hand(rule: Acceptance, at: datetime, accepted: datetime) -> None:
     """Midnight, working hours over a weekend and New Year, working days over a weekend and over Tết with its days made up for."""
     assert accepted_from(rule, at, CALENDAR) == accepted
+
+
+def test_the_latest_update_is_a_whole_second() -> None:
+    """It is shown and typed back by the second: a fraction would make it late."""
+    need = datetime(2026, 11, 24, 9, 5, 0, 900_000, tzinfo=UTC)
+    assert latest_update(Acceptance(rule="hours", amount=24), need, CALENDAR) == datetime(
+        2026, 11, 23, 9, 5, tzinfo=UTC
+    )
 
 
 def test_24_hours_stand_in_knowledge_with_their_source_for_customs_and_invoices_alone() -> None:

@@ -166,6 +166,8 @@ def test_a_later_certificate_that_falls_short_settles_nothing(campaign: Campaign
     """A successor that ends before the contract does not end what the old one is owed."""
     old, new = certificate(), certificate("2026-01-01", until=date(2027, 1, 1), serial="54010108BB")
     assert verdict(campaign, old, OWED, others=(new,)).answer is CampaignAnswer.YES
+    reaches = certificate("2026-01-01", until=OWED, serial="54010108BB")
+    assert verdict(campaign, old, OWED, others=(reaches,)).answer is CampaignAnswer.DONE
 
 
 def test_every_condition_is_named(campaign: Campaign) -> None:

@@ -95,6 +95,7 @@ def test_in_time_until_the_last_second() -> None:
     assert _filing(_row(), NOW + 24 * HOUR).answer == "in_time"
     late = _filing(_row(), NOW + 24 * HOUR - timedelta(seconds=1))
     assert (late.answer, late.accepted, late.old_first) == ("too_late", NOW + 24 * HOUR, True)
+    assert _filing(_row(), NOW + HOUR, "unchecked").old_first is True
 
 
 def test_too_late_and_the_old_one_gone_is_not_told_to_file_with_it() -> None:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 
@@ -131,6 +133,42 @@ def test_one_that_hangs_is_ended_with_all_it_started(
     assert len(told) == 1
     child = Path(f"/proc/{(tmp_path / 'child').read_text().strip()}/stat")
     assert not child.exists() or child.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+@pytest.mark.parametrize(("ends", "why"), [("exit 0", ""), ("echo no network; exit 3", "no network")])
+def test_one_that_leaves_something_running_is_over_when_it_ends(
+    context: Any, tmp_path: Path, told: list[str], ends: str, why: str
+) -> None:
+    """A daemon of a session of its own keeps what it was given open; nobody waits for it, and it is left alone."""
+    _hook(context, "starts", f"setsid sh -c 'echo $$ > {tmp_path}/child; exec sleep 600' &\n{ends}")
+    began = monotonic()
+    hooks.tell(context, "inserted", "one", {})
+    assert monotonic() - began < hooks.PATIENCE / 2
+    assert [why in said for said in told] == ([True] if why else [])
+    while not (child := tmp_path / "child").exists() or not child.read_text().strip():
+        assert monotonic() - began < hooks.PATIENCE
+    os.kill(int(child.read_text()), signal.SIGKILL)
+
+
+def test_one_that_reads_nothing_and_says_a_lot_is_kept_short(context: Any, told: list[str]) -> None:
+    """Neither a long document nor endless words hold it up; of the words the last line is shown."""
+    _hook(context, "talks", "head -c 3000000 /dev/zero | tr '\\0' 'x'; echo; echo the end; exit 1")
+    hooks.tell(context, "inserted", "one", {"names": "n" * 1_000_000})
+    assert len(told) == 1
+    assert "the end" in told[0]
+    assert len(told[0]) < hooks.SPOKEN
+
+
+def test_a_user_without_a_home_has_hooks_too(
+    context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
+    """In a container the user may have no name and no HOME."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda _uid: (_ for _ in ()).throw(KeyError("no such user")))
+    _hook(context, "note", f"echo ran > {tmp_path}/said")
+    hooks.tell(context, "inserted", "one", {})
+    assert (tmp_path / "said").read_text() == "ran\n"
+    assert told == []
 
 
 def test_a_run_that_was_cut_off_is_tried_again_by_hand_alone(context: Any, tmp_path: Path) -> None:

@@ -47,6 +47,14 @@ def test_a_certificate_comes_back_as_it_was_parsed(inventory: Inventory) -> None
     assert inventory.tokens()[0].info == token_info("T1")
 
 
+def test_the_one_to_sign_with_is_the_one_issued_last(inventory: Inventory) -> None:
+    """A top-up may end before an older certificate does: what counts is when it begins. A CA's is never signed with."""
+    short = certificate(3, not_before=NOW - timedelta(days=1), not_after=OLD.not_after - timedelta(days=5))
+    ca = certificate(4, not_before=NOW, is_ca=True)
+    inventory.record(reading("T1", short, OLD, ca), NOW)
+    assert inventory.current("T1") == short
+
+
 def test_a_known_token_is_shown_without_cryptography(db: Database) -> None:
     """Reading the inventory back loads neither cryptography nor any other heavy library."""
     Inventory(db).record(reading("T1", OLD), NOW)

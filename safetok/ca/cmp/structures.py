@@ -230,14 +230,6 @@ class CertificationRequestInfo(core.Sequence):  # type: ignore[misc]
     ]
 
 
-class CertificationRequest(core.Sequence):  # type: ignore[misc]
-    _fields: ClassVar = [
-        ("certificationRequestInfo", CertificationRequestInfo),
-        ("signatureAlgorithm", AlgorithmIdentifier),
-        ("signature", core.OctetBitString),
-    ]
-
-
 # --- answers: RFC 9810 section 5.3 (explicit tags) ---
 
 

@@ -122,18 +122,12 @@ def ca_certificates(context: Context, authority: Authority) -> tuple[tuple[Certi
 
 
 def endpoint(context: Context, authority: Authority, issuers: tuple[Certificate, ...]) -> Endpoint:
-    """Where the CA answers and as whom. Raises UsageError for a `signer` file or a `recipient` that cannot be used."""
+    """Where the CA answers and as whom. Raises UsageError for a `signer` file that cannot be used."""
     from safetok.ca.cmp.endpoint import endpoint_of
     from safetok.store.settings import load_pem
 
     signer = load_pem(authority.signer)[0] if authority.signer else None
-    try:
-        return endpoint_of(authority, issuers, signer)
-    except UsageError as error:
-        error.hint = error.hint or _("Put right what {file} names: [authorities.{name}] recipient.").format(
-            file=context.settings.home.settings, name=authority.name
-        )
-        raise
+    return endpoint_of(authority, issuers, signer)
 
 
 def _checkable(context: Context, authority: Authority) -> None:

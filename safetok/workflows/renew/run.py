@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from safetok.domain import certificates
 from safetok.domain.authorities import Authority
 from safetok.domain.certificates import Certificate
-from safetok.domain.renewal import Hold, Renewal, State
+from safetok.domain.renewal import HOLD_EXITS, Hold, Renewal, State
 from safetok.errors import CaUnreachable, CaWait, DriverFailed, NoToken, NotTrusted, PersonNeeded, SafetokError
 from safetok.locale import _
 from safetok.records import dataclass
@@ -28,10 +28,11 @@ _HELD_HERE = {State.VERIFIED, State.WRITTEN, State.PROVEN}  # the journal holds 
 
 
 class Held(Exception):
-    """The renewal must wait. `error` is what the user is told, with the exit status of this hold."""
+    """The renewal must wait. `error` is what the user is told, with the exit status of this hold (`HOLD_EXITS`)."""
 
     def __init__(self, hold: Hold, error: SafetokError) -> None:
         super().__init__()
+        assert error.exit_status is HOLD_EXITS[hold], (hold, error.code)
         self.hold = hold
         self.error = error
 

@@ -11,13 +11,11 @@ from safetok.domain.times import rfc3339
 from safetok.errors import (
     CaUnreachable,
     CaWait,
-    ExitStatus,
     NoToken,
     PersonNeeded,
     SafetokError,
     SeveralTokens,
     UsageError,
-    first_that_holds,
 )
 from safetok.locale import _
 from safetok.log import note
@@ -63,11 +61,6 @@ def resume(context: Context, request: RenewRequest) -> tuple[list[RenewResult], 
         except SafetokError as error:
             failed.append(error)
     return done, failed
-
-
-def resume_status(failed: list[SafetokError]) -> ExitStatus:
-    """One failure has its own exit status; of several, the first in the contract's order."""
-    return first_that_holds({error.exit_status for error in failed})
 
 
 def listed(context: Context) -> list[dict[str, Any]]:
