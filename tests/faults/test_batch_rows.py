@@ -504,7 +504,18 @@ def test_ctrl_c_while_a_list_is_checked_waits_for_no_ca(fleet: Fleet) -> None:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         fleet.places.settings.write_text(settings.replace(f'offers_url = "{fleet.ca_url}"', f'offers_url = "{url}"'))
         running = subprocess.Popen(
-            [sys.executable, "-m", "safetok", "batch", "plan", str(listed(fleet, row(fleet, 0))), "--timeout", "300"],
+            [
+                "env",
+                "--default-signal=INT",
+                sys.executable,
+                "-m",
+                "safetok",
+                "batch",
+                "plan",
+                str(listed(fleet, row(fleet, 0))),
+                "--timeout",
+                "300",
+            ],
             env=fleet.environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -289,7 +289,7 @@ class Runner:
     @contextmanager
     def _stoppable(self) -> Iterator[None]:
         """The first Ctrl-C (SIGTERM, or a terminal that is closed) stops after what is past the CA's answer; the second ends at
-        once. What the run was started to ignore (nohup) it ignores.
+        once. Behind nohup a closed terminal stops nothing.
         """
         before: dict[int, Any] = {}
 
@@ -298,8 +298,10 @@ class Runner:
             self._course.stop.set()
 
         if threading.current_thread() is threading.main_thread():
-            numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-            heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+            heeded = [signal.SIGINT, signal.SIGTERM]
+            hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+            if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+                heeded.append(hangup)
             before = {int(number): signal.signal(number, stop) for number in heeded}
         try:
             yield
