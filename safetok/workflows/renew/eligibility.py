@@ -121,7 +121,7 @@ def ca_certificates(context: Context, authority: Authority) -> tuple[tuple[Certi
     return issuers, anchors
 
 
-def endpoint(context: Context, authority: Authority, issuers: tuple[Certificate, ...]) -> Endpoint:
+def endpoint(authority: Authority, issuers: tuple[Certificate, ...]) -> Endpoint:
     """Where the CA answers and as whom. Raises UsageError for a `signer` file that cannot be used."""
     from safetok.ca.cmp.endpoint import endpoint_of
     from safetok.store.settings import load_pem
@@ -135,7 +135,7 @@ def _checkable(context: Context, authority: Authority) -> None:
     from safetok.trust.path import build_path
 
     issuers, anchors = ca_certificates(context, authority)
-    endpoint(context, authority, issuers)
+    endpoint(authority, issuers)
     now, helping = context.now(), [issuer.der for issuer in issuers]
     for issuer in issuers:
         if not issuer.not_before <= now <= issuer.not_after:

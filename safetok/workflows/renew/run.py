@@ -74,7 +74,7 @@ class Run:
     def endpoint(self) -> Endpoint:
         from safetok.workflows.renew.eligibility import endpoint
 
-        return endpoint(self.context, self.authority, self.issuers)
+        return endpoint(self.authority, self.issuers)
 
     def advance(self, state: State, **changes: Any) -> None:
         """Commit the next state with what it brings, before anything else happens."""
