@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import sys
@@ -42,7 +43,7 @@ def entries(context: Context, listing: Listing) -> list[Entry]:
     """A to-do for each agency of each company, an event for each wait, and each dossier's deadline."""
     from safetok.workflows.dossier_deadlines import calendar_entries
 
-    return agency_entries(context, listing) + calendar_entries(context)
+    return agency_entries(context, listing) + _replaced(context, listing) + calendar_entries(context)
 
 
 def agency_entries(context: Context, listing: Listing) -> list[Entry]:
@@ -55,6 +56,27 @@ def agency_entries(context: Context, listing: Listing) -> list[Entry]:
         row = view.registration
         changes, last = acts.get((row.certificate_sha256, row.agency), (0, row.opened_at))
         found += _entries(view, changes, last)
+    return found
+
+
+def _replaced(context: Context, listing: Listing) -> list[Entry]:
+    """What an earlier file may have put into a calendar for a certificate that another has replaced since: taken away."""
+    from safetok.domain.agencies import RegistrationState
+    from safetok.store.registrations import Registrations
+    from safetok.workflows.agencies import key, views_of
+
+    store = Registrations(context.database)
+    companies = {view.registration.mst for view in listing.views} - {""}
+    current, over = {key(row) for row in store.list()}, {RegistrationState.ACCEPTED, RegistrationState.UNUSED}
+    rows = [row for row in store.list(superseded=True) if row.mst in companies and row.state not in over]
+    acts = store.acts()
+    found: list[Entry] = []
+    for view in views_of(context, store, [row for row in rows if key(row) not in current])[0]:
+        changes, last = acts.get(key(view.registration), (0, view.registration.opened_at))
+        found += [
+            dataclasses.replace(entry, standing="cancelled", sequence=entry.sequence + 1)
+            for entry in _entries(view, changes, last)
+        ]
     return found
 
 
