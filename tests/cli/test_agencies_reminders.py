@@ -66,7 +66,7 @@ def test_a_calendar_follows_what_is_recorded(cli: Clocked, tmp_path: Path) -> No
 
 
 def test_a_certificate_that_was_replaced_leaves_the_calendar(cli: Clocked, tmp_path: Path) -> None:
-    """A newer one follows while the wait runs: what stood in calendars for the one before comes CANCELLED, but what was accepted."""
+    """A newer one follows while the wait runs: what stood in calendars for the one before is CANCELLED, but what was accepted."""
     path = tmp_path / "c.ics"
     cli.json("agencies", "done", "vnaccs", "bhxh")
     cli.json("agencies", "accepted", "bhxh")
