@@ -99,10 +99,14 @@ def _known(code: str) -> Language | None:
 
 def _settled() -> Language | None:
     """The language of settings.toml, when nothing nearer says one; a file that cannot be read is complained of later."""
+    from safetok.errors import UsageError
     from safetok.store import paths
 
-    file = paths.home(os.environ).settings
-    if not file.is_file():
+    try:
+        file = paths.home(os.environ).settings
+        if not file.is_file():
+            return None
+    except (OSError, UsageError):
         return None
     import tomllib
 

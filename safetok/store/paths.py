@@ -69,7 +69,21 @@ class Home:
 
 
 def home(environ: Mapping[str, str]) -> Home:
-    """The places in force for this environment. A relative SAFETOK_HOME is made whole: a later `cd` moves nothing."""
+    """The places in force for this environment. A relative SAFETOK_HOME is made whole: a later `cd` moves nothing.
+
+    Raises UsageError (`no_home`) where the system knows no home folder of this user (a container, a service).
+    """
+    try:
+        return _home(environ)
+    except RuntimeError as error:
+        raise UsageError(
+            _("The system knows no home folder of this user."),
+            code="no_home",
+            hint=_("Set SAFETOK_HOME to a folder on this computer's own disk that you can write to."),
+        ) from error
+
+
+def _home(environ: Mapping[str, str]) -> Home:
     if named := environ.get("SAFETOK_HOME", "").strip():
         root = Path(os.path.abspath(Path(named).expanduser()))  # noqa: PTH100  (resolve() would follow a link the user chose)
         return Home(

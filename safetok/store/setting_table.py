@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from safetok.errors import UsageError
-from safetok.locale import _
+from safetok.locale import _, why
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +79,14 @@ class Table:
 
     def file_of(self, name: str, text: str) -> Path:
         """A file named in the settings: relative to their folder. It must be there."""
-        path = self.file.parent / Path(text).expanduser()
-        if not path.is_file():
+        try:
+            path = self.file.parent / Path(text).expanduser()
+            there = path.is_file()
+        except RuntimeError:  # `~` of nobody
+            self.refuse(name, _("there is no such file"), shown=text)
+        except OSError as error:
+            self.refuse(name, why(error), shown=text)
+        if not there:
             self.refuse(name, _("there is no such file"), shown=str(path))
         return path
 

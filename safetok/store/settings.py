@@ -160,4 +160,7 @@ def _line(error: ValueError, data: bytes) -> int | None:
 
 
 def _expanded(module: str) -> Path:
-    return Path(module).expanduser()
+    try:
+        return Path(module).expanduser()
+    except RuntimeError:  # `~` of nobody: what is written there leads nowhere, and the look says so
+        return Path(module)

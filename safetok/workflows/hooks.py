@@ -209,9 +209,13 @@ def _run(path: Path, event: str, told: str) -> str:
 
 def _environment(event: str) -> dict[str, str]:
     """The same for every run: nothing of the caller's environment gets through but where the user's home is."""
+    try:
+        home = str(Path.home())
+    except RuntimeError:  # a container's user has none
+        home = "/"
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "HOME": str(Path.home()),
+        "HOME": home,
         "LANG": "C.UTF-8",
         "SAFETOK_EVENT": event,
     }
