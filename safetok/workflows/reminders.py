@@ -49,13 +49,18 @@ def entries(context: Context, listing: Listing) -> list[Entry]:
 def agency_entries(context: Context, listing: Listing) -> list[Entry]:
     """What a listing alone gives: a to-do for each agency, an event for each wait."""
     from safetok.store.registrations import Registrations
+    from safetok.workflows.agency_names import all_agencies
+    from safetok.workflows.agency_rules import rule_of
 
-    acts = Registrations(context.database).acts()
+    store = Registrations(context.database)
+    acts, agencies = store.acts(), all_agencies(store)
     found = []
     for view in listing.views:
         row = view.registration
         changes, last = acts.get((row.certificate_sha256, row.agency), (0, row.opened_at))
-        found += _entries(view, changes, last)
+        agency, certificate = agencies.get(row.agency), listing.certificates.get(row.certificate_sha256)
+        waits = agency is not None and rule_of(context, agency, certificate).waits
+        found += _entries(view, changes, last, waits=waits)
     return found
 
 
@@ -75,12 +80,13 @@ def _replaced(context: Context, listing: Listing) -> list[Entry]:
         changes, last = acts.get(key(view.registration), (0, view.registration.opened_at))
         found += [
             dataclasses.replace(entry, standing="cancelled", sequence=entry.sequence + 1)
-            for entry in _entries(view, changes, last)
+            for entry in _entries(view, changes, last, waits=False)
         ]
     return found
 
 
-def _entries(view: RegistrationView, changes: int, last: datetime) -> list[Entry]:
+def _entries(view: RegistrationView, changes: int, last: datetime, *, waits: bool) -> list[Entry]:
+    """One row's to-do, and the end of its wait, or where that agency `waits` and the update was taken back its cancelling."""
     from safetok.knowledge import load
     from safetok.reports.calendar import Entry
 
@@ -117,7 +123,7 @@ def _entries(view: RegistrationView, changes: int, last: datetime) -> list[Entry
                 standing="done" if over else "open",
             )
         )
-    elif changes and view.standing in {"open", "unused"}:  # one imported before may stand in a calendar
+    elif waits and changes and view.standing in {"open", "unused"}:  # one imported before may stand in a calendar
         found.append(
             Entry(
                 uid=_uid(row.certificate_sha256, row.agency, "wait"),

@@ -65,6 +65,14 @@ def test_a_calendar_follows_what_is_recorded(cli: Clocked, tmp_path: Path) -> No
     assert third[changed[0]]["status"] == "NEEDS-ACTION"
 
 
+def test_an_agency_without_a_wait_never_has_an_event(cli: Clocked, tmp_path: Path) -> None:
+    """One not used, one updated in part, one taken back: nothing to cancel was ever in a calendar, so nothing struck out comes."""
+    cli.json("agencies", "skip", "bhxh")
+    cli.json("agencies", "done", "etax:khai", "ivan")
+    cli.json("agencies", "undo", "ivan")
+    assert {part.name for part in _calendar(cli, tmp_path / "c.ics").values()} == {"VTODO"}
+
+
 def test_a_certificate_that_was_replaced_leaves_the_calendar(cli: Clocked, tmp_path: Path) -> None:
     """A newer one follows while the wait runs: what stood in calendars for the one before is CANCELLED, but what was accepted."""
     path = tmp_path / "c.ics"
