@@ -19,6 +19,7 @@ from safetok.store.registrations import Registrations
 # NOW is 16:05 on Monday 23/11/2026 in Vietnam.
 OLD = certificate(1, not_before=NOW - timedelta(days=500), not_after=NOW + timedelta(days=20))
 NEW = certificate(2, not_before=NOW - timedelta(hours=9), not_after=NOW + timedelta(days=400))
+NEWEST = certificate(3, not_before=NOW - timedelta(hours=1), not_after=NOW + timedelta(days=700))
 HOSTILE = certificate(
     4,
     mst="0312345678",
@@ -35,6 +36,14 @@ def followed(folder: Path) -> Clocked:
         Inventory(db).record(reading("T1", OLD), NOW - timedelta(days=20))
         Inventory(db).record(reading("T1", OLD, NEW), NOW)
         Registrations(db).open_for(NEW, load.agencies(), NOW, replaces=OLD.sha256)
+    return cli
+
+
+def overtaken(cli: Clocked) -> Clocked:
+    """NEWEST has followed NEW in its turn, now."""
+    with Database(home(cli.env).database) as db:
+        Inventory(db).record(reading("T1", OLD, NEW, NEWEST), cli.now)
+        Registrations(db).open_for(NEWEST, load.agencies(), cli.now, replaces=NEW.sha256)
     return cli
 
 

@@ -13,6 +13,7 @@ Settings of a token (for all tokens, or for one by `tokens={serial: {...}}`), as
     own_id = TEXT         the same CKA_ID for every new key
     value_search = no     no search by CKA_VALUE, modulus or point
     sha256_rsa = no       no CKM_SHA256_RSA_PKCS  always_authenticate = yes   private keys want a PIN each time
+                          (new: only those that safetok made)
     free_public           bytes of free memory it tells
     turns_into = SERIAL   the token that `swap` puts into its slot; that one has hidden = yes until then
 

@@ -259,18 +259,27 @@ def _reasons(out: Screen, views: Iterable[RegistrationView], listing: Listing) -
     """Why the old one or neither, once for each reason; the timer's is in the table."""
     from safetok.workflows.agencies import key
 
-    said = {}
+    said: dict[tuple[str, str, str], list[RegistrationView]] = {}
     for view in views:
         signing = listing.signing[key(view.registration)]
         if signing.answer in {"old", "unchecked", "neither"} and view.standing != "waiting":
-            said[signing_text(signing).text, signing.why] = signing
+            old = listing.old.get(key(view.registration))
+            said.setdefault((signing_text(signing).text, signing.why, old.serial if old else ""), []).append(view)
     if said:
         out.line()
-    for (what, why), signing in said.items():
-        text = _("Sign today with {what}: {why}.")
+    differ = len({serial for _what, _why, serial in said}) > 1  # several old ones are known, each at other agencies
+    for (what, why, serial), where in said.items():
+        signing = listing.signing[key(where[0].registration)]
         if signing.answer == "neither":
             text = _("Neither can be signed with today: {why}.")
-        out.line(text.format(what=what, why=why), signing_text(signing).tone)
+            if differ:
+                text = _("Neither can be signed with today at {agencies}: {why}.")
+        else:
+            text = _("Sign today with {what}: {why}.")
+            if differ:
+                text = _("Sign today at {agencies} with {what} ({serial}): {why}.")
+        names = ", ".join(view.registration.agency for view in where)
+        out.line(text.format(what=what, why=why, agencies=names, serial=serial), signing_text(signing).tone)
 
 
 def show_imported(done: Imported) -> None:

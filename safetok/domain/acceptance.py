@@ -55,7 +55,10 @@ def latest_update(acceptance: Acceptance, need: datetime, calendar: WorkingCalen
     need = need.astimezone(UTC).replace(microsecond=0)
 
     def in_time(seconds_before: int) -> bool:
-        return accepted_from(acceptance, need - timedelta(seconds=seconds_before), calendar) <= need
+        try:
+            return accepted_from(acceptance, need - timedelta(seconds=seconds_before), calendar) <= need
+        except OverflowError:  # later than any calendar goes
+            return False
 
     if in_time(0):
         return need

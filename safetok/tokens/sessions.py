@@ -150,8 +150,6 @@ class Session:
         shown = self._call("look", "objects", self._deadlines.look)
         assert isinstance(shown, dict)
         self._seen = shown
-        if not any(key["asks"] for key in shown["keys"] if key["private"]):
-            self._pin = None  # nothing needs it again
         return shown
 
     # --- the PIN -------------------------------------------------------------------------------------------------
@@ -166,7 +164,7 @@ class Session:
         deadline = self._deadlines.pin_pad if pin is None else self._deadlines.sign
         self._call("login", "login", deadline, careful=True, pin=None if pin is None else pin.encode())
         self.logged_in, self._seen = True, None
-        self._pin = pin
+        self._pin = pin  # a key that wants it each time may be made later; forgotten with the logout
 
     def logout(self) -> None:
         """Log out and stay: a hold needs no open door."""

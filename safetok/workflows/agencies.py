@@ -39,7 +39,7 @@ class Listing:
     now: datetime
     views: tuple[RegistrationView, ...]
     certificates: dict[str, Certificate]
-    old: dict[str, Certificate]  # the one each certificate follows
+    old: dict[tuple[str, str], Certificate]  # the one each agency knows, by `key`
     signing: dict[tuple[str, str], Signing]
     touched: dict[tuple[str, str], datetime]
     not_opened: tuple[Certificate, ...] = ()  # a person said not to open their lists
@@ -70,9 +70,7 @@ class Listing:
                 | {
                     "sign_with": self.signing[key(view.registration)].answer,
                     "sign_why": self.signing[key(view.registration)].why,
-                    "old_cert": self.old[sha256].serial
-                    if (sha256 := view.registration.certificate_sha256) in self.old
-                    else None,
+                    "old_cert": self.old[of].serial if (of := key(view.registration)) in self.old else None,
                     "overdue": self.overdue(view),
                 }
                 for view in self.views

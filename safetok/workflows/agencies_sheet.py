@@ -103,7 +103,7 @@ def write_sheet(
         row = view.registration
         certificate = listing.certificates.get(row.certificate_sha256)
         fields = fields_of(certificate) if certificate else None
-        old = listing.old.get(row.certificate_sha256)
+        old = listing.old.get(agencies.key(row))
         values: dict[str, str | datetime | None] = {
             "mst": row.mst,
             "company": view.name,

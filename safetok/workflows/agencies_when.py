@@ -105,7 +105,7 @@ def when(context: Context, need: str, names: Sequence[str], selection: Selection
                 signing=signing[agencies.key(row)],
                 filing=filing(row, rule, calendar, now=now, need=moment, signing=signing[agencies.key(row)]),
                 effective="" if rule.waits else _effective(agency),
-                old=listing.old.get(row.certificate_sha256),
+                old=listing.old.get((row.certificate_sha256, row.agency)),
             )
         )
     return Answers(now=now, need=moment, answers=tuple(answers))

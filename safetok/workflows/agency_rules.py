@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from safetok.domain.agencies import RegistrationState
 from safetok.domain.filings import Signing, sign_today
 
 if TYPE_CHECKING:
@@ -54,22 +55,45 @@ def old_of(context: Context, new: Certificate) -> Certificate | None:
     return before([one.certificate for one in Inventory(context.database).by_company(company_of(new))], new)
 
 
+def _known_at(
+    context: Context, agency: str, before: Certificate, states: dict[str, dict[str, RegistrationState]]
+) -> Certificate | None:
+    """The certificate this agency knows: `before`, or where that one was never taken there in its turn, the one before it; None
+    where that is not known to safetok. `states` keeps what was looked up, by certificate (SHA-256) and agency.
+    """
+    from safetok.store.registrations import Registrations
+
+    found: Certificate | None = before
+    passed = set[str]()
+    while found is not None and found.sha256 not in passed:
+        passed.add(found.sha256)
+        if found.sha256 not in states:
+            rows = Registrations(context.database).list(certificate=found.sha256)
+            states[found.sha256] = {row.agency: row.state for row in rows}
+        if states[found.sha256].get(agency) not in {RegistrationState.OPEN, RegistrationState.REJECTED}:
+            return found
+        found = old_of(context, found)
+    return None
+
+
 def signing_of(
     context: Context, rows: Iterable[Registration], certificates: dict[str, Certificate]
-) -> tuple[dict[str, Certificate], dict[tuple[str, str], Signing]]:
-    """The old certificate of each new one (by the new one's SHA-256), and what to sign with today by certificate and agency."""
+) -> tuple[dict[tuple[str, str], Certificate], dict[tuple[str, str], Signing]]:
+    """The old certificate that each agency knows, and what to sign with there today; by new certificate (SHA-256) and agency."""
     from safetok.store.answers import Answers
 
-    answers, now = Answers(context.database), context.now()
-    old: dict[str, Certificate] = {}
-    for sha256, certificate in certificates.items():
-        found = old_of(context, certificate)
-        if found is not None:
-            old[sha256] = found
+    answers, now, rows = Answers(context.database), context.now(), tuple(rows)
+    followed = {sha256: old_of(context, certificate) for sha256, certificate in certificates.items()}
+    states: dict[str, dict[str, RegistrationState]] = {}
+    old: dict[tuple[str, str], Certificate] = {}
+    for row in rows:
+        before = followed.get(row.certificate_sha256)
+        if before is not None and (found := _known_at(context, row.agency, before, states)) is not None:
+            old[row.certificate_sha256, row.agency] = found
     heard = {sha256: answers.revocation(sha256) for sha256 in {*certificates, *(one.sha256 for one in old.values())}}
     signing = {}
     for row in rows:
-        new, before = certificates.get(row.certificate_sha256), old.get(row.certificate_sha256)
+        new, before = certificates.get(row.certificate_sha256), old.get((row.certificate_sha256, row.agency))
         signing[row.certificate_sha256, row.agency] = sign_today(
             row,
             now=now,

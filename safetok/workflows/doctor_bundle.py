@@ -170,7 +170,8 @@ class _Redaction:
         for token in examination.reading.tokens if examination.reading else ():
             words.setdefault(token.info.label, "<label>")
         words[socket.gethostname()] = "<computer>"
-        words[str(Path.home())] = "~"
+        with suppress(RuntimeError):  # a user without a home folder
+            words[str(Path.home())] = "~"
         with suppress(OSError, KeyError):
             words[getpass.getuser()] = "<user>"
         usable = [(text, instead) for text, instead in words.items() if len(text) >= _SHORTEST]

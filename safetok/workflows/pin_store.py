@@ -157,6 +157,7 @@ def _change(
 
 
 def _change_on_pad(context: Context, guard: PinGuard, session: Session, name: str) -> PinResult:
+    pins.somebody_at_the_pad(context, session.serial)
     context.prompter.say(_("Type the old PIN, then the new one twice, on the token's own keypad."))
     guard.change(session, None, None)
     context.prompter.say(_("Type the new PIN once more on the keypad: it is being checked."))

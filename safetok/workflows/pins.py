@@ -146,6 +146,7 @@ def log_in(context: Context, session: Session, source: PinSource, *, name: str, 
     serial = info.serial
     guard.check(info)
     if info.pin_pad:
+        somebody_at_the_pad(context, serial)
         context.prompter.say(_("Type the PIN on the token's own keypad."))
         guard.login(session, None)
         return "prompt"
@@ -169,6 +170,19 @@ def log_in(context: Context, session: Session, source: PinSource, *, name: str, 
             source.worked(serial)
         return came_from
     raise AssertionError  # the second attempt returned or raised
+
+
+def somebody_at_the_pad(context: Context, token_serial: str) -> None:
+    """Raise PersonNeeded (`pin_pad`) where nobody is there: the keypad would wait, and a try without an answer counts as wrong."""
+    if not context.prompter.interactive:
+        raise PersonNeeded(
+            _("The PIN of token {serial} is typed on its own keypad, and nobody is there to be asked.").format(
+                serial=token_serial
+            ),
+            code="pin_pad",
+            hint=_("Run it in a terminal, beside the token. No try is spent."),
+            token=token_serial,
+        )
 
 
 def refuse_not_activated(context: Context, token_serial: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import sys
@@ -42,23 +43,50 @@ def entries(context: Context, listing: Listing) -> list[Entry]:
     """A to-do for each agency of each company, an event for each wait, and each dossier's deadline."""
     from safetok.workflows.dossier_deadlines import calendar_entries
 
-    return agency_entries(context, listing) + calendar_entries(context)
+    return agency_entries(context, listing) + _replaced(context, listing) + calendar_entries(context)
 
 
 def agency_entries(context: Context, listing: Listing) -> list[Entry]:
     """What a listing alone gives: a to-do for each agency, an event for each wait."""
     from safetok.store.registrations import Registrations
+    from safetok.workflows.agency_names import all_agencies
+    from safetok.workflows.agency_rules import rule_of
 
-    acts = Registrations(context.database).acts()
+    store = Registrations(context.database)
+    acts, agencies = store.acts(), all_agencies(store)
     found = []
     for view in listing.views:
         row = view.registration
         changes, last = acts.get((row.certificate_sha256, row.agency), (0, row.opened_at))
-        found += _entries(view, changes, last)
+        agency, certificate = agencies.get(row.agency), listing.certificates.get(row.certificate_sha256)
+        waits = agency is not None and rule_of(context, agency, certificate).waits
+        found += _entries(view, changes, last, waits=waits)
     return found
 
 
-def _entries(view: RegistrationView, changes: int, last: datetime) -> list[Entry]:
+def _replaced(context: Context, listing: Listing) -> list[Entry]:
+    """What an earlier file may have put into a calendar for a certificate that another has replaced since: taken away."""
+    from safetok.domain.agencies import RegistrationState
+    from safetok.store.registrations import Registrations
+    from safetok.workflows.agencies import key, views_of
+
+    store = Registrations(context.database)
+    companies = {view.registration.mst for view in listing.views} - {""}
+    current, over = {key(row) for row in store.list()}, {RegistrationState.ACCEPTED, RegistrationState.UNUSED}
+    rows = [row for row in store.list(superseded=True) if row.mst in companies and row.state not in over]
+    acts = store.acts()
+    found: list[Entry] = []
+    for view in views_of(context, store, [row for row in rows if key(row) not in current])[0]:
+        changes, last = acts.get(key(view.registration), (0, view.registration.opened_at))
+        found += [
+            dataclasses.replace(entry, standing="cancelled", sequence=entry.sequence + 1)
+            for entry in _entries(view, changes, last, waits=False)
+        ]
+    return found
+
+
+def _entries(view: RegistrationView, changes: int, last: datetime, *, waits: bool) -> list[Entry]:
+    """One row's to-do, and the end of its wait, or where that agency `waits` and the update was taken back its cancelling."""
     from safetok.knowledge import load
     from safetok.reports.calendar import Entry
 
@@ -95,7 +123,7 @@ def _entries(view: RegistrationView, changes: int, last: datetime) -> list[Entry
                 standing="done" if over else "open",
             )
         )
-    elif changes and view.standing in {"open", "unused"}:  # one imported before may stand in a calendar
+    elif waits and changes and view.standing in {"open", "unused"}:  # one imported before may stand in a calendar
         found.append(
             Entry(
                 uid=_uid(row.certificate_sha256, row.agency, "wait"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from icalendar import Calendar
-from support_agencies import HOSTILE, followed, joined, listed
+from support_agencies import HOSTILE, followed, joined, listed, overtaken
 from support_clock import Clocked
 from support_notifications import desktop
 from support_store import NOW
@@ -63,6 +63,30 @@ def test_a_calendar_follows_what_is_recorded(cli: Clocked, tmp_path: Path) -> No
     assert third[str(wait["uid"])]["status"] == "CANCELLED"
     assert third[str(wait["uid"])]["sequence"] > wait["sequence"]
     assert third[changed[0]]["status"] == "NEEDS-ACTION"
+
+
+def test_an_agency_without_a_wait_never_has_an_event(cli: Clocked, tmp_path: Path) -> None:
+    """One not used, one updated in part, one taken back: nothing to cancel was ever in a calendar, so nothing struck out comes."""
+    cli.json("agencies", "skip", "bhxh")
+    cli.json("agencies", "done", "etax:khai", "ivan")
+    cli.json("agencies", "undo", "ivan")
+    assert {part.name for part in _calendar(cli, tmp_path / "c.ics").values()} == {"VTODO"}
+
+
+def test_a_certificate_that_was_replaced_leaves_the_calendar(cli: Clocked, tmp_path: Path) -> None:
+    """A newer one follows while the wait runs: what stood in calendars for the one before is CANCELLED, but what was accepted."""
+    path = tmp_path / "c.ics"
+    cli.json("agencies", "done", "vnaccs", "bhxh")
+    cli.json("agencies", "accepted", "bhxh")
+    first = _calendar(cli, path)
+    overtaken(cli)
+    second = _calendar(cli, path)
+    replaced = [uid for uid in first if uid in second]
+    assert len(replaced) == len(first) - 1
+    for uid in replaced:
+        assert (second[uid]["status"], second[uid].walk("VALARM")) == ("CANCELLED", [])
+        assert second[uid]["sequence"] > first[uid]["sequence"]
+    assert [part["status"] for uid, part in second.items() if uid not in first] == ["NEEDS-ACTION"] * 7
 
 
 def test_the_desktop_is_told_what_is_to_do(two: Clocked, tmp_path: Path) -> None:

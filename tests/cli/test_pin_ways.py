@@ -279,6 +279,21 @@ def test_a_pin_pad_logs_in_and_changes_by_itself(
     assert not any("nothing is shown" in line for line in person.heard)
 
 
+@pytest.mark.parametrize("words", [("renew", "--csr", "{}/r.pem"), ("pin", "change"), ("doctor",)])
+def test_a_pin_pad_is_not_waited_for_where_nobody_is(
+    cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """A script at night: 11 at once, also with a PIN given; the keypad is not asked, so no unanswered try is counted."""
+    simulator.steer(pin_pad="yes", pad_pin=token.pin)
+    named = [word.format(tmp_path) for word in words]
+    for more in ((), ("--pin-stdin",)):
+        said = cli.json(*named, "--serial", token.serial, *more, stdin=f"{token.pin}\n{NEW}\n")
+        if words != ("doctor",) or more:
+            assert (said.status, said.codes) == (11, ["pin_pad"])
+            assert said.envelope["errors"][0]["hint"]
+    assert simulator.count("C_Login") == simulator.count("C_SetPIN") == 0
+
+
 # --- which token, which new PIN ------------------------------------------------------------------------------------------
 
 

@@ -420,13 +420,21 @@ static CK_RV s_destroy_object(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object)
        writable(place.slot) ? real->C_DestroyObject(handle, object) : CKR_TOKEN_WRITE_PROTECTED);
 }
 
+/* Whether a key wants its PIN each time: all of them do, or only those that safetok made. */
+static bool asks(struct traits *t, CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object) {
+  char label[64] = "";
+  CK_ATTRIBUTE read = {CKA_LABEL, label, sizeof label - 1};
+  if (!t->always_authenticate || !t->only_new_asks) return t->always_authenticate;
+  return real->C_GetAttributeValue(handle, object, &read, 1) == CKR_OK && !strncmp(label, "safetok ", 8);
+}
+
 static CK_RV get_attributes(struct slot *slot, CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *to,
                             CK_ULONG count) {
   CK_RV answer = real->C_GetAttributeValue(handle, object, to, count);
   struct traits *t = slot ? traits(slot) : NULL;
   for (CK_ULONG i = 0; t && i < count; i++) {
     if (t->empty_id && to[i].type == CKA_ID) to[i].ulValueLen = 0;
-    if (t->always_authenticate && to[i].type == CKA_ALWAYS_AUTHENTICATE && to[i].pValue && to[i].ulValueLen == 1)
+    if (to[i].type == CKA_ALWAYS_AUTHENTICATE && to[i].pValue && to[i].ulValueLen == 1 && asks(t, handle, object))
       *(unsigned char *)to[i].pValue = 1;
   }
   return answer;
@@ -476,7 +484,7 @@ static CK_RV sign_init(struct session *session, CK_SESSION_HANDLE handle, CK_MEC
   struct traits *t = session ? traits(session->slot) : NULL;
   if (t && t->no_sha256_rsa && mechanism->mechanism == CKM_SHA256_RSA_PKCS) return CKR_MECHANISM_INVALID;
   CK_RV answer = real->C_SignInit(handle, mechanism, key);
-  if (answer == CKR_OK && t && t->always_authenticate) session->wants_login = true;
+  if (answer == CKR_OK && t && asks(t, handle, key)) session->wants_login = true;
   return answer;
 }
 

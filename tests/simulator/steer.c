@@ -121,7 +121,7 @@ static void token_setting(struct traits *t, const char *key, const char *value) 
   else if (!strcmp(key, "own_label")) t->own_label = yes;
   else if (!strcmp(key, "value_search")) t->no_value_search = !yes;
   else if (!strcmp(key, "sha256_rsa")) t->no_sha256_rsa = !yes;
-  else if (!strcmp(key, "always_authenticate")) t->always_authenticate = yes;
+  else if (!strcmp(key, "always_authenticate")) t->only_new_asks = !strcmp(value, "new"), t->always_authenticate = yes || t->only_new_asks;
   else if (!strcmp(key, "free_public")) t->free_public = atol(value);
   else if (!strcmp(key, "turns_into")) copy(t->turns_into, sizeof t->turns_into, value);
   else if (!strcmp(key, "hidden")) t->hidden = yes;

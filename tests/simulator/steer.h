@@ -18,7 +18,7 @@ struct traits {
   enum flag_mode flags;
   bool wrong_pin_general, pin_pad, pad_cancelled;
   bool write_protected, write_protected_quiet, write_protected_late;
-  bool empty_id, own_id, own_label, no_value_search, no_sha256_rsa, always_authenticate;
+  bool empty_id, own_id, own_label, no_value_search, no_sha256_rsa, always_authenticate, only_new_asks;
   long free_public; /* -1: as SoftHSM says */
   char turns_into[17]; /* the token that the order `swap` puts in its place */
   bool hidden;      /* in no slot of its own */

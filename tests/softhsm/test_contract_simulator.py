@@ -299,3 +299,19 @@ def test_latency_is_told_by_the_log(simulator: Simulator, token: MadeToken, open
     assert [one.code for one in open_tokens(deadlines=Deadlines(look=2)).read().failed] == ["timed_out"]
     last = [call for call in simulator.calls() if call.function == "C_FindObjectsInit"][-1]
     assert last.answer is None
+
+
+def test_a_new_key_may_want_its_pin_each_time_where_the_old_one_did_not(
+    simulator: Simulator, token: MadeToken, open_tokens: Open, ec_key: ec.EllipticCurvePrivateKey
+) -> None:
+    """The key that the token makes asks at each signature, the one before never did: it is given the PIN, not an empty one."""
+    simulator.steer(always_authenticate="new", pin_tries=3)
+    with opened(open_tokens, token) as session:
+        old = session.private_key(spki_of(ec_key))
+        made = session.generate(spki_of(ec_key), cka_id=b"n" * 20, label="safetok n")
+        new = session.private_key(made)
+        for key in (old, new, new):
+            assert isinstance(key, ec.EllipticCurvePrivateKey)
+            key.public_key().verify(key.sign(b"x", ec.ECDSA(hashes.SHA256())), b"x", ec.ECDSA(hashes.SHA256()))
+    assert [call.answer for call in simulator.calls() if call.function == "C_Login"] == [0, 0, 0]
+    assert simulator.memory(token.serial).failed == 0

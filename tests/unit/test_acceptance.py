@@ -143,3 +143,20 @@ def test_days_that_may_be_off_count_as_off_but_not_by_law() -> None:
     assert calendar.works(date(2026, 9, 3), certain=True)
     assert calendar.on_or_after(date(2026, 9, 2)) == date(2026, 9, 4)
     assert calendar.on_or_after(date(2026, 9, 2), certain=True) == date(2026, 9, 3)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Acceptance(rule="hours", amount=24),
+        Acceptance(rule="next_midnight"),
+        Acceptance(rule="working_hours", amount=30),
+        Acceptance(rule="working_days", amount=8),
+    ],
+)
+@pytest.mark.parametrize("need", [_vn(9999, 12, 31, 23, 59), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)])
+def test_the_last_days_of_the_calendar_have_a_latest_update(rule: Acceptance, need: datetime) -> None:
+    """What would be accepted after the year 9999 is not in time; what is said to be in time is."""
+    latest = latest_update(rule, need, CALENDAR)
+    assert accepted_from(rule, latest, CALENDAR) <= need
+    assert need - latest < timedelta(days=30)

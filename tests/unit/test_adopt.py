@@ -96,7 +96,7 @@ def test_a_company_with_two_tokens_is_told_the_old_certificate_of_each(context: 
     Journal(context.database).create(renewal(state=State.DONE, **changed))
     inventory.put_certificate(NEW, NOW)
     listed = Registrations(context.database).open_for(NEW, knowledge.agencies(), NOW, replaces=OLD.sha256)
-    assert agencies.listing(context, EVERYTHING).old == {NEW.sha256: OLD}
+    assert {*agencies.listing(context, EVERYTHING).old.values()} == {OLD}
     assert len(listed) == 7
 
 
