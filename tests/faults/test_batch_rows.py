@@ -17,6 +17,7 @@ from typing import Any
 
 import openpyxl
 import pytest
+from support_batch import token_folder
 from support_fleet import CONTRACT_END, PIN, Fleet, as_made, kept_fleet
 from support_inside import Inside
 from support_simulator import Simulator
@@ -91,12 +92,6 @@ def codes(rows_: list[dict[str, Any]]) -> list[tuple[str, str | None]]:
 def ran(cli: Inside, fleet: Fleet, *words: str) -> tuple[int, list[dict[str, Any]]]:
     said = cli.json("batch", "run", str(fleet.folder / "list.plan.json"), *words)
     return said.status, said.data.get("rows", []) if said.data else []
-
-
-def token_folder(fleet: Fleet, number: int) -> Path:
-    serial = fleet.serials[number]
-    (found,) = [one for one in fleet.places.tokens.iterdir() if one.name.replace("-", "").endswith(serial)]
-    return found
 
 
 # --- planning ------------------------------------------------------------------------------------------------------------
