@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import sys
+import time
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes, padding
@@ -21,6 +22,7 @@ from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import open_dbus_connection
 
 NAME = "org.gnome.keyring.SystemPrompter"
+OWNER, DO_NOT_QUEUE = 1, 4  # of RequestName, in the D-Bus specification
 CALLBACK = "org.gnome.keyring.internal.Prompter.Callback"
 # RFC 3526 section 2
 PRIME = int(
@@ -60,7 +62,8 @@ def main() -> None:
     """Answer whoever asks, until killed. Prints a line once it is there."""
     manner = sys.argv[1]
     connection = open_dbus_connection(bus="SESSION")
-    connection.send_and_get_reply(message_bus.RequestName(NAME))
+    while connection.send_and_get_reply(message_bus.RequestName(NAME, flags=DO_NOT_QUEUE)).body[0] != OWNER:
+        time.sleep(0.01)  # the bus has not yet noticed that the one before is gone, and would ask that one
     print("here", flush=True)  # noqa: T201
     exchange = Exchange()
     while True:

@@ -303,7 +303,11 @@ def test_a_row_that_ends_twice_is_counted_once_on_the_screen() -> None:
             return True
 
     stream = Terminal()
-    with patch.object(sys, "stderr", stream), teller(None) as tell:
+    with (
+        patch.dict(os.environ, {"TERM": "xterm"}),
+        patch.object(sys, "stderr", stream),
+        teller(None) as tell,
+    ):
         tell(Event(name="begin", data={"rows": 2, "of": 2}))
         for state in (RowState.WAITING, RowState.DONE):
             result = RowResult(row=2, state=state, message="why")
