@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support_faults import Box, Template, template
+from support_fleet import Fleet, as_made, kept_fleet
 from support_inside import Inside
 from support_pins import command_line
 from support_simulator import Simulator
@@ -32,6 +33,20 @@ def box(made: Template) -> Iterator[Box]:
 def cli(simulator: Simulator, token: MadeToken, tmp_path: Path) -> Inside:
     """The program in this process, with the simulator as its driver and one company's token."""
     return Inside(command_line(tmp_path / "home", simulator.surroundings).env)
+
+
+@pytest.fixture(scope="module")
+def fresh(request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    """As many tokens as the module says in TOKENS, owed a renewal, and their CA: made once."""
+    with kept_fleet(request.module.TOKENS) as made:
+        yield made
+
+
+@pytest.fixture
+def fleet(fresh: Fleet) -> Iterator[Fleet]:
+    """The fleet before anything was done with it, its CA running."""
+    with as_made(fresh) as fleet:
+        yield fleet
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 import pytest
 from support_batch import codes, planned, token_folder
-from support_fleet import Fleet, as_made, kept_fleet
+from support_fleet import Fleet
 from support_inside import Inside
 from support_simulator import Simulator
 
@@ -29,20 +29,6 @@ from safetok.workflows.batch import rows
 from safetok.workflows.batch.queue import Queue, Task
 
 TOKENS = 3
-
-
-@pytest.fixture(scope="module")
-def fresh() -> Iterator[Fleet]:
-    """Tokens that are owed a renewal and their CA, made once."""
-    with kept_fleet(TOKENS) as made:
-        yield made
-
-
-@pytest.fixture
-def fleet(fresh: Fleet) -> Iterator[Fleet]:
-    """The fleet before anything was done with it, its CA running."""
-    with as_made(fresh) as fleet:
-        yield fleet
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import openpyxl
 import pytest
 from support_batch import token_folder
-from support_fleet import CONTRACT_END, PIN, Fleet, as_made, kept_fleet
+from support_fleet import CONTRACT_END, PIN, Fleet
 from support_inside import Inside
 from support_simulator import Simulator
 from support_tokens import run
@@ -35,20 +34,6 @@ from safetok.workflows.batch import planning, results, rows
 
 TOKENS = 5
 END = f"{CONTRACT_END:%d/%m/%Y}"
-
-
-@pytest.fixture(scope="module")
-def fresh() -> Iterator[Fleet]:
-    """Tokens that are owed a renewal and their CA, made once."""
-    with kept_fleet(TOKENS) as made:
-        yield made
-
-
-@pytest.fixture
-def fleet(fresh: Fleet) -> Iterator[Fleet]:
-    """The fleet before anything was done with it, its CA running."""
-    with as_made(fresh) as fleet:
-        yield fleet
 
 
 @pytest.fixture

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support_batch import codes, planned, refused, token_folder
-from support_fleet import PIN, Fleet, as_made, kept_fleet
+from support_fleet import PIN, Fleet
 from support_inside import Inside
 from support_pins import Keyring
 from support_simulator import Simulator
@@ -18,20 +17,6 @@ from safetok.sandbox import process
 from safetok.sandbox.places import write_json
 
 TOKENS = 3
-
-
-@pytest.fixture(scope="module")
-def fresh() -> Iterator[Fleet]:
-    """Tokens that are owed a renewal and their CA, made once."""
-    with kept_fleet(TOKENS) as made:
-        yield made
-
-
-@pytest.fixture
-def fleet(fresh: Fleet) -> Iterator[Fleet]:
-    """The fleet before anything was done with it, its CA running."""
-    with as_made(fresh) as fleet:
-        yield fleet
 
 
 @pytest.fixture

@@ -6,29 +6,14 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support_fleet import Fleet, as_made, kept_fleet
+from support_fleet import Fleet
 from support_inside import Inside
 from support_simulator import Simulator
 
 TOKENS = 5
-
-
-@pytest.fixture(scope="module")
-def fresh() -> Iterator[Fleet]:
-    """Tokens that are owed a renewal and their CA, made once."""
-    with kept_fleet(TOKENS) as made:
-        yield made
-
-
-@pytest.fixture
-def fleet(fresh: Fleet) -> Iterator[Fleet]:
-    """The fleet before anything was done with it, its CA running."""
-    with as_made(fresh) as fleet:
-        yield fleet
 
 
 @pytest.fixture

@@ -248,16 +248,14 @@ class Runner:
             ):
                 continue
             known.add(serial)
-            others = [row.token for row in self._plan.rows if row.runs and plain_mst(row.mst or "") in companies]
+            meant = [row.token for row in self._plan.rows if row.runs and plain_mst(row.mst or "") in companies]
             self._course.tell(
                 "not_needed",
                 token=serial,
                 name=named(token),
                 planned=str(ours[0].verdict) if ours else None,
                 state=str(states[ours[0].row]) if ours else None,
-                planned_token=others[0]
-                if others and not ours
-                else None,  # the company's, which it has been planned with
+                planned_token=meant[0] if meant and not ours else None,
             )
 
     def _give_back(self, left: dict[int, PlanRow], hands: Hands, tokens: Tokens) -> None:
