@@ -55,13 +55,12 @@ def confirm(run: Run) -> None:
         _acknowledged(run, "implicit")
         return
     answer = send_confirmation(run)
-    names_hash = _names_its_hash(run.renewal.confirmation)
-    if isinstance(answer, Refused) and (names_hash or answer.fail_info == _TOO_OLD):
-        signed = signed_confirmation(
-            run, run.renewal.certificate, accept=True, hash_alg=names_hash and answer.fail_info == _TOO_OLD
-        )
-        run.update(confirmation=signed)
-        answer = send_confirmation(run)
+    if isinstance(answer, Refused):
+        too_old, names_hash = answer.fail_info == _TOO_OLD, _names_its_hash(run.renewal.confirmation)
+        if names_hash or too_old:
+            signed = signed_confirmation(run, run.renewal.certificate, accept=True, hash_alg=names_hash and too_old)
+            run.update(confirmation=signed)
+            answer = send_confirmation(run)
     if isinstance(answer, Refused) and answer.temporary and run.context.now() < _until(run.renewal):
         raise not_now(answer.said)
     if isinstance(answer, Confirmed):

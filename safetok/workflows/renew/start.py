@@ -153,6 +153,7 @@ def _confirmed(
         kit=request.kit,
     )
     run.lend(session)
+    run.old = eligible.certificate  # what the row keeps of it, read already
     if offer is not None:
         consent.weigh(context, eligible, offer, run.issuers, request)
         consent.show_details(
