@@ -15,13 +15,13 @@ from safetok.records import dataclass
 from safetok.tokens import failures, removal
 from safetok.tokens.pairing import TokenKey, presence, private_key, token_keys
 from safetok.tokens.process import Worker, WorkerFailure
+from safetok.tokens.proof import signs_for
 from safetok.tokens.reading import token_info
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 _CERTIFICATE, _PUBLIC, _PRIVATE = 1, 2, 3  # CKO_*
-_TRIED = b"safetok: is this the key of that certificate?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +202,7 @@ class Session:
         ]
         for found, proven in private_key(spki, ids, shown["keys"]):
             key = token_key(spki, partial(self._sign, found))
-            if proven or _matches(key):
+            if proven or signs_for(key, key.public_key()):
                 self._keys[spki] = key
                 return key
         raise NotTrusted(
@@ -297,7 +297,8 @@ class Session:
 
         keys = (self._seen or self._objects())["keys"]
         for found, proven in private_key(spki, (), keys):
-            if (proven and found["spki"] == spki) or _matches(token_key(spki, partial(self._sign, found))):
+            key = token_key(spki, partial(self._sign, found))
+            if (proven and found["spki"] == spki) or signs_for(key, key.public_key()):
                 return int(found["handle"])
         return None
 
@@ -345,23 +346,6 @@ def _serial(certificate: Certificate) -> bytes:
     from safetok.tokens.der import integer
 
     return integer(bytes.fromhex(certificate.serial))
-
-
-def _matches(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bool:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-
-    try:
-        if isinstance(key, rsa.RSAPrivateKey):
-            scheme = padding.PKCS1v15()
-            key.public_key().verify(key.sign(_TRIED, scheme, hashes.SHA256()), _TRIED, scheme, hashes.SHA256())
-        else:
-            ecdsa = ec.ECDSA(hashes.SHA256())
-            key.public_key().verify(key.sign(_TRIED, ecdsa), _TRIED, ecdsa)
-    except InvalidSignature:
-        return False
-    return True
 
 
 class _Ended(Worker):

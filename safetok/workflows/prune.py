@@ -299,7 +299,7 @@ def _remove(context: Context, tokens: Tokens, chosen: Pruned, pin: PinSource) ->
     )
     with tokens.session(chosen.token) as session:
         log_in(context, session, pin, name=chosen.new.subject_name, authority=authority)
-        _prove(session, chosen.new)
+        _prove(context, session, chosen.new)
         before = {stored.certificate.sha256 for stored in session.certificates()}
         try:
             session.remove_certificate(chosen.old.der)
@@ -316,29 +316,15 @@ def _remove(context: Context, tokens: Tokens, chosen: Pruned, pin: PinSource) ->
                 hint=_("Look with: safetok certs list"),
                 token=chosen.token,
             )
-        _prove(session, chosen.new)
+        _prove(context, session, chosen.new)
 
 
-def _prove(session: Session, certificate: Certificate) -> None:
+def _prove(context: Context, session: Session, certificate: Certificate) -> None:
     """Raise NotTrusted (`key_missing`) unless the certificate is there and its key signs for it."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+    from safetok.tokens.proof import signs_for
 
-    tried = b"safetok: the newer certificate signs"
-    key = session.private_key(certificate.spki)
-    public = certificate.x509().public_key()
-    try:
-        if isinstance(key, rsa.RSAPrivateKey) and isinstance(public, rsa.RSAPublicKey):
-            public.verify(
-                key.sign(tried, padding.PKCS1v15(), hashes.SHA256()), tried, padding.PKCS1v15(), hashes.SHA256()
-            )
-        elif isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(public, ec.EllipticCurvePublicKey):
-            public.verify(key.sign(tried, ec.ECDSA(hashes.SHA256())), tried, ec.ECDSA(hashes.SHA256()))
-        proven = session.find_certificate(certificate.der) is not None
-    except InvalidSignature:
-        proven = False
-    if not proven:
+    key, public = session.private_key(certificate.spki), certificate.x509().public_key()
+    if not signs_for(key, public, random=context.random) or session.find_certificate(certificate.der) is None:
         raise NotTrusted(
             _("The newer certificate {serial} could not be proven on the token. The old one stays.").format(
                 serial=certificate.serial

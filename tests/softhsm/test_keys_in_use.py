@@ -17,6 +17,7 @@ from support_trust import DAY, NOW, Web, ca_false, issue, key, places
 from safetok import locale
 from safetok.domain.certificates import Certificate
 from safetok.store.journal import Journal
+from safetok.tokens.proof import signs_for
 from safetok.workflows.context import Context
 from safetok.workflows.csr import request_by_mail
 from safetok.workflows.pins import PinSource
@@ -62,11 +63,10 @@ def signing_keys(softhsm: SoftHsm, token: MadeToken) -> int:
 
 def signs(context: Context, token: MadeToken, spki: bytes) -> bool:
     """Whether the private key of this public key is on the token and signs for it."""
-    from safetok.tokens.sessions import _matches
-
     with context.tokens() as tokens, tokens.session(token.serial) as session:
         session.login(token.pin)
-        return _matches(session.private_key(spki))
+        key = session.private_key(spki)
+        return signs_for(key, key.public_key())
 
 
 @pytest.mark.parametrize("kind", ["rsa", "ec"])

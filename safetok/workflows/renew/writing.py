@@ -11,6 +11,7 @@ from safetok.domain.revocation import RevocationAnswer
 from safetok.domain.tokens import StoredCertificate, TokenReading
 from safetok.errors import NotTrusted
 from safetok.locale import _
+from safetok.tokens.proof import signs_for
 from safetok.workflows.renew import confirming
 from safetok.workflows.renew.run import Run, token_step
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from safetok.tokens.tokens import Session
-
-TEST_PREFIX = b"safetok test signature, no legal effect\x00"
 
 
 def write_and_prove(run: Run) -> None:
@@ -75,7 +74,7 @@ def prove(
             code="write_failed",
             hint=_("Carry on with: safetok renew --resume"),
         )
-    if not _signs(session, new, TEST_PREFIX + random(32)):
+    if not signs_for(session.private_key(new.spki), new.x509().public_key(), random=random):
         raise NotTrusted(
             _("The token's key and the new certificate do not belong together. The old certificate is intact."),
             code="test_signature",
@@ -83,26 +82,6 @@ def prove(
                 "Try once more: safetok renew --resume. If it stays so, call the CA: the new certificate is not confirmed."
             ),
         )
-
-
-def _signs(session: Session, new: Certificate, message: bytes) -> bool:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-
-    key, public = session.private_key(new.spki), new.x509().public_key()
-    try:
-        if isinstance(key, rsa.RSAPrivateKey) and isinstance(public, rsa.RSAPublicKey):
-            signature = key.sign(message, padding.PKCS1v15(), hashes.SHA256())
-            public.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
-        elif isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(public, ec.EllipticCurvePublicKey):
-            algorithm = ec.ECDSA(hashes.SHA256())
-            public.verify(key.sign(message, algorithm), message, algorithm)
-        else:
-            return False
-    except InvalidSignature:
-        return False
-    return True
 
 
 def _key_id(run: Run, session: Session) -> bytes:
