@@ -66,6 +66,15 @@ def test_each_story_ends_as_the_contract_says(box: Sandbox, ends: dict[str, Any]
         assert said.data.get("state") != "DONE"
 
 
+def test_nobody_is_told_to_sign_with_what_has_expired(ends: dict[str, Any]) -> None:
+    """All pending work is to be signed first, but for a certificate that has expired, whose reader is told not to sign with it."""
+    first, not_with_it = "Ký hết hóa đơn, tờ khai trước.", "không ký bằng CTS này"
+    assert first in ends["v2-owed"].err
+    assert not_with_it not in ends["v2-owed"].err
+    assert not_with_it in ends["expired-owed"].err
+    assert first not in ends["expired-owed"].err
+
+
 @pytest.mark.usefixtures("ends")
 def test_a_refusal_is_remembered(box: Sandbox) -> None:
     """After the CA's refusal, `status --refresh` promises no offer; papers it has received by the records make it one again."""

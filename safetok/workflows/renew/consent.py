@@ -36,12 +36,16 @@ def show_notes(context: Context, eligible: Eligible, request: RenewRequest) -> N
             )
         )
     say("")
+    expired = eligible.certificate.not_after < context.now()
     for line in before_renewal(
-        load.notices(), v1=token_kind(context, eligible) is Kind.V1, safe_ca=eligible.authority.name == "safe-ca"
+        load.notices(),
+        v1=token_kind(context, eligible) is Kind.V1,
+        safe_ca=eligible.authority.name == "safe-ca",
+        expired=expired,
     ):
         say(line)
     say("")
-    if eligible.certificate.not_after < context.now():
+    if expired:
         say(
             _(
                 "The certificate expired on {day}. A top-up request can still be sent; {ca} decides. "
