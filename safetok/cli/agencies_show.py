@@ -153,6 +153,8 @@ _TONES: dict[Standing, Tone] = {
     "accepted": "good",
     "rejected": "bad",
     "unused": "dim",
+    "expired": "dim",
+    "revoked": "bad",
 }
 
 _REMINDER: tuple[tuple[Standing, str], ...] = (
@@ -162,6 +164,8 @@ _REMINDER: tuple[tuple[Standing, str], ...] = (
     ("waiting", later("Waiting for the 24h00 ({count})")),
     ("updated", later("Updated, record accepted when you have seen it ({count})")),
     ("accepted", later("Accepted ({count})")),
+    ("expired", later("The certificate has expired, nothing is left to update ({count})")),
+    ("revoked", later("The certificate was revoked, nothing is left to update ({count})")),
 )
 
 
@@ -187,6 +191,8 @@ def standing_text(view: RegistrationView) -> Toned:
         "accepted": _("accepted"),
         "rejected": _("rejected: {reason}").format(reason=row.reason) if row.reason else _("rejected"),
         "unused": _("not used"),
+        "expired": _("this certificate has expired"),
+        "revoked": _("this certificate was revoked"),
     }
     return Toned(words[view.standing], _TONES[view.standing])
 

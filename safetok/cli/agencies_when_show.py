@@ -31,10 +31,22 @@ def show_when(found: Answers) -> None:
         out.title(company_line(view.name, view.registration.mst))
         for one in found.answers:
             if one.view.registration.certificate_sha256 == sha256:
+                if one.filing.answer in {"expired", "revoked"}:
+                    out.notice(f"{one.view.title}: {_ended(one)}", "bad")
+                    continue
                 text, tone = _when(one)
                 rule = (one.view.registration.agency, _rule(one))
                 out.notice(f"{one.view.title}: {text}", tone, hint="" if rule in told else rule[1])
                 told.add(rule)
+
+
+def _ended(one: Answer) -> str:
+    from safetok.domain.times import show_date
+
+    if one.filing.answer == "revoked" or one.new is None:
+        return _("the new certificate was revoked: nothing can be signed with it.")
+    text = _("the new certificate ends on {day}: by then nothing can be signed with it.")
+    return text.format(day=show_date(one.new.not_after))
 
 
 def _when(one: Answer) -> tuple[str, Tone]:

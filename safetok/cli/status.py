@@ -254,8 +254,9 @@ def _due(out: Screen, found: Status) -> None:
 
 
 def _agencies(out: Screen, found: Status) -> None:
-    """What is open or running; accepted and unused ones only counted."""
-    shown = [view for view in found.registrations if view.standing not in {"accepted", "unused"}]
+    """What is open or running; accepted ones only counted, and nothing is said where nothing can be done any more."""
+    settled = {"accepted", "unused", "expired", "revoked"}
+    shown = [view for view in found.registrations if view.standing not in settled]
     if not shown:
         return
     from safetok.cli.render import Column

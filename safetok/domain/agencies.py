@@ -6,10 +6,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, cast
 
+from safetok.domain.validity import Validity, validity
 from safetok.records import dataclass
 
 if TYPE_CHECKING:
     from safetok.domain.acceptance import Acceptance
+    from safetok.domain.certificates import Certificate
+    from safetok.domain.revocation import Revocation
 
 
 class RegistrationState(StrEnum):
@@ -22,7 +25,8 @@ class RegistrationState(StrEnum):
     UNUSED = "unused"
 
 
-Standing = Literal["open", "updated", "waiting", "due_check", "accepted", "rejected", "unused"]
+Standing = Literal["open", "updated", "waiting", "due_check", "accepted", "rejected", "unused", "expired", "revoked"]
+Over = Literal["", "expired", "revoked"]  # what ended a certificate for good
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +69,20 @@ class Registration:
     parts: tuple[tuple[str, datetime], ...] = ()  # services of the agency already updated, and when
 
 
-def standing(registration: Registration, now: datetime) -> Standing:
-    """Where a registration stands at `now`: the timer's passing makes `due_check`, never `accepted` (a person records that)."""
+def over(certificate: Certificate | None, revocation: Revocation | None, at: datetime) -> Over:
+    """Whether a certificate has come to its end by then, which no agency need learn of any more; one that is not known has not."""
+    if certificate is None:
+        return ""
+    state = validity(certificate, at, revocation)
+    return "expired" if state is Validity.EXPIRED else "revoked" if state is Validity.REVOKED else ""
+
+
+def standing(registration: Registration, now: datetime, ended: Over = "") -> Standing:
+    """Where a registration stands at `now`: the timer's passing makes `due_check`, never `accepted` (a person records that). Of a
+    certificate that has `ended` nothing is left to do; what was accepted, or is not used, stays that.
+    """
+    if ended and registration.state not in {RegistrationState.ACCEPTED, RegistrationState.UNUSED}:
+        return ended
     if registration.state is not RegistrationState.UPDATED:
         return cast("Standing", registration.state.value)
     if registration.until is None:

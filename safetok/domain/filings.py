@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from safetok.domain.acceptance import Acceptance, accepted_from, latest_update
-from safetok.domain.agencies import Registration, standing
+from safetok.domain.agencies import Over, Registration, over, standing
 from safetok.domain.certificates import Certificate
 from safetok.domain.revocation import Revocation, RevocationAnswer
 from safetok.domain.times import show_date, show_instant
@@ -15,7 +15,7 @@ from safetok.locale import _
 from safetok.records import dataclass
 
 SignWith = Literal["new", "old", "unchecked", "neither", "unused"]
-Answer = Literal["ready", "waiting", "in_time", "too_late", "unused"]
+Answer = Literal["ready", "waiting", "in_time", "too_late", "unused", "expired", "revoked"]
 _BAD = frozenset({RevocationAnswer.REVOKED, RevocationAnswer.SUSPENDED})
 
 
@@ -55,9 +55,11 @@ def sign_today(
     where = standing(registration, now)
     if where == "unused":
         return Signing(answer="unused", why="")
+    ended = over(new, new_revocation, now)
     if where in {"open", "rejected"}:
-        return _old(now, old, old_revocation)
-    if where == "waiting":
+        found = _old(now, old, old_revocation)
+        return _new(where, now, new, new_revocation) if ended and found.answer == "neither" else found
+    if where == "waiting" and not ended:
         until = show_instant(registration.until) if registration.until else ""
         return Signing(answer="neither", why=_("the new one from {until}").format(until=until))
     return _new(where, now, new, new_revocation)
@@ -118,11 +120,14 @@ def filing(
     now: datetime,
     need: datetime,
     signing: Signing,
+    ended: Over = "",
 ) -> Filing:
-    """Whether the new certificate is accepted by `need`, and until when to update for it."""
+    """Whether the new certificate is accepted by `need`, and until when to update for it; not where it has `ended` by then."""
     where = standing(registration, now)
     if where == "unused":
         return Filing(need=need, answer="unused")
+    if ended:
+        return Filing(need=need, answer=ended)
     old = signing.answer in {"old", "unchecked"}
     if where in {"open", "rejected"}:
         latest = latest_update(rule, need, calendar)

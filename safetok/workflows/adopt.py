@@ -53,6 +53,8 @@ class Adopted:
 
 def appeared(context: Context, selection: Selection | None = None) -> tuple[Appeared, ...]:
     """What waits to be taken over, the oldest first; opens no driver."""
+    from safetok.domain.agencies import over
+    from safetok.store.answers import Answers
     from safetok.store.appearances import Appearances
     from safetok.store.inventory import Inventory
 
@@ -62,11 +64,15 @@ def appeared(context: Context, selection: Selection | None = None) -> tuple[Appe
         if selection is not None and not selection.empty
         else None
     )
-    found = []
-    for one in Appearances(context.database).waiting():
+    found, now = [], context.now()
+    waiting = Appearances(context.database).waiting()
+    heard = Answers(context.database).revocations(one.sha256 for one in waiting)
+    for one in waiting:
         new = inventory.certificate(one.sha256)
         old = inventory.certificate(one.replaces) if one.replaces else None
         if new is None or old is None or (wanted is not None and one.sha256 not in wanted):
+            continue
+        if over(new, heard.get(one.sha256), now):  # no agency need learn of it any more
             continue
         found.append(
             Appeared(
@@ -182,11 +188,13 @@ def _named(context: Context, selection: Selection) -> tuple[Adopted, ...]:
     from safetok.domain.certificates import before, current
     from safetok.domain.companies import company_of
     from safetok.store.inventory import Inventory
+    from safetok.workflows.succession import check_not_over
 
     kept = known.kept(context, selection)
     new = current(one.certificate for one in kept)
     if new is None:
         return ()
+    check_not_over(context, new)
     token = next((one.token_serial for one in kept if one.certificate.sha256 == new.sha256), "")
     here = [one.certificate for one in Inventory(context.database).certificates(token)] if token else []
     old = before([one for one in here if company_of(one) == company_of(new) and not one.is_ca], new)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from safetok.domain import registrations as moves
-from safetok.domain.agencies import Agency, Registration, RegistrationState, standing
+from safetok.domain.agencies import Agency, Registration, RegistrationState, over, standing
 from safetok.domain.filings import Signing
 from safetok.errors import SafetokError, UsageError
 from safetok.locale import _
@@ -155,6 +155,9 @@ def record(
         after, warnings = _record(context, store, move, named, rows, moment, reason)
     views, _known = views_of(context, store, after)
     tell_hooks(context, move, views)
+    if move == "done" and any(view.standing in {"expired", "revoked"} for view in views):
+        text = _("Noted, but certificate {serial} has expired or was revoked: no agency takes it any more.")
+        warnings.append(text.format(serial=rows[0].certificate))
     return Recorded(now=now, move=move, views=views, warnings=tuple(warnings))
 
 
@@ -347,23 +350,22 @@ def views_of(
     context: Context, store: Registrations, rows: Iterable[Registration]
 ) -> tuple[tuple[RegistrationView, ...], dict[str, Certificate]]:
     """Rows as they are shown, and their certificates by SHA-256."""
+    from safetok.store.answers import Answers
     from safetok.store.inventory import Inventory
 
-    inventory, now, agencies = Inventory(context.database), context.now(), all_agencies(store)
-    certificates: dict[str, Certificate] = {}
+    rows, now, agencies = tuple(rows), context.now(), all_agencies(store)
+    hashes = {row.certificate_sha256 for row in rows}
+    certificates = Inventory(context.database).known(hashes)
+    heard = Answers(context.database).revocations(hashes)
     views = []
     for row in rows:
-        if row.certificate_sha256 not in certificates:
-            found = inventory.certificate(row.certificate_sha256)
-            if found is not None:
-                certificates[row.certificate_sha256] = found
         certificate = certificates.get(row.certificate_sha256)
         views.append(
             RegistrationView(
                 registration=row,
                 title=agencies[row.agency].title if row.agency in agencies else row.agency,
                 name=certificate.subject_name if certificate else row.mst or row.certificate,
-                standing=standing(row, now),
+                standing=standing(row, now, over(certificate, heard.get(row.certificate_sha256), now)),
                 parts=agencies[row.agency].parts if row.agency in agencies else (),
             )
         )

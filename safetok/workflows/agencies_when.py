@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from safetok.domain import registrations as moves
+from safetok.domain.agencies import over
 from safetok.domain.filings import Filing, Signing, filing
 from safetok.domain.times import show_instant
 from safetok.errors import UsageError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """One agency's answer: where it stands to the filing, the rule it goes by, what to sign with today, what is said elsewhere of
-    an agency whose wait nobody states (`effective`), and the old certificate.
+    an agency whose wait nobody states (`effective`), and both certificates.
     """
 
     view: RegistrationView
@@ -36,6 +37,7 @@ class Answer:
     rule: Acceptance
     signing: Signing
     effective: str
+    new: Certificate | None
     old: Certificate | None
 
 
@@ -77,6 +79,8 @@ def when(context: Context, need: str, names: Sequence[str], selection: Selection
 
     Raises UsageError `bad_time`, `past_time` for a moment that has gone, and as `agencies.listing`.
     """
+    from safetok.store.answers import Answers as Answered
+
     now = context.now()
     moment = moves.parse_need(need, now)
     if moment <= now:
@@ -90,6 +94,7 @@ def when(context: Context, need: str, names: Sequence[str], selection: Selection
     listing = agencies.listing(context, selection)
     views = [view for view in listing.views if not wanted or view.registration.agency in wanted]
     _old, signing = signing_of(context, [view.registration for view in views], listing.certificates)
+    heard = Answered(context.database).revocations(listing.certificates)
     calendar = working(context)
     answers = []
     for view in views:
@@ -97,14 +102,24 @@ def when(context: Context, need: str, names: Sequence[str], selection: Selection
         agency = known.get(row.agency)
         if agency is None or view.standing == "unused":
             continue
-        rule = rule_of(context, agency, listing.certificates.get(row.certificate_sha256))
+        certificate = listing.certificates.get(row.certificate_sha256)
+        rule = rule_of(context, agency, certificate)
         answers.append(
             Answer(
                 view=view,
                 rule=rule,
                 signing=signing[agencies.key(row)],
-                filing=filing(row, rule, calendar, now=now, need=moment, signing=signing[agencies.key(row)]),
+                filing=filing(
+                    row,
+                    rule,
+                    calendar,
+                    now=now,
+                    need=moment,
+                    signing=signing[agencies.key(row)],
+                    ended=over(certificate, heard.get(row.certificate_sha256), moment),
+                ),
                 effective="" if rule.waits else _effective(agency),
+                new=certificate,
                 old=listing.old.get((row.certificate_sha256, row.agency)),
             )
         )

@@ -92,6 +92,7 @@ def _entries(view: RegistrationView, changes: int, last: datetime, *, waits: boo
 
     row = view.registration
     who = f"{view.name} (MST {row.mst})" if row.mst else view.name
+    ended = view.standing in {"expired", "revoked"}  # one imported before goes out of the calendar
     said = [who, _("New serial {serial}").format(serial=row.certificate)]
     steps = [f"{number}. {step.text}" for number, step in enumerate(load.agency_steps(row.agency), 1)]
     found = []
@@ -105,8 +106,8 @@ def _entries(view: RegistrationView, changes: int, last: datetime, *, waits: boo
                 title=_("Update the certificate at {agency}: {name}").format(agency=view.title, name=view.name),
                 lines=(*said, *steps),
                 changed=last,
-                sequence=changes,
-                standing="open" if to_do else "cancelled" if view.standing == "unused" else "done",
+                sequence=changes + ended,
+                standing="open" if to_do else "cancelled" if ended or view.standing == "unused" else "done",
             )
         )
     if row.until is not None:
@@ -119,8 +120,8 @@ def _entries(view: RegistrationView, changes: int, last: datetime, *, waits: boo
                 title=_("The wait is over, check at {agency}: {name}").format(agency=view.title, name=view.name),
                 lines=(*said, _("Then: safetok agencies accepted {agency}").format(agency=row.agency)),
                 changed=last,
-                sequence=changes,
-                standing="done" if over else "open",
+                sequence=changes + ended,
+                standing="cancelled" if ended else "done" if over else "open",
             )
         )
     elif waits and changes and view.standing in {"open", "unused"}:  # one imported before may stand in a calendar

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from safetok.domain.agencies import is_24h, standing
+from safetok.domain.agencies import is_24h, over, standing
 from safetok.domain.times import show_instant
 from safetok.errors import SafetokError, Unexpected
 from safetok.locale import _
@@ -119,20 +119,21 @@ def registrations(context: Context) -> tuple[RegistrationView, ...]:
     if not rows:
         return ()
     from safetok.knowledge import load
+    from safetok.store.answers import Answers
     from safetok.store.inventory import Inventory
 
     titles = {agency.name: agency.title for agency in (*load.agencies(), *store.agencies_added())}
-    inventory, names, now = Inventory(context.database), dict[str, str](), context.now()
-    for row in rows:
-        if row.certificate_sha256 not in names:
-            known = inventory.certificate(row.certificate_sha256)
-            names[row.certificate_sha256] = known.subject_name if known else row.mst or row.certificate
+    hashes, now = {row.certificate_sha256 for row in rows}, context.now()
+    known, heard = Inventory(context.database).known(hashes), Answers(context.database).revocations(hashes)
+    ended = {sha256: over(known.get(sha256), heard.get(sha256), now) for sha256 in hashes}
     return tuple(
         RegistrationView(
             registration=row,
             title=titles.get(row.agency, row.agency),
-            name=names[row.certificate_sha256],
-            standing=standing(row, now),
+            name=known[row.certificate_sha256].subject_name
+            if row.certificate_sha256 in known
+            else row.mst or row.certificate,
+            standing=standing(row, now, ended[row.certificate_sha256]),
         )
         for row in rows
     )
