@@ -191,7 +191,10 @@ def show(result: RenewResult) -> None:
             rows.append((_("Contract's end"), show_day(result.contract_end)))
         out.pairs(rows)
     if result.state == "NOTHING_DUE":
-        out.notice(_("Nothing to do for {name} ({serial}).").format(name=result.name, serial=result.old_serial), "good")
+        text = (
+            _("No time is owed to {name} ({serial}).") if result.remark else _("Nothing to do for {name} ({serial}).")
+        )
+        out.notice(text.format(name=result.name, serial=result.old_serial), "warn" if result.remark else "good")
     for reason in result.reasons:
         out.line(reason)
 

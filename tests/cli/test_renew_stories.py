@@ -152,6 +152,13 @@ def test_a_capped_renewal_says_by_how_many_days(box: Sandbox, ends: dict[str, An
     assert said["shortfall_days"] == (date.fromisoformat(said["contract_end"]) - last) // timedelta(days=1) > 0
     again = box.renew("beyond-ca-end")
     assert (again.status, again.data["state"]) == (0, "NOTHING_DUE")
+    assert again.data["reasons"][0] == (
+        f"Hợp đồng đến {date.fromisoformat(said['contract_end']):%d/%m/%Y}; CTS chỉ đến {last:%d/%m/%Y}, "
+        f"ngắn hơn {said['shortfall_days']} ngày. Phần còn lại: hỏi 1900 6154."
+    )
+    serial = box.token("beyond-ca-end")["serial"]
+    shown = box.cli("renew", "--serial", serial, "--pin-stdin", stdin=box.token("beyond-ca-end")["pin"]).out
+    assert shown.startswith("! Không có thời hạn nào để cấp bù cho ")
 
 
 @pytest.mark.usefixtures("ends")

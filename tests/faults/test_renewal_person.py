@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tomllib
 from collections.abc import Sequence
@@ -201,6 +202,23 @@ def test_without_offers_a_certificate_that_reaches_the_end_is_left(box: Box) -> 
     soon = box.clock.now.date() + timedelta(days=5)
     came = box.renew(contract_end=soon, confirm_contract_end=soon)
     assert (came.status, came.state) == (0, "NOTHING_DUE")
+    nothing_done(box)
+
+
+def test_nothing_owed_to_what_has_expired_is_no_good_news(box: Box) -> None:
+    """0; first of all that nobody signs with it, and whom to ask. While it is valid nothing is remarked."""
+    configure(box, offers_url=None)
+    soon = box.clock.now.date() + timedelta(days=5)
+    for later, remark in (
+        (0, ""),
+        (400, r"CTS đã hết hạn \S+: không ký bằng CTS này\. Muốn dùng tiếp: hỏi 1900 6154\."),
+    ):
+        box.clock.now += timedelta(days=later)
+        came = box.renew(contract_end=soon, confirm_contract_end=soon)
+        assert (came.status, came.state) == (0, "NOTHING_DUE")
+        assert came.result is not None
+        assert re.fullmatch(remark, came.result.remark)
+        assert (came.result.reasons[0] == came.result.remark) == bool(remark)
     nothing_done(box)
 
 

@@ -16,7 +16,7 @@ from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows.machine_clock import how_to_set
 from safetok.workflows.renew.choose import Chosen
-from safetok.workflows.renew.request import RenewRequest
+from safetok.workflows.renew.request import RenewRequest, shortfall
 
 if TYPE_CHECKING:
     from safetok.ca.cmp.endpoint import Endpoint
@@ -48,11 +48,12 @@ class Eligible:
 
 @dataclass(frozen=True, kw_only=True)
 class NothingDue:
-    """A certificate for which there is nothing to do, and why."""
+    """A certificate for which no time is owed, and why. `remark`, the first of the reasons: what must be known all the same."""
 
     chosen: Chosen
     reasons: tuple[str, ...]
     contract_end: date | None = None
+    remark: str = ""
 
 
 def assess(context: Context, chosen: Chosen, request: RenewRequest) -> Eligible | NothingDue:
@@ -81,13 +82,13 @@ def assess(context: Context, chosen: Chosen, request: RenewRequest) -> Eligible 
     if authority is None or not authority.has_endpoint:
         _remember_end(context, certificate, request)
         if authority is None or verdict.answer in {CampaignAnswer.NO, CampaignAnswer.DONE}:
-            return NothingDue(chosen=chosen, reasons=verdict.reasons, contract_end=stated)
+            return _nothing_due(context, chosen, authority, verdict.reasons, stated)
         raise _no_endpoint(authority, verdict)
     if authority.offers_url:
         offered = _public_offer(context, authority, certificate)
         if not offered:
             _remember_end(context, certificate, request)
-            return _by_campaign(chosen, authority, verdict, stated)
+            return _by_campaign(context, chosen, authority, verdict, stated)
     else:
         offered = False
         _needs_stated_end(certificate, request, stated)
@@ -95,7 +96,7 @@ def assess(context: Context, chosen: Chosen, request: RenewRequest) -> Eligible 
             reason = _("This certificate already reaches the contract's end ({day}).").format(
                 day=show_date(certificate.not_after)
             )
-            return NothingDue(chosen=chosen, reasons=(reason,), contract_end=stated)
+            return _nothing_due(context, chosen, authority, (reason,), stated)
     _expired_refused(context.now(), certificate, authority, offered=offered)
     _checkable(context, authority)
     return Eligible(chosen=chosen, authority=authority, verdict=verdict, offered=offered, contract_end=stated)
@@ -235,10 +236,32 @@ def _public_offer(context: Context, authority: Authority, certificate: Certifica
     return offer.exists
 
 
-def _by_campaign(chosen: Chosen, authority: Authority, verdict: CampaignVerdict, stated: date | None) -> NothingDue:
+def _nothing_due(
+    context: Context, chosen: Chosen, authority: Authority | None, reasons: tuple[str, ...], stated: date | None
+) -> NothingDue:
+    """No time is owed, which is no good news for a certificate that has expired, or ends before its contract."""
+    certificate, remark = chosen.certificate, ""
+    contact = (authority.contacts.hotline or authority.title) if authority else certificate.issuer_name
+    missing = shortfall(stated, certificate.not_after)
+    if certificate.not_after < context.now():
+        remark = _("The certificate expired on {day}: do not sign with it. To go on, ask {contact}.").format(
+            day=show_date(certificate.not_after), contact=contact
+        )
+    elif stated is not None and missing:
+        remark = _(
+            "The contract runs to {contract}; the certificate ends on {end}, {n} days before. About the rest: ask {contact}."
+        ).format(contract=show_day(stated), end=show_date(certificate.not_after), n=missing, contact=contact)
+    return NothingDue(
+        chosen=chosen, reasons=(remark, *reasons) if remark else reasons, contract_end=stated, remark=remark
+    )
+
+
+def _by_campaign(
+    context: Context, chosen: Chosen, authority: Authority, verdict: CampaignVerdict, stated: date | None
+) -> NothingDue:
     """No offer: the programme decides. Raises PersonNeeded when it cannot say no."""
     if verdict.answer in {CampaignAnswer.NO, CampaignAnswer.DONE}:
-        return NothingDue(chosen=chosen, reasons=verdict.reasons, contract_end=stated)
+        return _nothing_due(context, chosen, authority, verdict.reasons, stated)
     contact = authority.contacts.hotline or "?"
     ask = _("Ask {ca}: {contact}").format(ca=authority.title, contact=contact)
     if verdict.answer is CampaignAnswer.UNKNOWN:

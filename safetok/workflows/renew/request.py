@@ -51,6 +51,7 @@ class RenewResult:
     kit: str | None = None
     agencies_open: int = 0
     reasons: tuple[str, ...] = ()
+    remark: str = ""  # the first of the reasons, where it is for a person to act on
     exit_status: ExitStatus = ExitStatus.DONE
 
     def data(self) -> dict[str, Any]:

@@ -354,6 +354,7 @@ def _nothing_due(due: NothingDue) -> RenewResult:
         contract_end=due.contract_end,
         shortfall_days=shortfall(due.contract_end, certificate.not_after),
         reasons=due.reasons,
+        remark=due.remark,
     )
 
 
