@@ -127,16 +127,8 @@ def _with_its_issuer(not_after: datetime, issuers: Sequence[Certificate]) -> boo
     return last_usable_day(not_after) in {last_usable_day(issuer.not_after) for issuer in issuers}
 
 
-def show_details(
-    context: Context,
-    eligible: Eligible,
-    issuers: Sequence[Certificate],
-    *,
-    contract_end: date,
-    not_after: datetime,
-    asked: bool,
-) -> None:
-    """Everything the person is about to confirm, a line each."""
+def show_certificate(context: Context, eligible: Eligible) -> None:
+    """Whose certificate on which token is about to be topped up, a line each."""
     say, old = context.prompter.say, eligible.certificate
     say("")
     say(_("Company: {name}").format(name=old.subject_name))
@@ -147,9 +139,16 @@ def show_details(
             serial=old.serial, start=show_date(old.not_before), end=show_date(old.not_after)
         )
     )
+
+
+def show_ends(
+    context: Context, eligible: Eligible, issuers: Sequence[Certificate], *, contract_end: date, not_after: datetime
+) -> None:
+    """What the person confirms with the contract's end: the new end, the days gained, those that are missing."""
+    say, old = context.prompter.say, eligible.certificate
     say(_("Contract's end: {day}").format(day=show_day(contract_end)))
     new_day = last_usable_day(not_after)
-    line = _("New end (requested; the CA decides): {day}") if asked else _("New end: {day}")
+    line = _("New end: {day}") if eligible.offered else _("New end (requested; the CA decides): {day}")
     say(line.format(day=show_day(new_day)))
     say(_("Days gained: {n}").format(n=(new_day - last_usable_day(old.not_after)).days))
     if missing := shortfall(contract_end, not_after):
@@ -184,15 +183,15 @@ def confirm_contract_end(
     `confirmation_required` (its data carries the contract end), `contract_end_unknown`; Declined on an empty line.
     """
     if offered is not None and request.contract_end is not None and offered != request.contract_end:
-        raise _differs(eligible, request.contract_end, offered)
+        raise _differs(eligible, request.contract_end, offered, ca_says=True)
     expected = offered or eligible.contract_end
     if expected is None:
         if request.confirm_contract_end is not None or not context.prompter.interactive:
             raise _unknown(eligible)  # a confirmation never supplies what is to be confirmed
-        return _typed(context, eligible, None), "user"
+        return _typed(context, eligible, None, ca_says=False), "user"
     if request.confirm_contract_end is not None:
         if request.confirm_contract_end != expected:
-            raise _differs(eligible, request.confirm_contract_end, expected)
+            raise _differs(eligible, request.confirm_contract_end, expected, ca_says=offered is not None)
         return expected, "offer" if offered else "user"
     if not context.prompter.interactive:
         raise PersonNeeded(
@@ -204,10 +203,10 @@ def confirm_contract_end(
             token=eligible.serial,
             data={"contract_end": expected.isoformat(), "old_serial": eligible.certificate.serial},
         )
-    return _typed(context, eligible, expected), "offer" if offered else "user"
+    return _typed(context, eligible, expected, ca_says=offered is not None), "offer" if offered else "user"
 
 
-def _typed(context: Context, eligible: Eligible, expected: date | None) -> date:
+def _typed(context: Context, eligible: Eligible, expected: date | None, *, ca_says: bool) -> date:
     question = _(
         "[ ] We confirm. Type the contract's end (dd/mm/yyyy) to Confirm the certificate's information, empty Enter to stop: "
     )
@@ -220,7 +219,7 @@ def _typed(context: Context, eligible: Eligible, expected: date | None) -> date:
             context.prompter.warn(_("{text} is not a day. Write it as 31/12/2027.").format(text=text))
             continue
         if expected is not None and day != expected:
-            raise _differs(eligible, day, expected)
+            raise _differs(eligible, day, expected, ca_says=ca_says)
         return day
     raise UsageError(
         _("No day was given. Nothing was done."),
@@ -230,13 +229,25 @@ def _typed(context: Context, eligible: Eligible, expected: date | None) -> date:
     )
 
 
-def _differs(eligible: Eligible, stated: date, expected: date) -> PersonNeeded:
+def _differs(eligible: Eligible, stated: date, expected: date, *, ca_says: bool) -> PersonNeeded:
+    """`ca_says`: the CA named the day that was to be confirmed; else the user did, now or in an earlier run."""
+    text, hint = (
+        (
+            _("The day stated, {stated}, differs from the one {ca} gives, {expected}. Nothing was done."),
+            _("Compare it with the contract."),
+        )
+        if ca_says
+        else (
+            _(
+                "The day confirmed, {stated}, differs from the contract end that was stated, {expected}. Nothing was done."
+            ),
+            _("Compare it with the contract. To state another: --contract-end DATE."),
+        )
+    )
     return PersonNeeded(
-        _("The day stated, {stated}, differs from the one {ca} gives, {expected}. Nothing was done.").format(
-            stated=show_day(stated), ca=eligible.authority.title, expected=show_day(expected)
-        ),
+        text.format(stated=show_day(stated), ca=eligible.authority.title, expected=show_day(expected)),
         code="contract_end_differs",
-        hint=_("Compare it with the contract."),
+        hint=hint,
         token=eligible.serial,
         data={"contract_end": expected.isoformat(), "old_serial": eligible.certificate.serial},
     )

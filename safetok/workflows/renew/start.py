@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from safetok.domain.campaign import CampaignAnswer
@@ -17,13 +18,14 @@ from safetok.workflows.pins import log_in
 from safetok.workflows.renew import consent
 from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.consent import Declined
-from safetok.workflows.renew.eligibility import Eligible, NothingDue, assess, requested_end
+from safetok.workflows.renew.eligibility import Eligible, NothingDue, assess, reaching, requested_end
 from safetok.workflows.renew.engine import carry_on
 from safetok.workflows.renew.ready import fit_to_write, reachable
 from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of, shortfall
 from safetok.workflows.renew.run import Run
 
 if TYPE_CHECKING:
+    from safetok.domain.offers import PrivateOffer
     from safetok.store.journal import Journal
     from safetok.tokens.tokens import Session, Tokens
     from safetok.workflows.context import Context
@@ -112,7 +114,7 @@ def _begin(
             run = _confirmed(
                 context, tokens, journal=journal, eligible=eligible, request=request, session=session, lost=lost
             )
-            return ended(context, carry_on(run))
+            return _nothing_due(run) if isinstance(run, NothingDue) else ended(context, carry_on(run))
     except Declined:
         return RenewResult(
             token=eligible.serial,
@@ -133,8 +135,10 @@ def _confirmed(
     request: RenewRequest,
     session: Session,
     lost: Renewal | None,
-) -> Run:
-    """Accept, the private offer, details, the second confirmation; then the row, from CONFIRMED on."""
+) -> Run | NothingDue:
+    """Accept, the private offer, details, the second confirmation; then the row, from CONFIRMED on. NothingDue where the end that
+    the person typed is reached already.
+    """
     from safetok.store.inventory import Inventory
 
     consent.accept(context, request)
@@ -155,17 +159,16 @@ def _confirmed(
     run.lend(session)
     if offer is not None:
         consent.weigh(context, eligible, offer, run.issuers, request)
-        consent.show_details(
-            context, eligible, run.issuers, contract_end=offer.contract_end, not_after=offer.new_not_after, asked=False
-        )
+    consent.show_certificate(context, eligible)
+    known = offer.contract_end if offer else eligible.contract_end
+    if known is not None:
+        _show_ends(run, eligible, known, offer)
     day, by = consent.confirm_contract_end(context, eligible, request, offer.contract_end if offer else None)
-    if offer is not None:
-        not_after = offer.new_not_after
-    else:
-        now = context.now()
-        issuer_end = max((c.not_after for c in run.issuers if c.not_before <= now), default=None)
-        not_after = requested_end(day, issuer_end)
-        consent.show_details(context, eligible, run.issuers, contract_end=day, not_after=not_after, asked=True)
+    if known is None:  # what was typed is judged as what is stated beforehand
+        if (reached := reaching(context, eligible.chosen, eligible.authority, day)) is not None:
+            return reached
+        _show_ends(run, eligible, day, offer)
+    not_after = _new_end(run, day, offer)
     run.renewal = replace(
         run.renewal,
         state=State.CONFIRMED,
@@ -176,7 +179,7 @@ def _confirmed(
         requested_not_after=not_after,
         offer_expires=offer.expires if offer else None,
     )
-    _above_the_floor(run)
+    _worth_asking(run)
     with context.database.transaction():
         _give_up(context, journal, lost)
         run.renewal = journal.create(run.renewal)
@@ -184,20 +187,44 @@ def _confirmed(
     return run
 
 
-def _above_the_floor(run: Run) -> None:
-    """Raise PersonNeeded (`below_floor`) where the end that is asked for, and nothing else would be taken, is too early."""
+def _new_end(run: Run, day: date, offer: PrivateOffer | None) -> datetime:
+    """What is asked for: the offer's end; without offers the contract's, not beyond the issuing CA's own."""
+    if offer is not None:
+        return offer.new_not_after
+    now = run.context.now()
+    return requested_end(day, max((c.not_after for c in run.issuers if c.not_before <= now), default=None))
+
+
+def _show_ends(run: Run, eligible: Eligible, day: date, offer: PrivateOffer | None) -> None:
+    consent.show_ends(run.context, eligible, run.issuers, contract_end=day, not_after=_new_end(run, day, offer))
+
+
+def _worth_asking(run: Run) -> None:
+    """Raise PersonNeeded where the end that is asked for gains nothing (`nothing_gained`), or where it, and nothing else would be
+    taken, is too early (`below_floor`).
+    """
     from safetok.workflows.renew.sending import validity_of
 
-    renewal = run.renewal
+    renewal, authority = run.renewal, run.authority
     floor, wanted = renewal.min_not_after, renewal.requested_not_after
-    if floor is None or wanted is None or wanted >= floor or validity_of(run) != "exact":
+    assert wanted is not None
+    if wanted <= run.old.not_after:
+        raise PersonNeeded(
+            _("The new certificate would end at {new}, no later than the one there is. Nothing was done.").format(
+                new=show_instant(wanted)
+            ),
+            code="nothing_gained",
+            hint=_("Ask {ca}: {contact}").format(ca=authority.title, contact=authority.contacts.hotline or "?"),
+            token=renewal.token_serial,
+        )
+    if floor is None or wanted >= floor or validity_of(run) != "exact":
         return
     raise PersonNeeded(
         _(
             "The new certificate would end at {new}, before the earliest end asked for ({floor}). Nothing was done."
         ).format(new=show_instant(wanted), floor=show_instant(floor)),
         code="below_floor",
-        hint=_("Ask {ca}, or name an earlier day with --min-not-after.").format(ca=run.authority.title),
+        hint=_("Ask {ca}, or name an earlier day with --min-not-after.").format(ca=authority.title),
         token=renewal.token_serial,
     )
 
