@@ -240,6 +240,10 @@ def test_without_offers_an_end_remembered_from_another_run_is_told(box: Box) -> 
     assert came.result is not None
     assert show_day(soon) in came.result.reasons[0]
     assert "--contract-end" in came.result.reasons[1]
+    contradicted = box.renew(contract_end=None, pin=False)
+    assert (contradicted.status, contradicted.code) == (11, "contract_end_differs"), (
+        "a script learns that nothing was done"
+    )
     assert box.renew(contract_end=box.confirm_end).state == "DONE"
 
 

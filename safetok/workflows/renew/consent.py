@@ -12,7 +12,7 @@ from safetok.domain.times import last_usable_day, parse_day, show_date, show_day
 from safetok.domain.tokens import Kind
 from safetok.errors import PersonNeeded, UsageError
 from safetok.locale import _
-from safetok.workflows.renew.eligibility import Eligible
+from safetok.workflows.renew.eligibility import Eligible, end_differs
 from safetok.workflows.renew.request import RenewRequest, shortfall
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def confirm_contract_end(
     `confirmation_required` (its data carries the contract end), `contract_end_unknown`; Declined on an empty line.
     """
     if offered is not None and request.contract_end is not None and offered != request.contract_end:
-        raise _differs(eligible, request.contract_end, offered, ca_says=True)
+        raise end_differs(eligible.chosen, eligible.authority, request.contract_end, offered, ca_says=True)
     expected = offered or eligible.contract_end
     if expected is None:
         if request.confirm_contract_end is not None or not context.prompter.interactive:
@@ -191,7 +191,9 @@ def confirm_contract_end(
         return _typed(context, eligible, None, ca_says=False), "user"
     if request.confirm_contract_end is not None:
         if request.confirm_contract_end != expected:
-            raise _differs(eligible, request.confirm_contract_end, expected, ca_says=offered is not None)
+            raise end_differs(
+                eligible.chosen, eligible.authority, request.confirm_contract_end, expected, ca_says=offered is not None
+            )
         return expected, "offer" if offered else "user"
     if not context.prompter.interactive:
         raise PersonNeeded(
@@ -219,37 +221,13 @@ def _typed(context: Context, eligible: Eligible, expected: date | None, *, ca_sa
             context.prompter.warn(_("{text} is not a day. Write it as 31/12/2027.").format(text=text))
             continue
         if expected is not None and day != expected:
-            raise _differs(eligible, day, expected, ca_says=ca_says)
+            raise end_differs(eligible.chosen, eligible.authority, day, expected, ca_says=ca_says)
         return day
     raise UsageError(
         _("No day was given. Nothing was done."),
         code="bad_day",
         hint=_("Read the contract, then run it again."),
         token=eligible.serial,
-    )
-
-
-def _differs(eligible: Eligible, stated: date, expected: date, *, ca_says: bool) -> PersonNeeded:
-    """`ca_says`: the CA named the day that was to be confirmed; else the user did, now or in an earlier run."""
-    text, hint = (
-        (
-            _("The day stated, {stated}, differs from the one {ca} gives, {expected}. Nothing was done."),
-            _("Compare it with the contract."),
-        )
-        if ca_says
-        else (
-            _(
-                "The day confirmed, {stated}, differs from the contract end that was stated, {expected}. Nothing was done."
-            ),
-            _("Compare it with the contract. To state another: --contract-end DATE."),
-        )
-    )
-    return PersonNeeded(
-        text.format(stated=show_day(stated), ca=eligible.authority.title, expected=show_day(expected)),
-        code="contract_end_differs",
-        hint=hint,
-        token=eligible.serial,
-        data={"contract_end": expected.isoformat(), "old_serial": eligible.certificate.serial},
     )
 
 

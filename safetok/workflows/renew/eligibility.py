@@ -93,6 +93,8 @@ def assess(context: Context, chosen: Chosen, request: RenewRequest) -> Eligible 
         offered = False
         _needs_stated_end(certificate, request, stated)
         if stated and (reached := reaching(context, chosen, authority, stated)) is not None:
+            if (confirmed := request.confirm_contract_end) is not None and confirmed != stated:
+                raise end_differs(chosen, authority, confirmed, stated, ca_says=False)
             if request.contract_end is not None:
                 return reached
             remembered = _("That day was stated in an earlier run. To state another: --contract-end DATE.")
@@ -282,6 +284,32 @@ def _contract_over(chosen: Chosen, authority: Authority, stated: date, *reasons:
         hint=_("To go on using it, the service must be renewed: {contact}").format(contact=contact),
         token=chosen.token.info.serial,
         data={"reasons": [*reasons], "authority": authority.name},
+    )
+
+
+def end_differs(chosen: Chosen, authority: Authority, stated: date, expected: date, *, ca_says: bool) -> PersonNeeded:
+    """The day confirmed is another one. `ca_says`: the CA named the day that was to be confirmed; else the user did, now or in an
+    earlier run.
+    """
+    text, hint = (
+        (
+            _("The day stated, {stated}, differs from the one {ca} gives, {expected}. Nothing was done."),
+            _("Compare it with the contract."),
+        )
+        if ca_says
+        else (
+            _(
+                "The day confirmed, {stated}, differs from the contract end that was stated, {expected}. Nothing was done."
+            ),
+            _("Compare it with the contract. To state another: --contract-end DATE."),
+        )
+    )
+    return PersonNeeded(
+        text.format(stated=show_day(stated), ca=authority.title, expected=show_day(expected)),
+        code="contract_end_differs",
+        hint=hint,
+        token=chosen.token.info.serial,
+        data={"contract_end": expected.isoformat(), "old_serial": chosen.certificate.serial},
     )
 
 
