@@ -102,6 +102,7 @@ def weigh(
             code="new_key_needed",
             hint=_("Nothing was done. Make a new key on the token: safetok renew --new-key"),
             token=eligible.serial,
+            data={"authority": eligible.authority.name},
         )
     last = last_usable_day(offer.new_not_after)
     if last == offer.contract_end:
@@ -119,7 +120,11 @@ def weigh(
             ca=eligible.authority.title, contact=eligible.authority.contacts.hotline or "?"
         ),
         token=eligible.serial,
-        data={"contract_end": offer.contract_end.isoformat(), "old_serial": eligible.certificate.serial},
+        data={
+            "contract_end": offer.contract_end.isoformat(),
+            "old_serial": eligible.certificate.serial,
+            "authority": eligible.authority.name,
+        },
     )
 
 

@@ -309,7 +309,11 @@ def end_differs(chosen: Chosen, authority: Authority, stated: date, expected: da
         code="contract_end_differs",
         hint=hint,
         token=chosen.token.info.serial,
-        data={"contract_end": expected.isoformat(), "old_serial": chosen.certificate.serial},
+        data={
+            "contract_end": expected.isoformat(),
+            "old_serial": chosen.certificate.serial,
+            "authority": authority.name,
+        },
     )
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from safetok.domain.campaign import CampaignAnswer
 from safetok.domain.renewal import Hold, Renewal, State
 from safetok.domain.times import show_date, show_instant
 from safetok.domain.tokens import KeyPresence
@@ -21,8 +20,9 @@ from safetok.workflows.renew.consent import Declined
 from safetok.workflows.renew.eligibility import Eligible, NothingDue, assess, reaching, requested_end
 from safetok.workflows.renew.engine import carry_on
 from safetok.workflows.renew.ready import fit_to_write, reachable
-from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of, shortfall
+from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of
 from safetok.workflows.renew.run import Run
+from safetok.workflows.renew.unbegun import known_so_far, nothing_due, who_helps, would_carry_on, would_renew
 
 if TYPE_CHECKING:
     from safetok.domain.offers import PrivateOffer
@@ -48,7 +48,7 @@ def renew(context: Context, request: RenewRequest) -> RenewResult:
             return renew_chosen(context, tokens, chosen, request)
         except SafetokError as error:
             error.token = error.token or chosen.token.info.serial
-            error.data = {**_known_so_far(chosen, request).data(), **error.data}
+            error.data = {**known_so_far(chosen, request).data(), **who_helps(context, chosen, error), **error.data}
             raise
 
 
@@ -66,7 +66,9 @@ def renew_chosen(context: Context, tokens: Tokens, chosen: Chosen, request: Rene
     lost = None
     if unfinished is not None and request.new_request:
         lost = _lost(unfinished)
-    elif unfinished is not None and not context.dry_run:
+    elif unfinished is not None and context.dry_run:
+        return would_carry_on(unfinished)
+    elif unfinished is not None:
         context.prompter.say(
             _("A renewal of this token is unfinished: carrying on with it ({id}, {state}).").format(
                 id=unfinished.id, state=unfinished.state.value
@@ -79,7 +81,7 @@ def renew_chosen(context: Context, tokens: Tokens, chosen: Chosen, request: Rene
     eligible = assess(context, chosen, request)
     if isinstance(eligible, NothingDue):
         _give_up(context, journal, lost)
-        return _nothing_due(eligible)
+        return nothing_due(eligible)
     return _begin(context, tokens, journal, eligible, request, lost=lost)
 
 
@@ -98,6 +100,7 @@ def _begin(
             code="key_absent",
             hint=_("Plug in the token that holds the key, or ask {ca}.").format(ca=eligible.authority.title),
             token=eligible.serial,
+            data={"authority": eligible.authority.name},
         )
     try:
         consent.show_notes(context, eligible, request)
@@ -105,7 +108,7 @@ def _begin(
             reachable(context, eligible)
         free_space(context)
         if context.dry_run:
-            return _would_renew(eligible)
+            return would_renew(eligible)
         if not eligible.offered and not context.prompter.interactive:
             consent.confirm_contract_end(context, eligible, request, None)
         with tokens.session(eligible.serial) as session:
@@ -114,7 +117,7 @@ def _begin(
             run = _confirmed(
                 context, tokens, journal=journal, eligible=eligible, request=request, session=session, lost=lost
             )
-            return _nothing_due(run) if isinstance(run, NothingDue) else ended(context, carry_on(run))
+            return nothing_due(run) if isinstance(run, NothingDue) else ended(context, carry_on(run))
     except Declined:
         return RenewResult(
             token=eligible.serial,
@@ -216,6 +219,7 @@ def _worth_asking(run: Run) -> None:
             code="nothing_gained",
             hint=_("Ask {ca}: {contact}").format(ca=authority.title, contact=authority.contacts.hotline or "?"),
             token=renewal.token_serial,
+            data={"authority": authority.name},
         )
     if floor is None or wanted >= floor or validity_of(run) != "exact":
         return
@@ -226,6 +230,7 @@ def _worth_asking(run: Run) -> None:
         code="below_floor",
         hint=_("Ask {ca}, or name an earlier day with --min-not-after.").format(ca=authority.title),
         token=renewal.token_serial,
+        data={"authority": authority.name},
     )
 
 
@@ -355,47 +360,4 @@ def _adoption(context: Context, chosen: Chosen, request: RenewRequest) -> RenewR
         not_after=certificate.not_after,
         agencies_open=count,
         reasons=() if opened else (_("It has been topped up already. Take it over with: safetok certs adopt"),),
-    )
-
-
-def _known_so_far(chosen: Chosen, request: RenewRequest) -> RenewResult:
-    """What an error before the first journal row can tell: whose token and certificate it is about."""
-    return RenewResult(
-        token=chosen.token.info.serial,
-        state=State.PLANNED.value,
-        name=chosen.certificate.subject_name,
-        old_serial=chosen.certificate.serial,
-        contract_end=request.contract_end,
-    )
-
-
-def _nothing_due(due: NothingDue) -> RenewResult:
-    certificate = due.chosen.certificate
-    return RenewResult(
-        token=due.chosen.token.info.serial,
-        state="NOTHING_DUE",
-        name=certificate.subject_name,
-        old_serial=certificate.serial,
-        not_after=certificate.not_after,
-        contract_end=due.contract_end,
-        shortfall_days=shortfall(due.contract_end, certificate.not_after),
-        reasons=due.reasons,
-    )
-
-
-def _would_renew(eligible: Eligible) -> RenewResult:
-    reasons: tuple[str, ...] = (_("Dry run: a renewal would be asked for here. Nothing was sent, no PIN was used."),)
-    if eligible.contract_end is None and not eligible.offered:
-        reasons += (_("The contract's end is not known here: the renewal asks for it."),)
-    if eligible.verdict.answer is not CampaignAnswer.YES:
-        reasons += eligible.verdict.reasons
-    return RenewResult(
-        token=eligible.serial,
-        state="WOULD_RENEW",
-        name=eligible.name,
-        old_serial=eligible.certificate.serial,
-        not_before=eligible.certificate.not_before,
-        not_after=eligible.certificate.not_after,
-        contract_end=eligible.contract_end,
-        reasons=reasons,
     )
