@@ -132,8 +132,8 @@ def _row(token: TokenView) -> list[Cell]:
     info = token.info
     kind = token.kind.value if token.kind.value in {"V1", "V2"} else "?"
     return [
-        token.company or words.nothing(token),
-        token.mst,
+        "; ".join(name for name, _mst in token.companies) or words.nothing(token),
+        "; ".join(mst for _name, mst in token.companies if mst),
         info.serial,
         info.label,
         kind,
@@ -150,8 +150,7 @@ def _show_one(token: TokenView) -> None:
     from safetok.cli.render import screen
 
     out, info = screen(), token.info
-    heading = words.company_line(token.company, token.mst) if token.company else _("USB token without a certificate")
-    out.line(heading, "strong")
+    out.line(words.companies_line(token) or words.heading_of(token), "strong")
     out.pairs(
         [
             ("Token ID", info.serial or "?"),

@@ -69,8 +69,13 @@ def choose(context: Context, reading: Reading, *, serial: str | None, cert: str 
             hint=_("Choose one with --serial (the token's), --mst or --cert. Nothing was done."),
             data={"choices": [_choice_data(c) for c in found]},
         )
-    question = _("{n} USB tokens are plugged in. Choose the company (safetok opens only the token chosen):")
-    return found[context.prompter.choose(question.format(n=len(found)), [_choice_text(c) for c in found])]
+    in_ = len({c.token.info.serial for c in found})
+    question = (
+        _("{n} USB tokens are plugged in. Choose the company (safetok opens only the token chosen):").format(n=in_)
+        if in_ > 1
+        else _("{count} certificates fit. Which one?").format(count=len(found))
+    )
+    return found[context.prompter.choose(question, [_choice_text(c) for c in found])]
 
 
 def _candidates(token: TokenReading) -> Sequence[Chosen]:
