@@ -72,11 +72,28 @@ def _failed(context: Context, certificate: Certificate) -> bool:
 
 def check_news(context: Context, new: Certificate, old: Certificate | None) -> None:
     """What goes to the client says that agencies must learn a new certificate: raise where that is not so."""
-    from safetok.store.answers import Answers
     from safetok.store.registrations import Registrations
 
+    check_current(context, new)
     serial, name = new.serial, new.subject_name
-    plain = _("The files of this certificate alone: safetok export --cert {serial}").format(serial=serial)
+    if old is None and not Registrations(context.database).list(certificate=new.sha256):
+        raise PersonNeeded(
+            _(
+                "Certificate {serial} of {name} follows no other that safetok knows: there is nothing new to tell."
+            ).format(serial=serial, name=name),
+            code="nothing_new",
+            hint=_(
+                "To top it up: safetok renew. Topped up elsewhere already: safetok certs adopt --cert {serial}. {plain}"
+            ).format(serial=serial, plain=_plain(serial)),
+        )
+
+
+def check_current(context: Context, new: Certificate) -> None:
+    """Agencies can be told to take it: it is neither revoked nor suspended (13), nor an old one or expired (11)."""
+    from safetok.store.answers import Answers
+
+    serial, name = new.serial, new.subject_name
+    plain = _plain(serial)
     state = validity(new, context.now(), Answers(context.database).revocation(new.sha256))
     if state in {Validity.REVOKED, Validity.SUSPENDED}:
         text = (
@@ -103,13 +120,7 @@ def check_news(context: Context, new: Certificate, old: Certificate | None) -> N
             code="certificate_expired",
             hint=_("Top it up: safetok renew. {plain}").format(plain=plain),
         )
-    if old is None and not Registrations(context.database).list(certificate=new.sha256):
-        raise PersonNeeded(
-            _(
-                "Certificate {serial} of {name} follows no other that safetok knows: there is nothing new to tell."
-            ).format(serial=serial, name=name),
-            code="nothing_new",
-            hint=_(
-                "To top it up: safetok renew. Topped up elsewhere already: safetok certs adopt --cert {serial}. {plain}"
-            ).format(serial=serial, plain=plain),
-        )
+
+
+def _plain(serial: str) -> str:
+    return _("The files of this certificate alone: safetok export --cert {serial}").format(serial=serial)
