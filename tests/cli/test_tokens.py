@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support_cli import Cli
 from support_issued import issued
 from support_terminal import on_a_terminal
@@ -25,6 +26,14 @@ def test_waiting_ends_after_its_seconds(cli: Cli) -> None:
     assert said.status == 3
     assert said.codes == ["no_token"]
     assert said.data["tokens"] == []
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "1e12", "-1"])
+def test_only_a_number_of_seconds_can_be_waited(cli: Cli, seconds: str) -> None:
+    """What is no number of seconds within a day is refused by its option, 2."""
+    said = cli.json("tokens", "--wait", seconds)
+    assert said.status == 2
+    assert "--wait" in said.envelope["errors"][0]["message"]
 
 
 def test_waiting_ends_with_the_first_token(cli: Cli, make_token: Callable[..., Any]) -> None:
