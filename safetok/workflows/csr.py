@@ -15,6 +15,7 @@ from safetok.workflows.context import free_space
 from safetok.workflows.pins import log_in
 from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.engine import carry_on
+from safetok.workflows.renew.ready import nothing_meanwhile
 from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of
 from safetok.workflows.renew.run import Run
 from safetok.workflows.renew.start import run_of
@@ -55,6 +56,7 @@ def request_by_mail(context: Context, request: RenewRequest, file: Path) -> Rene
         if context.dry_run:
             return _would_request(chosen)
         with tokens.session(serial) as session:
+            nothing_meanwhile(context, chosen)
             log_in(context, session, request.pin, name=chosen.certificate.subject_name, authority=authority)
             row = Journal(context.database).create(_row(context, chosen, authority, request))
             run = run_of(context, row, request, tokens)

@@ -133,6 +133,28 @@ def test_a_day_typed_otherwise_than_the_ca_says_stops_it(box: Box) -> None:
     nothing_done(box)
 
 
+@pytest.mark.parametrize("kept_waiting", [False, True])
+def test_what_another_run_did_meanwhile_is_not_done_again(box: Box, *, kept_waiting: bool) -> None:
+    """While the person reads the notes another run renews the certificate, or begins to: 11 before any PIN, and one issue."""
+    configure(box, offers_url=None)
+    end = box.confirm_end
+    assert end is not None
+
+    class Slow(Answers):
+        def confirm(self, question: str, *, default: bool = False) -> bool:
+            if READY in question:
+                if kept_waiting:
+                    box.plan({"name": "cut", "on": "certConf", "times": 9})
+                box.renew(contract_end=end)
+            return super().confirm(question, default=default)
+
+    person = Slow(lines=[show_day(end)])
+    came = asked(box, person, contract_end=end)
+    assert (came.status, came.code) == (11, "renewal_running" if kept_waiting else "renewed_meanwhile"), told(person)
+    assert not [line for line in person.heard if PIN in line]
+    assert len(box.transactions()) == 1
+
+
 def test_three_lines_that_are_no_day_stop_it(box: Box) -> None:
     """bad_day, 2, after the third; nothing was sent."""
     came = asked(box, Answers(lines=["mai", "cuối năm", "31.02.2027"]))

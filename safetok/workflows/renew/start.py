@@ -19,7 +19,7 @@ from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.consent import Declined
 from safetok.workflows.renew.eligibility import Eligible, NothingDue, assess, reaching, requested_end
 from safetok.workflows.renew.engine import carry_on
-from safetok.workflows.renew.ready import fit_to_write, reachable
+from safetok.workflows.renew.ready import fit_to_write, nothing_meanwhile, reachable
 from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of
 from safetok.workflows.renew.run import Run
 from safetok.workflows.renew.unbegun import known_so_far, nothing_due, who_helps, would_carry_on, would_renew
@@ -112,6 +112,7 @@ def _begin(
         if not eligible.offered and not context.prompter.interactive:
             consent.confirm_contract_end(context, eligible, request, None)
         with tokens.session(eligible.serial) as session:
+            nothing_meanwhile(context, eligible.chosen, lost=lost)
             fit_to_write(session, eligible.authority)
             log_in(context, session, request.pin, name=eligible.name, authority=eligible.authority)
             run = _confirmed(
