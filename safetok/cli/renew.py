@@ -78,6 +78,11 @@ def renew(
     from safetok.workflows.renew.request import RenewRequest
 
     _one_of({"--resume": resume, "--list": list_, "--abandon": abandon is not None, "--csr": csr is not None})
+    if dry_run:  # what is unfinished is carried on or given up, or it is only looked at
+        _one_of(
+            {"--dry-run": True, "--resume": resume, "--abandon": abandon is not None},
+            _("See them: safetok renew --list"),
+        )
     floor = day_of(min_not_after, "--min-not-after")
     request = RenewRequest(
         pin=pin_source(
@@ -285,7 +290,7 @@ def start_of(day: date) -> datetime:
     return datetime.combine(day, time(0, 0, 1), VIETNAM)
 
 
-def _one_of(given: dict[str, bool]) -> None:
+def _one_of(given: dict[str, bool], hint: str = "") -> None:
     from safetok.errors import UsageError
 
     names = [name for name, set_ in given.items() if set_]
@@ -293,5 +298,5 @@ def _one_of(given: dict[str, bool]) -> None:
         raise UsageError(
             _("{names} cannot be used together.").format(names=", ".join(names)),
             code="options_together",
-            hint=_("Use one of them."),
+            hint=hint or _("Use one of them."),
         )

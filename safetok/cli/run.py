@@ -205,7 +205,7 @@ def failed(error: SafetokError) -> int:
 
 
 def support_line(error: SafetokError) -> str:
-    """Whom to call about `error`: the support line of the CA its data names; empty where it names none."""
+    """Whom to call about `error`: the support line of the CA its data names; empty where it names none, or has said it already."""
     name = error.data.get("authority")
     if not name:
         return ""
@@ -215,9 +215,10 @@ def support_line(error: SafetokError) -> str:
         authority = settings.load(paths.home(os.environ), os.environ).authorities.get(str(name))
     except SafetokError:
         return ""
-    if authority is None or not authority.contacts.hotline:
+    hotline = authority.contacts.hotline if authority is not None else ""
+    if authority is None or not hotline or hotline in f"{error.message} {error.hint}":
         return ""
-    return _("Support of {name}: {hotline}").format(name=authority.title, hotline=authority.contacts.hotline)
+    return _("Support of {name}: {hotline}").format(name=authority.title, hotline=hotline)
 
 
 @contextmanager

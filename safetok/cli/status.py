@@ -127,7 +127,7 @@ def show_token(out: Screen, token: TokenView, found: Status) -> None:
     """One token in full: its company, itself, its certificates, the recommendation for a V1."""
     from safetok.cli import words
 
-    heading = words.company_line(token.company, token.mst) if token.company else words.heading_of(token)
+    heading = words.companies_line(token) or words.heading_of(token)
     out.line(heading, "strong")
     rows: list[tuple[str, Cell]] = [
         ("Token ID", f"{token.info.serial or '?'} ({token.info.label})" if token.info.label else token.info.serial),
@@ -137,7 +137,7 @@ def show_token(out: Screen, token: TokenView, found: Status) -> None:
         (_("Note"), token.note or None),
     ]
     for view in token.certificates:
-        rows += certificate_rows(view, found)
+        rows += [*words.whose(view, token), *certificate_rows(view, found)]
     if token.unreadable:
         rows.append((_("Unreadable"), _("{n} certificate objects").format(n=token.unreadable)))
     out.pairs(rows)

@@ -8,6 +8,7 @@ import typer
 
 from safetok.cli.commands import Commands
 from safetok.cli.run import Outcome, run
+from safetok.errors import UsageError
 from safetok.locale import _, later
 
 if TYPE_CHECKING:
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
 app = Commands(help=later("The USB tokens that are in: list, kind, notes."), alone="list")
 IN_FULL = 3
+DAY = 86_400  # seconds
 
 Wait = Annotated[
     float | None,
-    typer.Option("--wait", metavar="SECONDS", min=0, help=later("Wait so long for a token to be plugged in.")),
+    typer.Option("--wait", metavar="SECONDS", min=0, max=DAY, help=later("Wait so long for a token to be plugged in.")),
 ]
 Serials = Annotated[bool, typer.Option("--serials", help=later("Only the Token IDs, one a line, for scripts."))]
 Serial = Annotated[str, typer.Argument(metavar="SERIAL", help=later("The Token ID, as `safetok tokens` shows it."))]
@@ -36,6 +38,10 @@ def list_(*, wait: Wait = None, serials: Serials = False) -> None:
     def work(context: Context) -> Outcome[tuple[TokenView, ...]]:
         from safetok.workflows import tokens
 
+        if wait is not None and not wait >= 0:  # nan
+            raise UsageError(
+                _("{name} takes a number from {least} to {most}.").format(name="--wait", least=0, most=DAY)
+            )
         reading = tokens.look(context) if wait is None else tokens.wait(context, wait)
         views = tokens.views(context, reading)
         data = {
@@ -132,8 +138,8 @@ def _row(token: TokenView) -> list[Cell]:
     info = token.info
     kind = token.kind.value if token.kind.value in {"V1", "V2"} else "?"
     return [
-        token.company or words.nothing(token),
-        token.mst,
+        "; ".join(name for name, _mst in token.companies) or words.nothing(token),
+        "; ".join(mst for _name, mst in token.companies if mst),
         info.serial,
         info.label,
         kind,
@@ -150,8 +156,7 @@ def _show_one(token: TokenView) -> None:
     from safetok.cli.render import screen
 
     out, info = screen(), token.info
-    heading = words.company_line(token.company, token.mst) if token.company else _("USB token without a certificate")
-    out.line(heading, "strong")
+    out.line(words.companies_line(token) or words.heading_of(token), "strong")
     out.pairs(
         [
             ("Token ID", info.serial or "?"),

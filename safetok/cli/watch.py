@@ -105,7 +105,7 @@ def print_line(event: Happened) -> None:
 def show(event: Happened, context: Context) -> None:
     """One event for people: what came with its certificates and what is due, or what went."""
     from safetok.cli.render import screen
-    from safetok.cli.words import heading_of
+    from safetok.cli.words import companies_line, heading_of
     from safetok.domain.times import show_instant
 
     out = screen()
@@ -119,9 +119,10 @@ def show(event: Happened, context: Context) -> None:
     if event.what in words:
         tone: Tone = "dim" if event.what == "removed" else "strong"
         told = {"time": show_instant(event.at), "serial": event.serial or "?"}
-        line = words[event.what].format(name=_company(name, event.mst), **told)
+        whose = companies_line(event.token) if event.token else ""
+        line = words[event.what].format(name=whose or _company(name, event.mst), **told)
         if (
-            out.rich and len(line) > out.width and event.what != "removed"
+            out.rich and len(line) > out.width and event.what != "removed" and ";" not in whose
         ):  # a tax code is not left on a line of its own
             out.line(words[event.what].format(name=name, **told), tone)
             out.line(f"MST {event.mst}", tone)
@@ -157,7 +158,7 @@ def _show_token(out: Screen, event: Happened, context: Context) -> None:
         (_("Note"), token.note or None),
     ]
     for view in token.certificates:
-        rows += _certificate(view, context)
+        rows += [*words.whose(view, token), *_certificate(view, context)]
     if token.unreadable:
         rows.append((_("Unreadable"), _("{n} certificate objects").format(n=token.unreadable)))
     brief = event.among > IN_FULL

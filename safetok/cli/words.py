@@ -14,7 +14,7 @@ from safetok.domain.validity import Validity
 from safetok.locale import _, later
 
 if TYPE_CHECKING:
-    from safetok.cli.render import Tone
+    from safetok.cli.render import Cell, Tone
     from safetok.workflows.certs import CertificateView
     from safetok.workflows.tokens import TokenView
 
@@ -44,6 +44,17 @@ def age(then: datetime, now: datetime) -> str:
 def company_line(name: str, mst: str) -> str:
     """The company and its tax code, as a heading."""
     return f"{name} · MST {mst}" if mst else name
+
+
+def companies_line(view: TokenView) -> str:
+    """Whose token it is, as a heading: each company that has a certificate on it; empty without one."""
+    return "; ".join(company_line(name, mst) for name, mst in view.companies)
+
+
+def whose(view: CertificateView, token: TokenView) -> list[tuple[str, Cell]]:
+    """A line that says whose certificate follows, where the token carries those of several companies."""
+    one = view.certificate
+    return [(_("Company"), company_line(one.subject_name, one.mst or ""))] if len(token.companies) > 1 else []
 
 
 def kind(view: TokenView) -> Toned:

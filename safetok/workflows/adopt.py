@@ -184,17 +184,19 @@ def _agreed(context: Context, found: Appeared, *, yes: bool) -> bool:
 
 
 def _named(context: Context, selection: Selection) -> tuple[Adopted, ...]:
-    """The current certificate of what was named; the one it follows is looked for on the same token only."""
+    """The current certificate of what was named; the one it follows is looked for on the same token only. Raises as
+    `check_current` does: no agency is to be told of an old certificate.
+    """
     from safetok.domain.certificates import before, current
     from safetok.domain.companies import company_of
     from safetok.store.inventory import Inventory
-    from safetok.workflows.succession import check_not_over
+    from safetok.workflows.succession import check_current
 
     kept = known.kept(context, selection)
     new = current(one.certificate for one in kept)
     if new is None:
         return ()
-    check_not_over(context, new)
+    check_current(context, new)
     token = next((one.token_serial for one in kept if one.certificate.sha256 == new.sha256), "")
     here = [one.certificate for one in Inventory(context.database).certificates(token)] if token else []
     old = before([one for one in here if company_of(one) == company_of(new) and not one.is_ca], new)

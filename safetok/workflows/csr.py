@@ -6,18 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetok.domain.renewal import ENDS, Renewal, State
+from safetok.domain.renewal import Renewal, State
 from safetok.domain.tokens import KeyPresence
 from safetok.errors import CaWait, PersonNeeded, UsageError
 from safetok.locale import _, why
 from safetok.workflows.check import before_renewal
 from safetok.workflows.context import free_space
 from safetok.workflows.pins import log_in
-from safetok.workflows.renew.choose import Chosen, choose
+from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.engine import carry_on
+from safetok.workflows.renew.ready import nothing_meanwhile
 from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of
 from safetok.workflows.renew.run import Run
 from safetok.workflows.renew.start import run_of
+from safetok.workflows.renew.unbegun import would_carry_on
 
 if TYPE_CHECKING:
     from safetok.domain.authorities import Authority
@@ -43,8 +45,8 @@ def request_by_mail(context: Context, request: RenewRequest, file: Path) -> Rene
             Inventory(context.database).record(reading, context.now())
         chosen = choose(context, reading, serial=request.serial, cert=request.cert, mst=request.mst)
         serial = chosen.token.info.serial
-        waiting = [r for r in Journal(context.database).unfinished(serial) if r.state not in ENDS]
-        if waiting and not context.dry_run:
+        waiting = unfinished_of(context, serial, chosen.certificate, ended_too=False)
+        if waiting is not None:
             return _carried_on(context, _by_mail(waiting), request, file, tokens)
         _check_file(file, None)
         authority = authority_known(chosen.certificate, context.settings)
@@ -54,6 +56,7 @@ def request_by_mail(context: Context, request: RenewRequest, file: Path) -> Rene
         if context.dry_run:
             return _would_request(chosen)
         with tokens.session(serial) as session:
+            nothing_meanwhile(context, chosen)
             log_in(context, session, request.pin, name=chosen.certificate.subject_name, authority=authority)
             row = Journal(context.database).create(_row(context, chosen, authority, request))
             run = run_of(context, row, request, tokens)
@@ -79,8 +82,7 @@ def authority_known(certificate: Certificate, settings: Settings) -> Authority:
     return authority
 
 
-def _by_mail(waiting: list[Renewal]) -> Renewal:
-    renewal = waiting[0]
+def _by_mail(renewal: Renewal) -> Renewal:
     if renewal.route != "csr":
         raise PersonNeeded(
             _("A renewal of this token is unfinished ({id}).").format(id=renewal.id),
@@ -93,6 +95,8 @@ def _by_mail(waiting: list[Renewal]) -> Renewal:
 
 def _carried_on(context: Context, renewal: Renewal, request: RenewRequest, file: Path, tokens: Tokens) -> RenewResult:
     _check_file(file, renewal.request)
+    if context.dry_run:
+        return would_carry_on(renewal)
     context.prompter.say(
         _("A request of this token waits already ({id}): the same one is written again.").format(id=renewal.id)
     )

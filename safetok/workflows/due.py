@@ -46,7 +46,8 @@ def due(status: Status) -> tuple[Due, ...]:
             continue
         for view in token.certificates:
             if view.current and (token.info.serial, view.certificate.serial) not in unfinished:
-                found += _certificate(view, several=several, arrived=view.certificate.sha256 in arrived)
+                renew = _renew(view, token, several=several)
+                found += _certificate(view, renew=renew, arrived=view.certificate.sha256 in arrived)
     found += registrations_due(status.registrations)
     return tuple(sorted(found, key=lambda one: _ORDER.index(one.code)))
 
@@ -164,9 +165,16 @@ def _appeared(appeared: Appeared) -> Due:
     )
 
 
-def _certificate(view: CertificateView, *, several: bool, arrived: bool) -> Iterator[Due]:
+def _renew(view: CertificateView, token: TokenView, *, several: bool) -> str:
+    """The command that tops this certificate up and no other: of this token, of this company."""
+    words = ["safetok renew", *([f"--serial {view.token}"] if several else [])]
+    if len(token.companies) > 1:
+        words.append(f"--mst {mst}" if (mst := view.certificate.mst) else f"--cert {view.certificate.serial}")
+    return " ".join(words)
+
+
+def _certificate(view: CertificateView, *, renew: str, arrived: bool) -> Iterator[Due]:
     """One current certificate: at most one thing to do for it."""
-    renew = f"safetok renew --serial {view.token}" if several else "safetok renew"
     if view.bad:
         yield _not_good(view)
     elif view.refused and not arrived:

@@ -15,6 +15,7 @@ from safetok.records import dataclass
 from safetok.workflows.context import free_space
 from safetok.workflows.csr import authority_known
 from safetok.workflows.pins import PinSource, log_in
+from safetok.workflows.renew.choose import unfinished_of
 from safetok.workflows.renew.engine import carry_on
 from safetok.workflows.renew.ready import fit_to_write
 from safetok.workflows.renew.request import RenewRequest, RenewResult
@@ -125,7 +126,7 @@ def _find_place(
             data={"choices": [{"token": place.token_serial, "cert": one.serial} for one, place in places]},
         )
     one, place = max(places, key=lambda pair: pair[0].not_after)
-    running = next((r for r in waiting if r.token_serial == place.token_serial), None)
+    running = unfinished_of(context, place.token_serial, place.old, ended_too=False)
     if running is not None:
         raise _running(running)
     return one, place

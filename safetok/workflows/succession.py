@@ -72,14 +72,36 @@ def _failed(context: Context, certificate: Certificate) -> bool:
 
 def check_news(context: Context, new: Certificate, old: Certificate | None) -> None:
     """What goes to the client says that agencies must learn a new certificate: raise where that is not so."""
-    from safetok.store.answers import Answers
     from safetok.store.registrations import Registrations
 
+    check_current(context, new)
     serial, name = new.serial, new.subject_name
-    plain = _("The files of this certificate alone: safetok export --cert {serial}").format(serial=serial)
+    if old is None and not Registrations(context.database).list(certificate=new.sha256):
+        raise PersonNeeded(
+            _(
+                "Certificate {serial} of {name} follows no other that safetok knows: there is nothing new to tell."
+            ).format(serial=serial, name=name),
+            code="nothing_new",
+            hint=_(
+                "To top it up: safetok renew. Topped up elsewhere already: safetok certs adopt --cert {serial}. {plain}"
+            ).format(serial=serial, plain=_plain(serial)),
+        )
+
+
+def check_current(context: Context, new: Certificate) -> None:
+    """Agencies can be told to take it: it is neither revoked nor suspended (13), nor an old one or expired (11)."""
+    from safetok.store.answers import Answers
+
+    serial, name = new.serial, new.subject_name
+    plain = _plain(serial)
     state = validity(new, context.now(), Answers(context.database).revocation(new.sha256))
     if state in {Validity.REVOKED, Validity.SUSPENDED}:
-        raise _bad(new, state, plain)
+        text = (
+            _("Certificate {serial} of {name} is REVOKED: no agency can be told to take it.")
+            if state is Validity.REVOKED
+            else _("Certificate {serial} of {name} is SUSPENDED: no agency can be told to take it.")
+        )
+        raise CertificateRevoked(text.format(serial=serial, name=name), code=f"certificate_{state}", hint=plain)
     later = successor(context, new)
     if later is not None:
         raise PersonNeeded(
@@ -91,46 +113,14 @@ def check_news(context: Context, new: Certificate, old: Certificate | None) -> N
             data={"new_serial": later.serial},
         )
     if state is Validity.EXPIRED:
-        raise _expired(new, plain)
-    if old is None and not Registrations(context.database).list(certificate=new.sha256):
         raise PersonNeeded(
-            _(
-                "Certificate {serial} of {name} follows no other that safetok knows: there is nothing new to tell."
-            ).format(serial=serial, name=name),
-            code="nothing_new",
-            hint=_(
-                "To top it up: safetok renew. Topped up elsewhere already: safetok certs adopt --cert {serial}. {plain}"
-            ).format(serial=serial, plain=plain),
+            _("Certificate {serial} of {name} expired on {day}: no agency can be told to take it.").format(
+                serial=serial, name=name, day=show_date(new.not_after)
+            ),
+            code="certificate_expired",
+            hint=_("Top it up: safetok renew. {plain}").format(plain=plain),
         )
 
 
-def check_not_over(context: Context, certificate: Certificate) -> None:
-    """Raise PersonNeeded (`certificate_expired`) or CertificateRevoked for one that has come to its end: none need learn of it."""
-    from safetok.store.answers import Answers
-
-    state = validity(certificate, context.now(), Answers(context.database).revocation(certificate.sha256))
-    if state is Validity.REVOKED:
-        raise _bad(certificate, state, "")
-    if state is Validity.EXPIRED:
-        raise _expired(certificate, "")
-
-
-def _bad(certificate: Certificate, state: Validity, plain: str) -> CertificateRevoked:
-    text = (
-        _("Certificate {serial} of {name} is REVOKED: no agency can be told to take it.")
-        if state is Validity.REVOKED
-        else _("Certificate {serial} of {name} is SUSPENDED: no agency can be told to take it.")
-    )
-    return CertificateRevoked(
-        text.format(serial=certificate.serial, name=certificate.subject_name), code=f"certificate_{state}", hint=plain
-    )
-
-
-def _expired(certificate: Certificate, plain: str) -> PersonNeeded:
-    return PersonNeeded(
-        _("Certificate {serial} of {name} expired on {day}: no agency can be told to take it.").format(
-            serial=certificate.serial, name=certificate.subject_name, day=show_date(certificate.not_after)
-        ),
-        code="certificate_expired",
-        hint=_("Top it up: safetok renew. {plain}").format(plain=plain).strip(),
-    )
+def _plain(serial: str) -> str:
+    return _("The files of this certificate alone: safetok export --cert {serial}").format(serial=serial)

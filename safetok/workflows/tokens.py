@@ -43,6 +43,17 @@ class TokenView:
     def mst(self) -> str:
         return (self.certificates[0].certificate.mst or "") if self.certificates else ""
 
+    @property
+    def companies(self) -> tuple[tuple[str, str], ...]:
+        """Name and MST of each company whose certificate it carries; mostly one."""
+        from safetok.domain.companies import company_of
+
+        found: dict[str, tuple[str, str]] = {}
+        for view in self.certificates:
+            one = view.certificate
+            found.setdefault(company_of(one), (one.subject_name, one.mst or ""))
+        return tuple(found.values())
+
     def data(self) -> dict[str, Any]:
         """What scripts read."""
         info = self.info

@@ -15,6 +15,8 @@ from safetok.cli import app
 from safetok.cli import help as help_texts
 from safetok.cli.commands import Group, root
 from safetok.cli.declared import COMMANDS
+from safetok.cli.run import support_line
+from safetok.errors import CaUnreachable
 from safetok.locale import LANGUAGES, set_language
 
 Program = Callable[..., tuple[int, str, str]]
@@ -114,6 +116,8 @@ def test_a_failure_ends_with_the_support_line_of_its_ca(program: Program) -> Non
     assert err.splitlines()[0] == "✗ Không kết nối được SAFE-CA."
     assert err.splitlines()[1] == "  Thử lại sau."
     assert "1900 6154" in err.splitlines()[2]
+    said_already = CaUnreachable("Không kết nối được.", hint="Hỏi SAFE-CA: 1900 6154", data={"authority": "safe-ca"})
+    assert support_line(said_already) == "", "no number stands there twice"
 
 
 def test_what_nobody_foresaw_is_one_sentence(program: Program, tmp_path: Path) -> None:

@@ -85,7 +85,8 @@ def test_a_pin_file_that_others_can_read_is_refused(sandbox: Sandbox, tmp_path: 
 
 def test_a_wrong_pin_costs_one_try_and_nothing_else(sandbox: Sandbox) -> None:
     """A script's wrong PIN ends with 5; the second wrong one is refused before the token sees it, because one try is kept."""
-    assert sandbox.renew("v1-owed", pin="87654321\n").status == 5
+    wrong = sandbox.renew("v1-owed", pin="87654321\n")
+    assert (wrong.status, wrong.data["authority"]) == (5, "safe-ca"), "it ends with this CA's support line"
     assert sandbox.renew("v1-owed", pin="87654321\n").status == 5
     third = sandbox.renew("v1-owed")
     assert third.status == 6
@@ -122,6 +123,25 @@ def test_a_dry_run_leaves_no_trace(sandbox: Sandbox) -> None:
     assert said.data["state"] == "WOULD_RENEW"
     assert [_everything(path) for path in kept] == before
     assert sandbox.ledger() == []
+
+
+def test_a_dry_run_carries_nothing_on_and_gives_nothing_up(sandbox: Sandbox) -> None:
+    """--dry-run beside --resume or --abandon is refused (2): it had sent what waits, and given up what was named. Alone, where a
+    renewal is unfinished, it names that one, and leaves home and ledger as they are.
+    """
+    faults = Path(sandbox.data["home"]).parent / "ca" / "faults.json"
+    faults.write_text('[{"name": "cut", "on": "certConf", "times": 9}]')
+    held = sandbox.renew("v1-owed")
+    assert (held.status, held.data["state"]) == (8, "PROVEN")
+    faults.unlink()
+    identity, home = held.data["renewal_id"], Path(sandbox.data["home"])
+    before, booked = _everything(home), sandbox.ledger()
+    for way in (["--resume"], ["--abandon", identity]):
+        said = sandbox.cli.json("renew", *way, "--dry-run")
+        assert (said.status, said.codes) == (2, ["options_together"])
+    seen = sandbox.renew("v1-owed", "--dry-run")
+    assert (seen.status, seen.data["state"], seen.data["renewal_id"]) == (0, "WOULD_RENEW", identity)
+    assert (_everything(home), sandbox.ledger()) == (before, booked)
 
 
 def test_several_tokens_and_no_choice_is_4(sandbox: Sandbox) -> None:

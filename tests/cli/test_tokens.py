@@ -4,8 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support_cli import Cli
 from support_issued import issued
+from support_terminal import on_a_terminal
 
 V1_LINK = "https://www.safecert.com.vn/en_US/knowsystem/cks-huong-dan-thu-tuc-cap-lai-thiet-bi-luu-tru-khoa-bi-mat-18"
 
@@ -26,6 +28,14 @@ def test_waiting_ends_after_its_seconds(cli: Cli) -> None:
     assert said.data["tokens"] == []
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "1e12", "-1"])
+def test_only_a_number_of_seconds_can_be_waited(cli: Cli, seconds: str) -> None:
+    """What is no number of seconds within a day is refused by its option, 2."""
+    said = cli.json("tokens", "--wait", seconds)
+    assert said.status == 2
+    assert "--wait" in said.envelope["errors"][0]["message"]
+
+
 def test_waiting_ends_with_the_first_token(cli: Cli, make_token: Callable[..., Any]) -> None:
     """A token that is in ends the wait at once."""
     token = make_token()
@@ -43,6 +53,24 @@ def test_company_and_mst_come_first(cli: Cli, make_token: Callable[..., Any], rs
     row = said.out.splitlines()[1]
     assert row.split("  ")[0] == name
     assert row.index("0106324653") < row.index(token.serial)
+
+
+def test_a_token_of_two_companies_is_both_companies(cli: Cli, make_token: Callable[..., Any], rsa_key: Any) -> None:
+    """Both are named in the table and in full, each beside its certificate; a renewal asks which, and counts one token."""
+    first = issued(rsa_key, name="CÔNG TY A")
+    second = issued(rsa_key, name="CÔNG TY B", mst="0106323762", serial=0x54010108096D8A02E2F22CE98BD7168F)
+    token = make_token("Kho A", certificates=[first, second], keys=[rsa_key])
+    row = cli("tokens").out.splitlines()[1]
+    assert [word.strip() for word in row.split("  ")[:2]] == ["CÔNG TY A; CÔNG TY B", "0106324653; 0106323762"]
+    for words in (["tokens"], ["status"]):
+        shown = on_a_terminal(cli, *words, columns=120).out
+        assert "CÔNG TY A · MST 0106324653; CÔNG TY B · MST 0106323762" in shown
+    certificates = shown[shown.index("Token ID") :]
+    places = [certificates.index(word) for word in ("CÔNG TY A", "7168E", "CÔNG TY B", "7168F")]
+    assert places == sorted(places), "whose each certificate is"
+    asked = on_a_terminal(cli, "renew", "--serial", token.serial, answers=[("Enter trống", "")]).out
+    assert "Có 2 chứng thư số" in asked
+    assert "USB Token. Chọn" not in asked
 
 
 def test_serials_alone(cli: Cli, make_token: Callable[..., Any]) -> None:

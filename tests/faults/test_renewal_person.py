@@ -134,6 +134,28 @@ def test_a_day_typed_otherwise_than_the_ca_says_stops_it(box: Box) -> None:
     nothing_done(box)
 
 
+@pytest.mark.parametrize("kept_waiting", [False, True])
+def test_what_another_run_did_meanwhile_is_not_done_again(box: Box, *, kept_waiting: bool) -> None:
+    """While the person reads the notes another run renews the certificate, or begins to: 11 before any PIN, and one issue."""
+    configure(box, offers_url=None)
+    end = box.confirm_end
+    assert end is not None
+
+    class Slow(Answers):
+        def confirm(self, question: str, *, default: bool = False) -> bool:
+            if READY in question:
+                if kept_waiting:
+                    box.plan({"name": "cut", "on": "certConf", "times": 9})
+                box.renew(contract_end=end)
+            return super().confirm(question, default=default)
+
+    person = Slow(lines=[show_day(end)])
+    came = asked(box, person, contract_end=end)
+    assert (came.status, came.code) == (11, "renewal_running" if kept_waiting else "renewed_meanwhile"), told(person)
+    assert not [line for line in person.heard if PIN in line]
+    assert len(box.transactions()) == 1
+
+
 def test_three_lines_that_are_no_day_stop_it(box: Box) -> None:
     """bad_day, 2, after the third; nothing was sent."""
     came = asked(box, Answers(lines=["mai", "cuối năm", "31.02.2027"]))
@@ -205,15 +227,90 @@ def test_without_offers_a_certificate_that_reaches_the_end_is_left(box: Box) -> 
     nothing_done(box)
 
 
+def test_without_offers_the_details_come_before_the_confirmation(box: Box) -> None:
+    """What is stated is shown with the new end, the days gained and those that are missing, before it is to be typed again."""
+    configure(box, offers_url=None)
+    person = Answers(lines=[""])
+    assert asked(box, person, contract_end=date(2031, 1, 1)).state == "DECLINED"
+    before = person.heard[: next(at for at, line in enumerate(person.heard) if END in line)]
+    assert [line for line in before if line.startswith("Được thêm")]
+    assert [line for line in before if "ngắn hơn 394 ngày" in line]
+    unstated = Answers(lines=[""])
+    assert asked(box, unstated, contract_end=None).state == "DECLINED"
+    before = unstated.heard[: next(at for at, line in enumerate(unstated.heard) if END in line)]
+    assert [line for line in before if line.startswith("Serial cũ")], "whose certificate it is"
+
+
+def test_without_offers_a_typed_end_that_is_reached_is_nothing_to_do(box: Box) -> None:
+    """A day typed that the certificate reaches already: NOTHING_DUE, 0, as when it is stated; the CA issues nothing."""
+    configure(box, offers_url=None)
+    person = Answers(lines=[show_day(box.clock.now.date() + timedelta(days=5))])
+    came = asked(box, person, contract_end=None)
+    assert (came.status, came.state) == (0, "NOTHING_DUE"), told(person)
+    nothing_done(box)
+
+
+def test_without_offers_an_end_remembered_from_another_run_is_told(box: Box) -> None:
+    """An end that was stated wrongly before would keep the certificate for ever: it is shown, and how to state another."""
+    configure(box, offers_url=None)
+    url = tomllib.loads((box.places.home / "settings.toml").read_text("utf-8"))["authorities"]["safe-ca"]["url"]
+    soon = box.clock.now.date() + timedelta(days=5)
+    configure(box, url=None)
+    assert box.renew(contract_end=soon, confirm_contract_end=None).state == "NOTHING_DUE"
+    configure(box, url=url)
+    came = box.renew(contract_end=None, confirm_contract_end=None, pin=False)
+    assert (came.status, came.state) == (0, "NOTHING_DUE")
+    assert came.result is not None
+    assert show_day(soon) in came.result.reasons[0]
+    assert "--contract-end" in came.result.reasons[1]
+    contradicted = box.renew(contract_end=None, pin=False)
+    assert (contradicted.status, contradicted.code) == (11, "contract_end_differs"), (
+        "a script learns that nothing was done"
+    )
+    assert box.renew(contract_end=box.confirm_end).state == "DONE"
+
+
+def test_without_offers_a_contract_that_is_over_is_not_asked_for(box: Box) -> None:
+    """An expired certificate whose contract has ended since: contract_over, 11, before any PIN, stated or typed."""
+    configure(box, offers_url=None, renew_expired=True)
+    box.clock.turn(days=60)
+    over = box.clock.now.date() - timedelta(days=5)
+    stated = box.renew(contract_end=over, confirm_contract_end=over, pin=False)
+    assert (stated.status, stated.code) == (11, "contract_over")
+    typed = asked(box, Answers(lines=[show_day(over)]), contract_end=None)
+    assert (typed.status, typed.code) == (11, "contract_over")
+    nothing_done(box)
+
+
+def test_an_end_no_later_than_the_old_one_is_not_asked_for(box: Box) -> None:
+    """The settings name only the old issuing CA, which ends with the certificate: nothing_gained, 11; the CA issues nothing."""
+    file = box.places.home / "settings.toml"
+    settings = tomllib.loads(file.read_text("utf-8"))
+    issuers = settings["authorities"]["safe-ca"]["issuers"]
+    configure(box, offers_url=None, issuers=[one for one in issuers if "2020" in one])
+    came = box.renew(contract_end=box.confirm_end)
+    assert (came.status, came.code) == (11, "nothing_gained")
+    nothing_done(box)
+
+
+def test_without_offers_another_day_is_the_person_s_own_contradiction(box: Box) -> None:
+    """--confirm-contract-end differs from --contract-end: 11, and nothing is said of what the CA gave, for it gave nothing."""
+    configure(box, offers_url=None)
+    came = box.renew(contract_end=box.confirm_end, confirm_contract_end=date(2035, 12, 31), pin=False)
+    assert (came.status, came.code) == (11, "contract_end_differs")
+    assert came.error is not None
+    assert "đã khai" in came.error.message
+    assert "SAFE-CA" not in came.error.message
+    nothing_done(box)
+
+
 def test_nothing_owed_to_what_has_expired_is_no_good_news(box: Box) -> None:
     """0; first of all that nobody signs with it, and whom to ask. While it is valid nothing is remarked."""
     configure(box, offers_url=None)
     soon = box.clock.now.date() + timedelta(days=5)
-    for later, remark in (
-        (0, ""),
-        (400, r"CTS đã hết hạn \S+: không ký bằng CTS này\. Muốn dùng tiếp: hỏi 1900 6154\."),
-    ):
-        box.clock.now += timedelta(days=later)
+    expired = r"CTS đã hết hạn \S+: không ký bằng CTS này\. Muốn dùng tiếp: hỏi 1900 6154\."
+    for later, remark in ((0, ""), (400, expired)):
+        box.clock.turn(days=later)
         came = box.renew(contract_end=soon, confirm_contract_end=soon)
         assert (came.status, came.state) == (0, "NOTHING_DUE")
         assert came.result is not None

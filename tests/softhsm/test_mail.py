@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from support_faults import Catalogue
 from support_mail import ISSUER, OLD, ROOT, answer, answer_to, surroundings
 from support_tokens import MadeToken, SoftHsm
-from support_trust import CRL_URL, DAY, NOW, Web, ca_false, issue, key
+from support_trust import CRL_URL, DAY, NOW, Web, ca_false, issue, key, name
 
 from safetok import locale
 from safetok.domain.agencies import RegistrationState
@@ -128,6 +129,37 @@ def test_a_request_that_waits_is_written_again_without_a_pin(tmp_path: Path, tok
     assert isinstance(error, CaWait)
     assert error.code == "waits_for_mail"
     context.close()
+
+
+def test_a_token_of_two_companies_makes_a_request_for_each(
+    tmp_path: Path, make_token: Callable[..., MadeToken]
+) -> None:
+    """One company's request waits: the other's is made with its own name and key, and its certificate is installed meanwhile."""
+    other = name("CÔNG TY CỔ PHẦN B", "MST:0106323762")
+    branch = issue(other, "SAFE-CA 2024", key("other"), key("SAFE-CA 2024"), [ca_false()], ends=NOW + 20 * DAY)
+    token = make_token("SAFE-CA", keys=[key("company"), key("other")], certificates=[OLD.x509(), branch.x509()])
+    context = surroundings(tmp_path, Web())
+    context.random = os.urandom  # type: ignore[misc]
+    first, second = tmp_path / "first.csr", tmp_path / "second.csr"
+    waits = ask(context, token, first, cert=OLD.serial)
+    asked = ask(context, token, second, cert=branch.serial)
+    assert asked.renewal_id != waits.renewal_id
+    assert x509.load_pem_x509_csr(second.read_bytes()).subject == branch.x509().subject
+    abandon(context, asked.renewal_id or "", RenewRequest(pin=pin(token)), force=True)
+    ends = NOW + 400 * DAY
+    unasked = issue(other, "SAFE-CA 2024", key("other"), key("SAFE-CA 2024"), [ca_false()], begins=NOW, ends=ends)
+    assert put(context, token, pem(tmp_path / "b.pem", unasked)).state == "DONE"
+    assert [one.id for one in Journal(context.database).unfinished()] == [waits.renewal_id]
+
+
+def test_a_dry_run_of_what_waits_writes_nothing_again(tmp_path: Path, token: MadeToken) -> None:
+    """--dry-run where a request waits: WOULD_RENEW names it, and no file is written."""
+    context = surroundings(tmp_path, Web())
+    waits = ask(context, token, tmp_path / "request.csr")
+    looking = surroundings(tmp_path, Web(), dry_run=True)
+    seen = ask(looking, token, tmp_path / "again.csr")
+    assert (seen.state, seen.renewal_id) == ("WOULD_RENEW", waits.renewal_id)
+    assert not (tmp_path / "again.csr").exists()
 
 
 def test_what_waits_says_how_it_ends(tmp_path: Path, token: MadeToken) -> None:

@@ -25,6 +25,7 @@ from safetok.workflows.succession import predecessor
 
 OLD, NEW = certificate(1), certificate(2, days=390)
 EVERYTHING = Selection()
+EVER = NOW + timedelta(days=9000)
 
 
 @dataclass
@@ -170,11 +171,26 @@ def test_a_no_keeps_the_certificate_named_until_its_list_is_opened(
 
 def test_a_certificate_seen_from_the_start_can_be_taken_over_by_name(context: Context, inventory: Inventory) -> None:
     """Somebody who starts with safetok after the top-up names the token; its older certificate is the one followed."""
-    long_ago = certificate(5, days=-300), certificate(6, days=-5)
+    long_ago = certificate(5, days=-900), certificate(6, days=-300, not_after=NOW + timedelta(days=100))
     inventory.record(reading("T1", *long_ago), NOW)
     assert adopt.appeared(context) == ()
     (done,) = adopt.adopt_all(context, Selection(serial="T1"))
     assert (done.new, done.old, done.agencies_open) == (long_ago[1], long_ago[0], 7)
+
+
+def test_no_list_is_opened_for_a_certificate_that_agencies_cannot_take(context: Context, inventory: Inventory) -> None:
+    """An old one named by its serial is told with its successor, an expired one as that; nothing is opened for either."""
+    long_ago = certificate(5, days=-900), certificate(6, days=-300, not_after=NOW + timedelta(days=100))
+    inventory.record(reading("T1", *long_ago), NOW)
+    with pytest.raises(PersonNeeded) as old:
+        adopt.adopt_all(context, Selection(cert=long_ago[0].serial))
+    assert (old.value.code, old.value.data["new_serial"]) == ("superseded", long_ago[1].serial)
+    late = Context(settings=context.settings, prompter=context.prompter, clock=lambda: EVER, random=bytes)
+    with pytest.raises(PersonNeeded) as expired:
+        adopt.adopt_all(late, Selection(serial="T1"))
+    late.close()
+    assert expired.value.code == "certificate_expired"
+    assert Registrations(context.database).list() == []
 
 
 def test_a_colleagues_certificate_is_not_the_one_followed(context: Context, inventory: Inventory) -> None:

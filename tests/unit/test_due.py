@@ -99,6 +99,16 @@ def registration(agency: str, state: RegistrationState, *, hours_ago: float | No
     return RegistrationView(registration=row, title=agency.upper(), name="A", standing=standing(row, NOW))
 
 
+def test_a_token_of_two_companies_is_topped_up_by_company() -> None:
+    """The next step names the company where the token alone would not say which certificate is meant."""
+    first = view(offer=PublicOffer(exists=True), offer_checked_at=NOW)
+    cert = dataclasses.replace(first.certificate, sha256="2", serial="54010108BB", uids=("MST:0106323762",))
+    both = status(first, dataclasses.replace(first, certificate=cert)).due
+    assert [one.command for one in both] == ["safetok renew --mst 0106324653", "safetok renew --mst 0106323762"]
+    (alone,) = status(first).due
+    assert alone.command == "safetok renew"
+
+
 @pytest.mark.parametrize(
     ("one", "code"),
     [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from safetok.domain.certificates import Certificate, parse
 from safetok.domain.companies import company_of, plain_mst
-from safetok.domain.renewal import Renewal
+from safetok.domain.renewal import ENDS, Renewal
 from safetok.domain.times import show_date
 from safetok.domain.tokens import KeyPresence, Reading, StoredCertificate, TokenReading
 from safetok.errors import DriverFailed, NoToken, PersonNeeded, SeveralTokens
@@ -31,13 +31,15 @@ class Chosen:
         return self.stored.certificate
 
 
-def unfinished_of(context: Context, token_serial: str, certificate: Certificate) -> Renewal | None:
+def unfinished_of(
+    context: Context, token_serial: str, certificate: Certificate, *, ended_too: bool = True
+) -> Renewal | None:
     """The renewal under way of this certificate's company on this token: the one to carry on with, whichever of the company's
-    certificates it began from. A token may hold several companies'.
+    certificates it began from. A token may hold several companies'. Without `ended_too` none that only waits to be cleaned up.
     """
     from safetok.store.journal import Journal
 
-    waiting = Journal(context.database).unfinished(token_serial)
+    waiting = [one for one in Journal(context.database).unfinished(token_serial) if ended_too or one.state not in ENDS]
     return next((one for one in waiting if company_of(parse(one.old_certificate)) == company_of(certificate)), None)
 
 
@@ -67,8 +69,13 @@ def choose(context: Context, reading: Reading, *, serial: str | None, cert: str 
             hint=_("Choose one with --serial (the token's), --mst or --cert. Nothing was done."),
             data={"choices": [_choice_data(c) for c in found]},
         )
-    question = _("{n} USB tokens are plugged in. Choose the company (safetok opens only the token chosen):")
-    return found[context.prompter.choose(question.format(n=len(found)), [_choice_text(c) for c in found])]
+    in_ = len({c.token.info.serial for c in found})
+    question = (
+        _("{n} USB tokens are plugged in. Choose the company (safetok opens only the token chosen):").format(n=in_)
+        if in_ > 1
+        else _("{count} certificates fit. Which one?").format(count=len(found))
+    )
+    return found[context.prompter.choose(question, [_choice_text(c) for c in found])]
 
 
 def _candidates(token: TokenReading) -> Sequence[Chosen]:

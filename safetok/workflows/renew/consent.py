@@ -12,7 +12,7 @@ from safetok.domain.times import last_usable_day, parse_day, show_date, show_day
 from safetok.domain.tokens import Kind
 from safetok.errors import PersonNeeded, UsageError
 from safetok.locale import _
-from safetok.workflows.renew.eligibility import Eligible
+from safetok.workflows.renew.eligibility import Eligible, end_differs
 from safetok.workflows.renew.request import RenewRequest, shortfall
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def weigh(
             code="new_key_needed",
             hint=_("Nothing was done. Make a new key on the token: safetok renew --new-key"),
             token=eligible.serial,
+            data={"authority": eligible.authority.name},
         )
     last = last_usable_day(offer.new_not_after)
     if last == offer.contract_end:
@@ -123,7 +124,11 @@ def weigh(
             ca=eligible.authority.title, contact=eligible.authority.contacts.hotline or "?"
         ),
         token=eligible.serial,
-        data={"contract_end": offer.contract_end.isoformat(), "old_serial": eligible.certificate.serial},
+        data={
+            "contract_end": offer.contract_end.isoformat(),
+            "old_serial": eligible.certificate.serial,
+            "authority": eligible.authority.name,
+        },
     )
 
 
@@ -131,16 +136,8 @@ def _with_its_issuer(not_after: datetime, issuers: Sequence[Certificate]) -> boo
     return last_usable_day(not_after) in {last_usable_day(issuer.not_after) for issuer in issuers}
 
 
-def show_details(
-    context: Context,
-    eligible: Eligible,
-    issuers: Sequence[Certificate],
-    *,
-    contract_end: date,
-    not_after: datetime,
-    asked: bool,
-) -> None:
-    """Everything the person is about to confirm, a line each."""
+def show_certificate(context: Context, eligible: Eligible) -> None:
+    """Whose certificate on which token is about to be topped up, a line each."""
     say, old = context.prompter.say, eligible.certificate
     say("")
     say(_("Company: {name}").format(name=old.subject_name))
@@ -151,9 +148,16 @@ def show_details(
             serial=old.serial, start=show_date(old.not_before), end=show_date(old.not_after)
         )
     )
+
+
+def show_ends(
+    context: Context, eligible: Eligible, issuers: Sequence[Certificate], *, contract_end: date, not_after: datetime
+) -> None:
+    """What the person confirms with the contract's end: the new end, the days gained, those that are missing."""
+    say, old = context.prompter.say, eligible.certificate
     say(_("Contract's end: {day}").format(day=show_day(contract_end)))
     new_day = last_usable_day(not_after)
-    line = _("New end (requested; the CA decides): {day}") if asked else _("New end: {day}")
+    line = _("New end: {day}") if eligible.offered else _("New end (requested; the CA decides): {day}")
     say(line.format(day=show_day(new_day)))
     say(_("Days gained: {n}").format(n=(new_day - last_usable_day(old.not_after)).days))
     if missing := shortfall(contract_end, not_after):
@@ -188,15 +192,17 @@ def confirm_contract_end(
     `confirmation_required` (its data carries the contract end), `contract_end_unknown`; Declined on an empty line.
     """
     if offered is not None and request.contract_end is not None and offered != request.contract_end:
-        raise _differs(eligible, request.contract_end, offered)
+        raise end_differs(eligible.chosen, eligible.authority, request.contract_end, offered, ca_says=True)
     expected = offered or eligible.contract_end
     if expected is None:
         if request.confirm_contract_end is not None or not context.prompter.interactive:
             raise _unknown(eligible)  # a confirmation never supplies what is to be confirmed
-        return _typed(context, eligible, None), "user"
+        return _typed(context, eligible, None, ca_says=False), "user"
     if request.confirm_contract_end is not None:
         if request.confirm_contract_end != expected:
-            raise _differs(eligible, request.confirm_contract_end, expected)
+            raise end_differs(
+                eligible.chosen, eligible.authority, request.confirm_contract_end, expected, ca_says=offered is not None
+            )
         return expected, "offer" if offered else "user"
     if not context.prompter.interactive:
         raise PersonNeeded(
@@ -208,10 +214,10 @@ def confirm_contract_end(
             token=eligible.serial,
             data={"contract_end": expected.isoformat(), "old_serial": eligible.certificate.serial},
         )
-    return _typed(context, eligible, expected), "offer" if offered else "user"
+    return _typed(context, eligible, expected, ca_says=offered is not None), "offer" if offered else "user"
 
 
-def _typed(context: Context, eligible: Eligible, expected: date | None) -> date:
+def _typed(context: Context, eligible: Eligible, expected: date | None, *, ca_says: bool) -> date:
     question = _(
         "[ ] We confirm. Type the contract's end (dd/mm/yyyy) to Confirm the certificate's information, empty Enter to stop: "
     )
@@ -224,25 +230,13 @@ def _typed(context: Context, eligible: Eligible, expected: date | None) -> date:
             context.prompter.warn(_("{text} is not a day. Write it as 31/12/2027.").format(text=text))
             continue
         if expected is not None and day != expected:
-            raise _differs(eligible, day, expected)
+            raise end_differs(eligible.chosen, eligible.authority, day, expected, ca_says=ca_says)
         return day
     raise UsageError(
         _("No day was given. Nothing was done."),
         code="bad_day",
         hint=_("Read the contract, then run it again."),
         token=eligible.serial,
-    )
-
-
-def _differs(eligible: Eligible, stated: date, expected: date) -> PersonNeeded:
-    return PersonNeeded(
-        _("The day stated, {stated}, differs from the one {ca} gives, {expected}. Nothing was done.").format(
-            stated=show_day(stated), ca=eligible.authority.title, expected=show_day(expected)
-        ),
-        code="contract_end_differs",
-        hint=_("Compare it with the contract."),
-        token=eligible.serial,
-        data={"contract_end": expected.isoformat(), "old_serial": eligible.certificate.serial},
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -92,14 +93,29 @@ def assess(context: Context, chosen: Chosen, request: RenewRequest) -> Eligible 
     else:
         offered = False
         _needs_stated_end(certificate, request, stated)
-        if stated and last_usable_day(certificate.not_after) >= stated:
-            reason = _("This certificate already reaches the contract's end ({day}).").format(
-                day=show_date(certificate.not_after)
-            )
-            return _nothing_due(context, chosen, authority, (reason,), stated)
+        if stated and (reached := reaching(context, chosen, authority, stated)) is not None:
+            if (confirmed := request.confirm_contract_end) is not None and confirmed != stated:
+                raise end_differs(chosen, authority, confirmed, stated, ca_says=False)
+            if request.contract_end is not None:
+                return reached
+            remembered = _("That day was stated in an earlier run. To state another: --contract-end DATE.")
+            return replace(reached, reasons=(*reached.reasons, remembered))
     _expired_refused(context.now(), certificate, authority, offered=offered)
     _checkable(context, authority)
     return Eligible(chosen=chosen, authority=authority, verdict=verdict, offered=offered, contract_end=stated)
+
+
+def reaching(context: Context, chosen: Chosen, authority: Authority, stated: date) -> NothingDue | None:
+    """Nothing is to be done where the certificate reaches the stated contract end. Raises PersonNeeded (`contract_over`) for a
+    contract that is over: no certificate can be asked for up to a day that has passed.
+    """
+    certificate = chosen.certificate
+    if last_usable_day(certificate.not_after) >= stated:
+        reason = _("This certificate already reaches the contract's end ({day}).").format(day=show_day(stated))
+        return _nothing_due(context, chosen, authority, (reason,), stated)
+    if stated < vietnamese_day(context.now()):
+        raise _contract_over(chosen, authority, stated)
+    return None
 
 
 def ca_certificates(context: Context, authority: Authority) -> tuple[tuple[Certificate, ...], tuple[Certificate, ...]]:
@@ -268,9 +284,7 @@ def _by_campaign(
         code, message = "campaign_unknown", _("It cannot be told yet: {why}.").format(why="; ".join(verdict.reasons))
         ask = _("Read the contract and add --contract-end DATE.")
     elif verdict.answer is CampaignAnswer.OVER and stated is not None:
-        code = "contract_over"
-        message = _("The contract ended on {day}: no time is left to top up.").format(day=show_day(stated))
-        ask = _("To go on using it, the service must be renewed: {contact}").format(contact=contact)
+        raise _contract_over(chosen, authority, stated, *verdict.reasons)
     else:
         code = "no_offer"
         message = _("{ca} shows no top-up offer for this certificate, though the programme's conditions hold.").format(
@@ -282,6 +296,47 @@ def _by_campaign(
         hint=ask,
         token=chosen.token.info.serial,
         data={"reasons": list(verdict.reasons), "authority": authority.name},
+    )
+
+
+def _contract_over(chosen: Chosen, authority: Authority, stated: date, *reasons: str) -> PersonNeeded:
+    contact = authority.contacts.hotline or "?"
+    return PersonNeeded(
+        _("The contract ended on {day}: no time is left to top up.").format(day=show_day(stated)),
+        code="contract_over",
+        hint=_("To go on using it, the service must be renewed: {contact}").format(contact=contact),
+        token=chosen.token.info.serial,
+        data={"reasons": [*reasons], "authority": authority.name},
+    )
+
+
+def end_differs(chosen: Chosen, authority: Authority, stated: date, expected: date, *, ca_says: bool) -> PersonNeeded:
+    """The day confirmed is another one. `ca_says`: the CA named the day that was to be confirmed; else the user did, now or in an
+    earlier run.
+    """
+    text, hint = (
+        (
+            _("The day stated, {stated}, differs from the one {ca} gives, {expected}. Nothing was done."),
+            _("Compare it with the contract."),
+        )
+        if ca_says
+        else (
+            _(
+                "The day confirmed, {stated}, differs from the contract end that was stated, {expected}. Nothing was done."
+            ),
+            _("Compare it with the contract. To state another: --contract-end DATE."),
+        )
+    )
+    return PersonNeeded(
+        text.format(stated=show_day(stated), ca=authority.title, expected=show_day(expected)),
+        code="contract_end_differs",
+        hint=hint,
+        token=chosen.token.info.serial,
+        data={
+            "contract_end": expected.isoformat(),
+            "old_serial": chosen.certificate.serial,
+            "authority": authority.name,
+        },
     )
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from safetok.domain.authorities import Authority
-from safetok.errors import CaUnreachable, NotTrusted
+from safetok.domain.companies import company_of
+from safetok.domain.renewal import Renewal
+from safetok.errors import CaUnreachable, NotTrusted, PersonNeeded
 from safetok.locale import _
+from safetok.workflows.renew.choose import Chosen, unfinished_of
 from safetok.workflows.renew.eligibility import Eligible
 
 if TYPE_CHECKING:
@@ -28,6 +31,40 @@ def reachable(context: Context, eligible: Eligible) -> None:
             hint=_("Check the network and run it again later. ({why})").format(why=error.message),
             data={"authority": eligible.authority.name},
         ) from error
+
+
+def nothing_meanwhile(context: Context, chosen: Chosen, *, lost: Renewal | None = None) -> None:
+    """Called with the token held: what it was when it was read still stands. While a person read and answered, another run may
+    have renewed this certificate, or begun to. Raises PersonNeeded (`renewed_meanwhile`, `renewal_running`).
+    """
+    from safetok.store.inventory import Inventory
+
+    token, old = chosen.token, chosen.certificate
+    running = unfinished_of(context, token.info.serial, old, ended_too=False)
+    if running is not None and (lost is None or running.id != lost.id):
+        raise PersonNeeded(
+            _("A renewal of this token is unfinished ({id}).").format(id=running.id),
+            code="renewal_running",
+            hint=_("First finish it: safetok renew --resume"),
+            token=token.info.serial,
+        )
+    read = {stored.certificate.sha256 for stored in token.certificates}
+    newer = (
+        kept.certificate
+        for kept in Inventory(context.database).certificates(token.info.serial, gone=False)
+        if kept.certificate.sha256 not in read and not token.unreadable
+    )
+    for one in newer:
+        if company_of(one) == company_of(old) and one.not_before > old.not_before:
+            raise PersonNeeded(
+                _("Meanwhile a new certificate has come onto this token ({serial}). Nothing was done.").format(
+                    serial=one.serial
+                ),
+                code="renewed_meanwhile",
+                hint=_("No PIN was used. See what it holds now: safetok status"),
+                token=token.info.serial,
+                data={"new_serial": one.serial},
+            )
 
 
 def fit_to_write(session: Session, authority: Authority) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from safetok.domain.campaign import CampaignAnswer
 from safetok.domain.renewal import Hold, Renewal, State
 from safetok.domain.times import show_date, show_instant
 from safetok.domain.tokens import KeyPresence
@@ -17,13 +17,15 @@ from safetok.workflows.pins import log_in
 from safetok.workflows.renew import consent
 from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.consent import Declined
-from safetok.workflows.renew.eligibility import Eligible, NothingDue, assess, requested_end
+from safetok.workflows.renew.eligibility import Eligible, NothingDue, assess, reaching, requested_end
 from safetok.workflows.renew.engine import carry_on
-from safetok.workflows.renew.ready import fit_to_write, reachable
-from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of, shortfall
+from safetok.workflows.renew.ready import fit_to_write, nothing_meanwhile, reachable
+from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of
 from safetok.workflows.renew.run import Run
+from safetok.workflows.renew.unbegun import known_so_far, nothing_due, who_helps, would_carry_on, would_renew
 
 if TYPE_CHECKING:
+    from safetok.domain.offers import PrivateOffer
     from safetok.store.journal import Journal
     from safetok.tokens.tokens import Session, Tokens
     from safetok.workflows.context import Context
@@ -46,7 +48,7 @@ def renew(context: Context, request: RenewRequest) -> RenewResult:
             return renew_chosen(context, tokens, chosen, request)
         except SafetokError as error:
             error.token = error.token or chosen.token.info.serial
-            error.data = {**_known_so_far(chosen, request).data(), **error.data}
+            error.data = {**known_so_far(chosen, request).data(), **who_helps(context, chosen, error), **error.data}
             raise
 
 
@@ -64,7 +66,9 @@ def renew_chosen(context: Context, tokens: Tokens, chosen: Chosen, request: Rene
     lost = None
     if unfinished is not None and request.new_request:
         lost = _lost(unfinished)
-    elif unfinished is not None and not context.dry_run:
+    elif unfinished is not None and context.dry_run:
+        return would_carry_on(unfinished)
+    elif unfinished is not None:
         context.prompter.say(
             _("A renewal of this token is unfinished: carrying on with it ({id}, {state}).").format(
                 id=unfinished.id, state=unfinished.state.value
@@ -77,7 +81,7 @@ def renew_chosen(context: Context, tokens: Tokens, chosen: Chosen, request: Rene
     eligible = assess(context, chosen, request)
     if isinstance(eligible, NothingDue):
         _give_up(context, journal, lost)
-        return _nothing_due(eligible)
+        return nothing_due(eligible)
     return _begin(context, tokens, journal, eligible, request, lost=lost)
 
 
@@ -96,6 +100,7 @@ def _begin(
             code="key_absent",
             hint=_("Plug in the token that holds the key, or ask {ca}.").format(ca=eligible.authority.title),
             token=eligible.serial,
+            data={"authority": eligible.authority.name},
         )
     try:
         consent.show_notes(context, eligible, request)
@@ -103,16 +108,17 @@ def _begin(
             reachable(context, eligible)
         free_space(context)
         if context.dry_run:
-            return _would_renew(eligible)
+            return would_renew(eligible)
         if not eligible.offered and not context.prompter.interactive:
             consent.confirm_contract_end(context, eligible, request, None)
         with tokens.session(eligible.serial) as session:
+            nothing_meanwhile(context, eligible.chosen, lost=lost)
             fit_to_write(session, eligible.authority)
             log_in(context, session, request.pin, name=eligible.name, authority=eligible.authority)
             run = _confirmed(
                 context, tokens, journal=journal, eligible=eligible, request=request, session=session, lost=lost
             )
-            return ended(context, carry_on(run))
+            return nothing_due(run) if isinstance(run, NothingDue) else ended(context, carry_on(run))
     except Declined:
         return RenewResult(
             token=eligible.serial,
@@ -133,8 +139,10 @@ def _confirmed(
     request: RenewRequest,
     session: Session,
     lost: Renewal | None,
-) -> Run:
-    """Accept, the private offer, details, the second confirmation; then the row, from CONFIRMED on."""
+) -> Run | NothingDue:
+    """Accept, the private offer, details, the second confirmation; then the row, from CONFIRMED on. NothingDue where the end that
+    the person typed is reached already.
+    """
     from safetok.store.inventory import Inventory
 
     consent.accept(context, request)
@@ -156,17 +164,16 @@ def _confirmed(
     run.old = eligible.certificate  # what the row keeps of it, read already
     if offer is not None:
         consent.weigh(context, eligible, offer, run.issuers, request)
-        consent.show_details(
-            context, eligible, run.issuers, contract_end=offer.contract_end, not_after=offer.new_not_after, asked=False
-        )
+    consent.show_certificate(context, eligible)
+    known = offer.contract_end if offer else eligible.contract_end
+    if known is not None:
+        _show_ends(run, eligible, known, offer)
     day, by = consent.confirm_contract_end(context, eligible, request, offer.contract_end if offer else None)
-    if offer is not None:
-        not_after = offer.new_not_after
-    else:
-        now = context.now()
-        issuer_end = max((c.not_after for c in run.issuers if c.not_before <= now), default=None)
-        not_after = requested_end(day, issuer_end)
-        consent.show_details(context, eligible, run.issuers, contract_end=day, not_after=not_after, asked=True)
+    if known is None:  # what was typed is judged as what is stated beforehand
+        if (reached := reaching(context, eligible.chosen, eligible.authority, day)) is not None:
+            return reached
+        _show_ends(run, eligible, day, offer)
+    not_after = _new_end(run, day, offer)
     run.renewal = replace(
         run.renewal,
         state=State.CONFIRMED,
@@ -177,7 +184,7 @@ def _confirmed(
         requested_not_after=not_after,
         offer_expires=offer.expires if offer else None,
     )
-    _above_the_floor(run)
+    _worth_asking(run)
     with context.database.transaction():
         _give_up(context, journal, lost)
         run.renewal = journal.create(run.renewal)
@@ -185,21 +192,47 @@ def _confirmed(
     return run
 
 
-def _above_the_floor(run: Run) -> None:
-    """Raise PersonNeeded (`below_floor`) where the end that is asked for, and nothing else would be taken, is too early."""
+def _new_end(run: Run, day: date, offer: PrivateOffer | None) -> datetime:
+    """What is asked for: the offer's end; without offers the contract's, not beyond the issuing CA's own."""
+    if offer is not None:
+        return offer.new_not_after
+    now = run.context.now()
+    return requested_end(day, max((c.not_after for c in run.issuers if c.not_before <= now), default=None))
+
+
+def _show_ends(run: Run, eligible: Eligible, day: date, offer: PrivateOffer | None) -> None:
+    consent.show_ends(run.context, eligible, run.issuers, contract_end=day, not_after=_new_end(run, day, offer))
+
+
+def _worth_asking(run: Run) -> None:
+    """Raise PersonNeeded where the end that is asked for gains nothing (`nothing_gained`), or where it, and nothing else would be
+    taken, is too early (`below_floor`).
+    """
     from safetok.workflows.renew.sending import validity_of
 
-    renewal = run.renewal
+    renewal, authority = run.renewal, run.authority
     floor, wanted = renewal.min_not_after, renewal.requested_not_after
-    if floor is None or wanted is None or wanted >= floor or validity_of(run) != "exact":
+    assert wanted is not None
+    if wanted <= run.old.not_after:
+        raise PersonNeeded(
+            _("The new certificate would end at {new}, no later than the one there is. Nothing was done.").format(
+                new=show_instant(wanted)
+            ),
+            code="nothing_gained",
+            hint=_("Ask {ca}: {contact}").format(ca=authority.title, contact=authority.contacts.hotline or "?"),
+            token=renewal.token_serial,
+            data={"authority": authority.name},
+        )
+    if floor is None or wanted >= floor or validity_of(run) != "exact":
         return
     raise PersonNeeded(
         _(
             "The new certificate would end at {new}, before the earliest end asked for ({floor}). Nothing was done."
         ).format(new=show_instant(wanted), floor=show_instant(floor)),
         code="below_floor",
-        hint=_("Ask {ca}, or name an earlier day with --min-not-after.").format(ca=run.authority.title),
+        hint=_("Ask {ca}, or name an earlier day with --min-not-after.").format(ca=authority.title),
         token=renewal.token_serial,
+        data={"authority": authority.name},
     )
 
 
@@ -329,48 +362,4 @@ def _adoption(context: Context, chosen: Chosen, request: RenewRequest) -> RenewR
         not_after=certificate.not_after,
         agencies_open=count,
         reasons=() if opened else (_("It has been topped up already. Take it over with: safetok certs adopt"),),
-    )
-
-
-def _known_so_far(chosen: Chosen, request: RenewRequest) -> RenewResult:
-    """What an error before the first journal row can tell: whose token and certificate it is about."""
-    return RenewResult(
-        token=chosen.token.info.serial,
-        state=State.PLANNED.value,
-        name=chosen.certificate.subject_name,
-        old_serial=chosen.certificate.serial,
-        contract_end=request.contract_end,
-    )
-
-
-def _nothing_due(due: NothingDue) -> RenewResult:
-    certificate = due.chosen.certificate
-    return RenewResult(
-        token=due.chosen.token.info.serial,
-        state="NOTHING_DUE",
-        name=certificate.subject_name,
-        old_serial=certificate.serial,
-        not_after=certificate.not_after,
-        contract_end=due.contract_end,
-        shortfall_days=shortfall(due.contract_end, certificate.not_after),
-        reasons=due.reasons,
-        remark=due.remark,
-    )
-
-
-def _would_renew(eligible: Eligible) -> RenewResult:
-    reasons: tuple[str, ...] = (_("Dry run: a renewal would be asked for here. Nothing was sent, no PIN was used."),)
-    if eligible.contract_end is None and not eligible.offered:
-        reasons += (_("The contract's end is not known here: the renewal asks for it."),)
-    if eligible.verdict.answer is not CampaignAnswer.YES:
-        reasons += eligible.verdict.reasons
-    return RenewResult(
-        token=eligible.serial,
-        state="WOULD_RENEW",
-        name=eligible.name,
-        old_serial=eligible.certificate.serial,
-        not_before=eligible.certificate.not_before,
-        not_after=eligible.certificate.not_after,
-        contract_end=eligible.contract_end,
-        reasons=reasons,
     )
