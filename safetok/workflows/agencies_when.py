@@ -14,7 +14,7 @@ from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows import agencies
 from safetok.workflows.agency_names import agency_named, all_agencies
-from safetok.workflows.agency_rules import rule_of, signing_of, working
+from safetok.workflows.agency_rules import rule_of, working
 from safetok.workflows.overview import RegistrationView
 
 if TYPE_CHECKING:
@@ -89,7 +89,6 @@ def when(context: Context, need: str, names: Sequence[str], selection: Selection
     wanted = [agency_named(name, known).name for name in names]
     listing = agencies.listing(context, selection)
     views = [view for view in listing.views if not wanted or view.registration.agency in wanted]
-    _old, signing = signing_of(context, [view.registration for view in views], listing.certificates)
     calendar = working(context)
     answers = []
     for view in views:
@@ -102,8 +101,8 @@ def when(context: Context, need: str, names: Sequence[str], selection: Selection
             Answer(
                 view=view,
                 rule=rule,
-                signing=signing[agencies.key(row)],
-                filing=filing(row, rule, calendar, now=now, need=moment, signing=signing[agencies.key(row)]),
+                signing=listing.signing[agencies.key(row)],
+                filing=filing(row, rule, calendar, now=now, need=moment, signing=listing.signing[agencies.key(row)]),
                 effective="" if rule.waits else _effective(agency),
                 old=listing.old.get((row.certificate_sha256, row.agency)),
             )
