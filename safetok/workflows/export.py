@@ -270,12 +270,15 @@ def _kit_files(
 
 
 def _calendar(context: Context, new: Certificate) -> bytes | None:
-    """This certificate's to-dos and waits alone, stamped with the last change, so that the same state is the same file."""
+    """This certificate's to-dos and waits, and the end of those of the company's earlier ones; stamped with the last change, so
+    that the same state is the same file.
+    """
     from safetok.reports import calendar
     from safetok.workflows.agencies import listing
-    from safetok.workflows.reminders import agency_entries
+    from safetok.workflows.reminders import agency_entries, replaced_entries
 
-    entries = agency_entries(context, listing(context, Selection(cert=new.sha256)))
+    listed = listing(context, Selection(cert=new.sha256))
+    entries = agency_entries(context, listed) + replaced_entries(context, listed)
     return calendar.write(entries, max(entry.changed for entry in entries)) if entries else None
 
 

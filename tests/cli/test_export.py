@@ -235,6 +235,8 @@ def test_after_two_top_ups_in_a_row_each_agency_is_told_the_one_it_knows(cli: In
     assert OLD.serial not in customs
     kept = page.partition("</section>")[0]
     told = (folder / f"{stem}_zalo.txt").read_text("utf-8-sig")
+    calendar = Calendar.from_ical(next(folder.glob("*_lich.ics")).read_bytes())
+    assert sorted(str(one["status"]) for one in calendar.walk("VTODO")) == ["CANCELLED"] * 7 + ["NEEDS-ACTION"] * 7
     for one in (OLD, NEW):
         assert one.serial in kept
         assert f"- Số Serial CTS cũ: {one.serial}" in told
