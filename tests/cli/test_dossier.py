@@ -75,6 +75,8 @@ def test_commands_name_the_company_where_several_are_open(cli: Clocked) -> None:
     assert "safetok dossier uploaded licence identity email phone\n" in cli("dossier", "show").out
     said = cli("dossier", "start", "--case", "papers-missing", "--mst", "0109999999", "--one").out
     assert "safetok dossier verified --mst 0109999999\n" in said
+    assert "safetok dossier record complete|missing|suspended|revoked --mst 0109999999" in " ".join(said.split())
+    assert "safetok dossier start --path restoration --again --mst 0109999999" in " ".join(said.split())
     assert did(cli, "verified", "--mst", "0109999999")["step"] == "papers-ready"
 
 
