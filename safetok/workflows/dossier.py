@@ -137,7 +137,8 @@ def record(
             hint=_("See: safetok dossier show. What the look-up page says is recorded with: safetok dossier record"),
         )
     now = context.now()
-    when = day_said(day, now)
+    came = found.record(step) if step == "token-received" and day is None else None
+    when = came.day if came is not None else day_said(day, now)  # said once more, its coming stays where it was
     kept = Record(
         step=step, day=when, at=now, said={k: v.strip()[:LONGEST] for k, v in (said or {}).items() if v.strip()}
     )
@@ -270,6 +271,16 @@ def _warnings(found: Dossier, kept: Record) -> list[str]:
                 day=show_day(kept.day), last=show_day(last)
             )
         )
+    came = found.record("token-received")
+    if kept.step == "token-received" and came is not None:
+        text = (
+            _("Its coming was recorded already: {day}. Another day is given as: safetok dossier token-received DATE")
+            if kept.day == came.day
+            else _(
+                "Its coming was recorded as {before}; the 3 days now count from {day}. A mistake? safetok dossier undo"
+            )
+        )
+        warnings.append(text.format(day=show_day(kept.day), before=show_day(came.day)))
     by = kept.said.get("by", "")
     if kept.step == "payment-requested" and by and by.lower() not in {"zalo", said["mail"]}:
         warnings.append(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from safetok.workflows.known import Selection
 
 LCS = "lcs-ca"
+BEGIN = "safetok dossier start --mst MST"
 
 
 def chosen(context: Context, selection: Selection) -> Dossier:
@@ -58,14 +59,15 @@ def no_dossier() -> UsageError:
     )
 
 
-def awaits_token(context: Context) -> bool:
-    """Whether a dossier is open in which a token's coming is recorded."""
-    return any(not one.finished and "token-received" in one.steps for one in dossiers(context).list())
-
-
-def token_came(*, awaited: bool) -> str:
-    """The command for a token that has just come: recorded where it is awaited, else a dossier is begun first."""
-    return "safetok dossier token-received" if awaited else "safetok dossier start --mst MST"
+def token_came(context: Context, serial: str) -> str:
+    """The command for a token without a certificate: its coming is recorded where a dossier awaits one, once; where it has come
+    the dossier says what is next; else a dossier is begun.
+    """
+    awaiting = [one for one in dossiers(context).list() if not one.finished and "token-received" in one.steps]
+    came = [one for one in awaiting if one.record("token-received") is not None]
+    if came and (len(came) == len(awaiting) or serial in {one.token for one in came}):
+        return "safetok dossier show"
+    return "safetok dossier token-received" if awaiting else BEGIN
 
 
 def certificate_of(context: Context, selection: Selection) -> tuple[Certificate | None, str]:
