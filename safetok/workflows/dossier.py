@@ -8,11 +8,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from safetok.domain import dossier as papers
+from safetok.domain.companies import plain_mst
 from safetok.domain.dossier import Dossier, PathName, Record, Situation
 from safetok.domain.times import show_day, vietnamese_day
 from safetok.errors import PersonNeeded, UsageError
 from safetok.locale import _
-from safetok.workflows.dossier_choice import authority_of_company, certificate_of, chosen, dossiers, fitting, no_dossier
+from safetok.workflows.dossier_choice import (
+    authority_of_company,
+    certificate_of,
+    chosen,
+    dossiers,
+    fitting,
+    named,
+    no_dossier,
+)
 from safetok.workflows.dossier_view import View, view
 from safetok.workflows.dossier_words import day_said
 from safetok.workflows.known import Selection
@@ -55,7 +64,7 @@ def start(
         )
     mst = (certificate.mst if certificate else selection.mst) or ""
     store, serial = dossiers(context), certificate.serial if certificate else ""
-    earlier = [one for one in store.list(mst=mst) if one.certificate == serial]
+    earlier = [one for one in store.list(mst=mst) if papers.is_about(one, plain_mst(mst), serial)]
     if not again and any(not one.finished for one in earlier):
         raise UsageError(
             _("A dossier of MST {mst} is open already.").format(mst=mst or "?"),
@@ -215,8 +224,9 @@ def _current(context: Context, found: Dossier) -> View:
     from safetok.store.registrations import Registrations
 
     shown = view(context, found)
-    if found.mst and len(fitting(context, Selection())) > 1:
-        shown = replace(shown, choice=f" --mst {found.mst}")
+    there = fitting(context, Selection())
+    if len(there) > 1:
+        shown = replace(shown, choice=named(found, there))
     kept = _arrived(context, found) if found.record("activated") is not None else None
     if kept is None:
         return shown
