@@ -11,8 +11,10 @@ import pytest
 from support_store import NOW, certificate, reading, renewal
 
 from safetok.domain.renewal import State
-from safetok.errors import PersonNeeded, UsageError
+from safetok.domain.revocation import Revocation, RevocationAnswer
+from safetok.errors import CertificateRevoked, PersonNeeded, UsageError
 from safetok.knowledge import load as knowledge
+from safetok.store.answers import Answers
 from safetok.store.inventory import Inventory
 from safetok.store.journal import Journal
 from safetok.store.paths import home
@@ -170,11 +172,40 @@ def test_a_no_keeps_the_certificate_named_until_its_list_is_opened(
 
 def test_a_certificate_seen_from_the_start_can_be_taken_over_by_name(context: Context, inventory: Inventory) -> None:
     """Somebody who starts with safetok after the top-up names the token; its older certificate is the one followed."""
-    long_ago = certificate(5, days=-900), certificate(6, days=-300)
+    long_ago = certificate(5, days=-900), certificate(6, days=-10)
     inventory.record(reading("T1", *long_ago), NOW)
     assert adopt.appeared(context) == ()
     (done,) = adopt.adopt_all(context, Selection(serial="T1"))
     assert (done.new, done.old, done.agencies_open) == (long_ago[1], long_ago[0], 7)
+
+
+def test_an_old_certificate_is_not_taken_over_as_a_new_one(context: Context, inventory: Inventory) -> None:
+    """Named by its serial, one that another has followed, has expired or is revoked is nothing that agencies must learn."""
+    expired = certificate(9, mst="0312345678", days=-30)
+    inventory.record(reading("T1", OLD, NEW), NOW)
+    inventory.record(reading("T2", expired), NOW)
+    adopt.adopt_all(context, EVERYTHING, yes=True)
+    for one, code in ((OLD, "superseded"), (expired, "certificate_expired")):
+        with pytest.raises(PersonNeeded) as refused:
+            adopt.adopt_all(context, Selection(cert=one.serial), yes=True)
+        assert refused.value.code == code
+    Answers(context.database).put_revocation(NEW.sha256, Revocation(answer=RevocationAnswer.REVOKED, checked_at=NOW))
+    with pytest.raises(CertificateRevoked):
+        adopt.adopt_all(context, Selection(cert=NEW.serial), yes=True)
+    assert {row.certificate for row in Registrations(context.database).list()} == {NEW.serial}
+
+
+def test_the_list_of_one_before_the_one_replaced_steps_back_too(context: Context, inventory: Inventory) -> None:
+    """The certificate in between was never taken over here: one list is left; another token of the company keeps its own."""
+    between, colleague = certificate(3, days=200), certificate(7, days=-5)
+    inventory.record(reading("T1", OLD), NOW)
+    inventory.record(reading("T2", colleague), NOW)
+    for serial in ("T1", "T2"):
+        adopt.adopt_all(context, Selection(serial=serial))
+    inventory.record(reading("T1", OLD, between, NEW), NOW + timedelta(hours=1))
+    (done,) = adopt.adopt_all(context, EVERYTHING, yes=True)
+    assert (done.new, done.old) == (NEW, between)
+    assert {row.certificate for row in Registrations(context.database).list()} == {NEW.serial, colleague.serial}
 
 
 def test_a_colleagues_certificate_is_not_the_one_followed(context: Context, inventory: Inventory) -> None:
