@@ -165,7 +165,8 @@ def _next(out: Screen, view: View) -> None:
     for words in _commands(view):
         out.verbatim(f"  safetok dossier {words}{view.choice}")
     if found.situation == "papers-missing" and found.path == "ordinary" and not found.records:
-        out.line(said["plan"], "dim")
+        which = f" --mst {found.mst}" if found.mst else ""  # who begins anew is asked for a company, not for a dossier
+        out.line(said["plan"].format(which=which), "dim")
 
 
 def _commands(view: View) -> list[str]:
@@ -231,6 +232,6 @@ def _lookup(out: Screen, view: View) -> None:
         text = _("Look it up: {url}.")  # what it says is recorded in a dossier, where one is open
         if view.dossier is not None:
             text = _(
-                "Look it up: {url}. Then record what it says: safetok dossier record complete|missing|suspended|revoked"
+                "Look it up: {url}. Then record what it says: safetok dossier record complete|missing|suspended|revoked{which}"
             )
-        out.line(text.format(url=view.lookup), "dim")
+        out.line(text.format(url=view.lookup, which=view.choice), "dim")

@@ -168,9 +168,9 @@ def _show_token(out: Screen, event: Happened, context: Context) -> None:
         text = _(
             "The USB token {serial} holds no certificate. If it has just come from LCS, that is normal: do not type a PIN."
         )
-        from safetok.workflows.dossier_choice import awaits_token, token_came
+        from safetok.workflows.dossier_choice import token_came
 
-        step = token_came(awaited=awaits_token(context))
+        step = token_came(context, token.info.serial)
         out.notice(text.format(serial=token.info.serial or "?"), "", hint=f"→ {step}")
     for one in event.due:
         grave = one.exit_status in {ExitStatus.REVOKED, ExitStatus.PIN_LOCKED}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Literal, get_args
 
@@ -136,6 +137,20 @@ class Dossier:
     def of_the_notice(self) -> bool | None:
         """Whether the notice's dates concern this certificate; None where its first day is not known."""
         return None if self.certificate_since is None else self.certificate_since < NOTICE_DAY
+
+
+def is_about(one: Dossier, mst: str, certificate: str) -> bool:
+    """Whether it is about this company's certificate (serial); where one of the two is not known, the company alone tells."""
+    unknown = bool(mst) and "" in {one.certificate, certificate}
+    return one.mst == mst and (unknown or one.certificate == certificate)
+
+
+def newest(found: Iterable[Dossier]) -> list[Dossier]:
+    """Of dossiers in the order they were begun, those in whose place no later one stands."""
+    kept: list[Dossier] = []
+    for one in found:
+        kept = [*(other for other in kept if not is_about(other, one.mst, one.certificate)), one]
+    return kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,14 +50,18 @@ def sign_today(
     old: Certificate | None,
     new_revocation: Revocation | None = None,
     old_revocation: Revocation | None = None,
+    came: datetime | None = None,
 ) -> Signing:
-    """By the timer, the certificates' dates and what was last heard of their revocation; nobody is asked."""
+    """By the timer, the certificates' dates and what was last heard of their revocation; nobody is asked.
+
+    A CA may revoke the old certificate as it issues the new one: that it was good before the new one `came` says nothing.
+    """
     where = standing(registration, now)
     if where == "unused":
         return Signing(answer="unused", why="")
     ended = over(new, new_revocation, now)
     if where in {"open", "rejected"}:
-        found = _old(now, old, old_revocation)
+        found = _old(now, old, old_revocation, came or registration.opened_at)
         return _new(where, now, new, new_revocation) if ended and found.answer == "neither" else found
     if where == "waiting" and not ended:
         until = show_instant(registration.until) if registration.until else ""
@@ -65,7 +69,7 @@ def sign_today(
     return _new(where, now, new, new_revocation)
 
 
-def _old(now: datetime, old: Certificate | None, revocation: Revocation | None) -> Signing:
+def _old(now: datetime, old: Certificate | None, revocation: Revocation | None, came: datetime) -> Signing:
     """The agency knows only the old one."""
     if old is None:
         return Signing(answer="neither", why=_("the old one is not known to safetok, the new one not to the agency"))
@@ -79,6 +83,13 @@ def _old(now: datetime, old: Certificate | None, revocation: Revocation | None) 
             why=_("its revocation could not be checked: do not take it as good")
             if revocation
             else _("its revocation was never checked: safetok certs check {serial}").format(serial=old.serial),
+        )
+    if revocation.checked_at < came:
+        return Signing(
+            answer="unchecked",
+            why=_("its revocation was not checked since the new one came: safetok certs check {serial}").format(
+                serial=old.serial
+            ),
         )
     return Signing(
         answer="old",

@@ -17,6 +17,7 @@ from safetok.locale import _
 from safetok.records import dataclass
 
 __all__ = [
+    "NOT_LEARNED",
     "TO_DO",
     "Moved",
     "accepted",
@@ -33,7 +34,8 @@ EARLIEST = timedelta(
     days=1
 )  # before a certificate's notBefore nobody can have updated it anywhere; a day for clocks and zones
 
-TO_DO = frozenset({RegistrationState.OPEN, RegistrationState.UPDATED, RegistrationState.REJECTED})
+NOT_LEARNED = frozenset({RegistrationState.OPEN, RegistrationState.REJECTED})
+TO_DO = NOT_LEARNED | {RegistrationState.UPDATED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

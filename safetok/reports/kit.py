@@ -27,6 +27,7 @@ class Card:
     rule: Acceptance
     guide: AgencyGuide | None = None
     registration: Registration | None = None  # None: nothing was recorded there
+    old: Fields | None = None  # the certificate that it knows; None: not known to safetok
 
     @property
     def state(self) -> RegistrationState:
@@ -78,9 +79,16 @@ class Kit:
         return tuple(card for card in self.cards if card.state is RegistrationState.UNUSED)
 
     @property
+    def olds(self) -> tuple[Fields, ...]:
+        """The certificate that the new one followed, and earlier ones that agencies in use still know."""
+        every = (self.old, *(card.old for card in self.used))
+        return tuple({one.serial: one for one in every if one is not None}.values())
+
+    @property
     def rows(self) -> tuple[Row, ...]:
-        """The e-invoice rows to choose from."""
-        return rows_of(self.new, self.old, self.hthuc)
+        """The e-invoice rows to choose from; the old one is that which the e-invoice system knows."""
+        known = (card.old for card in self.cards if card.guide and card.guide.form)
+        return rows_of(self.new, next(known, self.old), self.hthuc)
 
 
 def message(kit: Kit) -> str:
@@ -92,8 +100,7 @@ def message(kit: Kit) -> str:
         else _("The company has a new digital certificate; its serial is another one.")
     )
     lines = [_("To {name} (MST {mst}),").format(name=new.name, mst=new.mst or "–"), came]
-    if kit.old is not None:
-        lines.append(_("- Old serial: {serial}").format(serial=kit.old.serial))
+    lines += [_("- Old serial: {serial}").format(serial=old.serial) for old in kit.olds]
     lines += [
         _("- New serial: {serial}").format(serial=new.serial),
         _("- Issued by: {issuer}").format(issuer=new.issuer_name),
@@ -116,7 +123,7 @@ def message(kit: Kit) -> str:
         lines += [f"- {card.title}{_since(card)}" for card in updated]
     if kit.used and not left and not updated:
         lines.append(_("Every agency has accepted the new certificate."))
-    if kit.old is not None and any(card.guide and "old_serial" in card.guide.copy for card in (*left, *updated)):
+    if kit.olds and any(card.guide and "old_serial" in card.guide.copy for card in (*left, *updated)):
         lines.append(
             _("Keep the old certificate on the token until everything is updated: Customs asks for it to log in.")
         )

@@ -32,6 +32,13 @@ _PUT = (
     f"INSERT INTO registrations ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{c}' for c in _COLUMNS)}) "  # noqa: S608
     "ON CONFLICT (certificate_sha256, agency) DO NOTHING"
 )
+# With the certificate replaced, those that it followed on its token: not each of them was taken over in its turn.
+_STEP_BACK = (
+    "UPDATE registrations SET superseded = 1 WHERE superseded = 0 AND (certificate_sha256 = :old OR certificate_sha256 IN ("
+    "SELECT earlier.sha256 FROM certificates old JOIN presences there ON there.sha256 = old.sha256 "
+    "JOIN presences here ON here.token_serial = there.token_serial JOIN certificates earlier ON earlier.sha256 = here.sha256 "
+    "WHERE old.sha256 = :old AND earlier.company = old.company AND earlier.not_before < old.not_before))"
+)
 _FIELDS = tuple(field.name for field in dataclasses.fields(Registration))
 _INSTANTS = ("opened_at", "updated_at", "until")
 
@@ -217,13 +224,15 @@ class Registrations:
 
 
 def put_registrations(db: Database, registrations: Iterable[Registration], *, replaces: str | None = None) -> None:
-    """Insert rows that are not there yet, in the caller's transaction; those of the certificate replaced step back."""
+    """Insert rows that are not there yet, in the caller's transaction; those of the certificate replaced, and of those that it
+    followed itself, step back.
+    """
     opened = set()
     for registration in registrations:
         db.run(_PUT, _encode(registration))
         opened.add(registration.certificate_sha256)
     if replaces is not None and opened - {replaces}:
-        db.run("UPDATE registrations SET superseded = 1 WHERE certificate_sha256 = ? AND superseded = 0", (replaces,))
+        db.run(_STEP_BACK, {"old": replaces})
 
 
 def _encode(registration: Registration) -> Mapping[str, object]:

@@ -129,7 +129,8 @@ def adopt_all(context: Context, selection: Selection, *, yes: bool = False) -> t
     One that seems to replace another token's is taken over with `yes` when it was named, never by a bare `--yes`: whether a new
     token replaces an old one is for a person to say. A certificate named with `cert` or `serial` is taken over although it did
     not appear (it was there at safetok's first look).
-    Raises PersonNeeded (`adoption_unconfirmed`) when an answer is needed and nobody is there.
+    Raises PersonNeeded (`adoption_unconfirmed`) when an answer is needed and nobody is there, and for a certificate named that no
+    agency should learn what `succession.check_in_use` raises.
     """
     chosen = appeared(context, selection)
     if not chosen and (selection.cert or selection.serial):
@@ -184,19 +185,19 @@ def _agreed(context: Context, found: Appeared, *, yes: bool) -> bool:
 
 
 def _named(context: Context, selection: Selection) -> tuple[Adopted, ...]:
-    """The current certificate of what was named; the one it follows is looked for on the same token only. Raises as
-    `check_current` does: no agency is to be told of an old certificate.
+    """The current certificate of what was named; the one it follows is looked for on the same token only. Raises what
+    `check_in_use` does: an old, expired or revoked one is nothing that agencies must learn.
     """
     from safetok.domain.certificates import before, current
     from safetok.domain.companies import company_of
     from safetok.store.inventory import Inventory
-    from safetok.workflows.succession import check_current
+    from safetok.workflows.succession import check_in_use
 
     kept = known.kept(context, selection)
     new = current(one.certificate for one in kept)
     if new is None:
         return ()
-    check_current(context, new)
+    check_in_use(context, new)
     token = next((one.token_serial for one in kept if one.certificate.sha256 == new.sha256), "")
     here = [one.certificate for one in Inventory(context.database).certificates(token)] if token else []
     old = before([one for one in here if company_of(one) == company_of(new) and not one.is_ca], new)

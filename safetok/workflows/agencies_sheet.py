@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -153,6 +154,7 @@ def _import(
 ) -> tuple[Imported, list[tuple[str, Registration]]]:
     """What came of each row, and each step for the hooks. The caller holds the transaction."""
     rows = {agencies.key(row): row for row in store.list(superseded=True)}
+    current = {agencies.key(row) for row in store.list()}
     known = all_agencies(store)
     changed: list[Registration] = []
     told: list[tuple[str, Registration]] = []
@@ -168,11 +170,14 @@ def _import(
         except UsageError as error:
             errors.append(_of_sheet(error, where))
             continue
-        lost = _note_not_kept(one, row)
-        warnings += [f"{where}: {lost}"] if lost else []
+        lost = _not_kept(context, one, row)
+        warnings += [f"{where}: {text}" for text in lost]
         if not steps:
             unchanged += not lost
             continue
+        if agencies.key(row) not in current:
+            text = _("recorded for serial {serial}, which a newer one has replaced: that one must be updated there too")
+            warnings.append(f"{where}: {text.format(serial=row.certificate)}")
         for what, moved in steps:
             warnings += [f"{where}: {moved.warning}"] if moved.warning else []
             if not dry_run:
@@ -232,11 +237,28 @@ def _of_sheet(error: UsageError, where: str) -> UsageError:
     return error
 
 
-def _note_not_kept(one: Filled, row: Registration) -> str:
-    """What is to be said of a note that nothing holds: safetok keeps the reason of a refusal, and no other note."""
-    if not one.note or _result(one.result) is RegistrationState.REJECTED or one.note == _as_written(row.reason):
-        return ""
-    return _("the note is not kept, only that of a refusal is: {note}").format(note=one.note[:200])
+def _not_kept(context: Context, one: Filled, row: Registration) -> list[str]:
+    """What is to be said of cells that nothing holds: a note that is no reason of a refusal, a time beside "not used"."""
+    result, at = _result(one.result), None
+    found = []
+    if one.note and result is not RegistrationState.REJECTED and one.note != _as_written(row.reason):
+        found.append(_("the note is not kept, only that of a refusal is: {note}").format(note=one.note[:200]))
+    if result is RegistrationState.UNUSED:
+        with suppress(UsageError):  # "-" or "không" is no time
+            at = _moment(context, one)
+    if at is not None and not _recorded_then(row, at):
+        text = _("it says not used, so the update at {at} is not recorded; was it made, leave the result empty")
+        found.append(text.format(at=show_instant(at)))
+    return found
+
+
+def _moment(context: Context, one: Filled) -> datetime | None:
+    return moves.parse_at(one.done_at, context.now()) if isinstance(one.done_at, str) else one.done_at
+
+
+def _recorded_then(row: Registration, at: datetime) -> bool:
+    """Whether its update is recorded for that minute: no more is shown."""
+    return row.updated_at is not None and abs((at - row.updated_at).total_seconds()) < 60  # noqa: PLR2004
 
 
 def _row_of(one: Filled, rows: dict[tuple[str, str], Registration]) -> Registration:
@@ -261,27 +283,26 @@ def _steps(context: Context, one: Filled, row: Registration, agency: Agency) -> 
     certificate = agencies.certificate_of(context, row)
     if result is RegistrationState.UNUSED:
         return [("skip", moves.skipped(row))] if row.state is not RegistrationState.UNUSED else []
-    if one.done_at is not None:
-        at = one.done_at if isinstance(one.done_at, datetime) else moves.parse_at(one.done_at, now)
-        if row.updated_at is None or abs((at - row.updated_at).total_seconds()) >= 60:  # noqa: PLR2004  (shown in minutes)
-            if result is None:
-                _not_settled(row, at)
-            moved = moves.done(
-                row,
-                agency,
-                at=at,
-                now=now,
-                issued_at=certificate.not_before if certificate else None,
-                rule=rule_of(context, agency, certificate),
-                calendar=working(context),
+    at = _moment(context, one)
+    if at is not None and not _recorded_then(row, at):
+        if result is None:
+            _not_settled(row, at)
+        moved = moves.done(
+            row,
+            agency,
+            at=at,
+            now=now,
+            issued_at=certificate.not_before if certificate else None,
+            rule=rule_of(context, agency, certificate),
+            calendar=working(context),
+        )
+        if row.state is RegistrationState.ACCEPTED and row.updated_at is not None and not moved.warning:
+            text = _("the time of the update changes from {before} to {at}").format(
+                before=show_instant(row.updated_at), at=show_instant(at)
             )
-            if row.state is RegistrationState.ACCEPTED and row.updated_at is not None and not moved.warning:
-                text = _("the time of the update changes from {before} to {at}").format(
-                    before=show_instant(row.updated_at), at=show_instant(at)
-                )
-                moved = replace(moved, warning=text)
-            steps.append(("done", moved))
-            row = moved.registration
+            moved = replace(moved, warning=text)
+        steps.append(("done", moved))
+        row = moved.registration
     if result is RegistrationState.ACCEPTED and row.state is not result:
         steps.append(("accepted", moves.accepted(row, now=now)))
     elif result is RegistrationState.REJECTED and (

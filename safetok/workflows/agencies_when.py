@@ -15,7 +15,7 @@ from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows import agencies
 from safetok.workflows.agency_names import agency_named, all_agencies
-from safetok.workflows.agency_rules import rule_of, signing_of, working
+from safetok.workflows.agency_rules import rule_of, working
 from safetok.workflows.overview import RegistrationView
 
 if TYPE_CHECKING:
@@ -93,7 +93,6 @@ def when(context: Context, need: str, names: Sequence[str], selection: Selection
     wanted = [agency_named(name, known).name for name in names]
     listing = agencies.listing(context, selection)
     views = [view for view in listing.views if not wanted or view.registration.agency in wanted]
-    _old, signing = signing_of(context, [view.registration for view in views], listing.certificates)
     heard = Answered(context.database).revocations(listing.certificates)
     calendar = working(context)
     answers = []
@@ -108,14 +107,14 @@ def when(context: Context, need: str, names: Sequence[str], selection: Selection
             Answer(
                 view=view,
                 rule=rule,
-                signing=signing[agencies.key(row)],
+                signing=listing.signing[agencies.key(row)],
                 filing=filing(
                     row,
                     rule,
                     calendar,
                     now=now,
                     need=moment,
-                    signing=signing[agencies.key(row)],
+                    signing=listing.signing[agencies.key(row)],
                     ended=over(certificate, heard.get(row.certificate_sha256), moment),
                 ),
                 effective="" if rule.waits else _effective(agency),

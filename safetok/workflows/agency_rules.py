@@ -6,12 +6,14 @@ import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from safetok.domain.agencies import RegistrationState
 from safetok.domain.filings import Signing, sign_today
+from safetok.domain.registrations import NOT_LEARNED
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from safetok.domain.acceptance import Acceptance
-    from safetok.domain.agencies import Agency, Registration
+    from safetok.domain.agencies import Agency, Registration, RegistrationState
     from safetok.domain.certificates import Certificate
     from safetok.domain.working_days import WorkingCalendar
     from safetok.workflows.context import Context
@@ -70,7 +72,7 @@ def _known_at(
         if found.sha256 not in states:
             rows = Registrations(context.database).list(certificate=found.sha256)
             states[found.sha256] = {row.agency: row.state for row in rows}
-        if states[found.sha256].get(agency) not in {RegistrationState.OPEN, RegistrationState.REJECTED}:
+        if states[found.sha256].get(agency) not in NOT_LEARNED:
             return found
         found = old_of(context, found)
     return None
@@ -91,6 +93,9 @@ def signing_of(
         if before is not None and (found := _known_at(context, row.agency, before, states)) is not None:
             old[row.certificate_sha256, row.agency] = found
     heard = {sha256: answers.revocation(sha256) for sha256 in {*certificates, *(one.sha256 for one in old.values())}}
+    came: dict[str, datetime] = {}  # an agency that was added later has a row of a later day
+    for row in rows:
+        came[row.certificate_sha256] = min(row.opened_at, came.get(row.certificate_sha256, row.opened_at))
     signing = {}
     for row in rows:
         new, before = certificates.get(row.certificate_sha256), old.get((row.certificate_sha256, row.agency))
@@ -101,5 +106,6 @@ def signing_of(
             old=before,
             new_revocation=heard.get(row.certificate_sha256),
             old_revocation=heard.get(before.sha256) if before else None,
+            came=came[row.certificate_sha256],
         )
     return old, signing

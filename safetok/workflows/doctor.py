@@ -172,20 +172,20 @@ def _usb(places: Places, reading: Reading | None) -> Iterator[Finding]:
 def _tokens(context: Context, reading: Reading) -> Iterator[Finding]:
     """What the tokens say of themselves, without a PIN."""
     for token in reading.tokens:
-        yield from _token(token, awaited=not token.certificates and _awaited(context))
+        yield from _token(token, came=_came(context, token) if token.empty else "")
 
 
-def _awaited(context: Context) -> bool:
-    """Whether a dossier waits for a token; a state that cannot be read is a finding of its own."""
-    from safetok.workflows.dossier_choice import awaits_token
+def _came(context: Context, token: TokenReading) -> str:
+    """What to do about a token without a certificate; a state that cannot be read is a finding of its own."""
+    from safetok.workflows.dossier_choice import BEGIN, token_came
 
     try:
-        return awaits_token(context)
+        return token_came(context, token.info.serial)
     except SafetokError:
-        return False
+        return BEGIN
 
 
-def _token(token: TokenReading, *, awaited: bool = False) -> Iterator[Finding]:
+def _token(token: TokenReading, *, came: str) -> Iterator[Finding]:
     info = token.info
     serial = info.serial or "?"
     if info.readable_only:
@@ -203,10 +203,7 @@ def _token(token: TokenReading, *, awaited: bool = False) -> Iterator[Finding]:
         text = _(
             "The USB token {serial} holds no certificate. If it has just come from LCS, that is normal: do not type a PIN."
         )
-        from safetok.workflows.dossier_choice import token_came
-
-        step = token_came(awaited=awaited)
-        yield Finding(code="no_certificate", grade="info", text=text.format(serial=serial), step=step, about=serial)
+        yield Finding(code="no_certificate", grade="info", text=text.format(serial=serial), step=came, about=serial)
     if info.write_protected:
         text = _("The USB token {serial} is write-protected.").format(serial=serial)
         step = _("A certificate cannot be written to it: ask its CA. See: safetok contacts")

@@ -8,11 +8,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from safetok.domain import dossier as papers
+from safetok.domain.companies import plain_mst
 from safetok.domain.dossier import Dossier, PathName, Record, Situation
 from safetok.domain.times import show_day, vietnamese_day
 from safetok.errors import PersonNeeded, UsageError
 from safetok.locale import _
-from safetok.workflows.dossier_choice import authority_of_company, certificate_of, chosen, dossiers, fitting, no_dossier
+from safetok.workflows.dossier_choice import (
+    authority_of_company,
+    certificate_of,
+    chosen,
+    dossiers,
+    fitting,
+    named,
+    no_dossier,
+)
 from safetok.workflows.dossier_view import View, view
 from safetok.workflows.dossier_words import day_said
 from safetok.workflows.known import Selection
@@ -55,7 +64,7 @@ def start(
         )
     mst = (certificate.mst if certificate else selection.mst) or ""
     store, serial = dossiers(context), certificate.serial if certificate else ""
-    earlier = [one for one in store.list(mst=mst) if one.certificate == serial]
+    earlier = [one for one in store.list(mst=mst) if papers.is_about(one, plain_mst(mst), serial)]
     if not again and any(not one.finished for one in earlier):
         raise UsageError(
             _("A dossier of MST {mst} is open already.").format(mst=mst or "?"),
@@ -137,7 +146,8 @@ def record(
             hint=_("See: safetok dossier show. What the look-up page says is recorded with: safetok dossier record"),
         )
     now = context.now()
-    when = day_said(day, now)
+    came = found.record(step) if step == "token-received" and day is None else None
+    when = came.day if came is not None else day_said(day, now)  # said once more, its coming stays where it was
     kept = Record(
         step=step, day=when, at=now, said={k: v.strip()[:LONGEST] for k, v in (said or {}).items() if v.strip()}
     )
@@ -214,8 +224,9 @@ def _current(context: Context, found: Dossier) -> View:
     from safetok.store.registrations import Registrations
 
     shown = view(context, found)
-    if found.mst and len(fitting(context, Selection())) > 1:
-        shown = replace(shown, choice=f" --mst {found.mst}")
+    there = fitting(context, Selection())
+    if len(there) > 1:
+        shown = replace(shown, choice=named(found, there))
     kept = _arrived(context, found) if found.record("activated") is not None else None
     if kept is None:
         return shown
@@ -270,6 +281,16 @@ def _warnings(found: Dossier, kept: Record) -> list[str]:
                 day=show_day(kept.day), last=show_day(last)
             )
         )
+    came = found.record("token-received")
+    if kept.step == "token-received" and came is not None:
+        text = (
+            _("Its coming was recorded already: {day}. Another day is given as: safetok dossier token-received DATE")
+            if kept.day == came.day
+            else _(
+                "Its coming was recorded as {before}; the 3 days now count from {day}. A mistake? safetok dossier undo"
+            )
+        )
+        warnings.append(text.format(day=show_day(kept.day), before=show_day(came.day)))
     by = kept.said.get("by", "")
     if kept.step == "payment-requested" and by and by.lower() not in {"zalo", said["mail"]}:
         warnings.append(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from safetok.domain.dossier import newest
 from safetok.errors import SeveralTokens, UsageError
 from safetok.locale import _
 from safetok.workflows import known
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from safetok.domain.authorities import Authority
     from safetok.domain.certificates import Certificate
     from safetok.domain.dossier import Dossier
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from safetok.workflows.known import Selection
 
 LCS = "lcs-ca"
+BEGIN = "safetok dossier start --mst MST"
 
 
 def chosen(context: Context, selection: Selection) -> Dossier:
@@ -31,7 +35,7 @@ def chosen(context: Context, selection: Selection) -> Dossier:
         return found[0]
     if context.prompter.interactive:
         question = _("{count} dossiers are open. Which one?").format(count=len(found))
-        return found[context.prompter.choose(question, [f"{one.name} · MST {one.mst or '–'}" for one in found])]
+        return found[context.prompter.choose(question, [_choice(one, found) for one in found])]
     raise SeveralTokens(
         _("{count} dossiers are open, and none was chosen.").format(count=len(found)),
         code="several_dossiers",
@@ -40,13 +44,24 @@ def chosen(context: Context, selection: Selection) -> Dossier:
     )
 
 
+def _choice(one: Dossier, among: list[Dossier]) -> str:
+    twice = one.certificate and sum(other.mst == one.mst for other in among) > 1
+    return f"{one.name} · MST {one.mst or '–'}" + (f" · Serial {one.certificate}" if twice else "")
+
+
 def fitting(context: Context, selection: Selection) -> list[Dossier]:
     """The newest of each company that fits: those open, else those finished."""
-    newest = {
-        (one.mst, one.certificate): one
-        for one in dossiers(context).list(mst=selection.mst, certificate=selection.cert, token=selection.serial)
-    }
-    return [one for one in newest.values() if not one.finished] or list(newest.values())
+    store = dossiers(context)
+    fit = {one.id for one in store.list(mst=selection.mst, certificate=selection.cert, token=selection.serial)}
+    found = [one for one in newest(store.list()) if one.id in fit]
+    return [one for one in found if not one.finished] or found
+
+
+def named(one: Dossier, others: Iterable[Dossier]) -> str:
+    """What names a dossier on the command line beside others: its company, or its certificate where the company has several."""
+    if one.certificate and any(other.id != one.id and other.mst == one.mst for other in others):
+        return f" --cert {one.certificate}"
+    return f" --mst {one.mst}" if one.mst else ""
 
 
 def no_dossier() -> UsageError:
@@ -58,14 +73,15 @@ def no_dossier() -> UsageError:
     )
 
 
-def awaits_token(context: Context) -> bool:
-    """Whether a dossier is open in which a token's coming is recorded."""
-    return any(not one.finished and "token-received" in one.steps for one in dossiers(context).list())
-
-
-def token_came(*, awaited: bool) -> str:
-    """The command for a token that has just come: recorded where it is awaited, else a dossier is begun first."""
-    return "safetok dossier token-received" if awaited else "safetok dossier start --mst MST"
+def token_came(context: Context, serial: str) -> str:
+    """The command for a token without a certificate: its coming is recorded where a dossier awaits one, once; where it has come
+    the dossier says what is next; else a dossier is begun.
+    """
+    awaiting = [one for one in dossiers(context).list() if not one.finished and "token-received" in one.steps]
+    came = [one for one in awaiting if one.record("token-received") is not None]
+    if came and (len(came) == len(awaiting) or serial in {one.token for one in came}):
+        return "safetok dossier show"
+    return "safetok dossier token-received" if awaiting else BEGIN
 
 
 def certificate_of(context: Context, selection: Selection) -> tuple[Certificate | None, str]:

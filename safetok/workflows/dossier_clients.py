@@ -69,15 +69,14 @@ _HEADS = {
 _MEANING = {head: meaning for meaning, heads in _HEADS.items() for head in heads}
 _STATES: dict[str, Said] = {
     **{word: word for word in get_args(Said)},
-    "day du": "complete",
-    "du": "complete",
-    "chua day du": "missing",
-    "thieu": "missing",
+    **dict.fromkeys(("day du", "du", "du ho so", "ho so day du", "ho so du"), "complete"),
+    **dict.fromkeys(("chua day du", "thieu", "thieu ho so", "ho so thieu", "ho so chua day du", "chua du"), "missing"),
     "tam dung": "suspended",
     "bi tam dung": "suspended",
     "thu hoi": "revoked",
     "da thu hoi": "revoked",
     "bi thu hoi": "revoked",
+    "thu hoi vinh vien": "revoked",
     "khong ro": "unknown",
     "": "unknown",
 }

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from safetok.domain import dossier as papers
 from safetok.domain.times import VIETNAM, show_day
 from safetok.locale import _
+from safetok.workflows.dossier_choice import named
 from safetok.workflows.dossier_view import View, view
 
 if TYPE_CHECKING:
     from safetok.reports.calendar import Entry
-    from safetok.store.dossiers import Dossiers
     from safetok.workflows.context import Context
     from safetok.workflows.overview import Due
 
@@ -25,14 +25,9 @@ def views(context: Context) -> list[View]:
     from safetok.store.dossiers import Dossiers
     from safetok.workflows.agency_rules import working
 
-    found = [view(context, one) for one in _newest(Dossiers(context.database)) if not one.finished]
+    found = [view(context, one) for one in papers.newest(Dossiers(context.database).list()) if not one.finished]
     calendar = working(context)
     return sorted(found, key=lambda one: papers.sort_key(one.dossier, calendar, one.today) if one.dossier else ())
-
-
-def _newest(store: Dossiers) -> list[papers.Dossier]:
-    """The last dossier begun for each company and certificate."""
-    return list({(one.mst, one.certificate): one for one in store.list()}.values())
 
 
 def sentence(one: View) -> str:
@@ -65,15 +60,17 @@ def due(context: Context) -> tuple[Due, ...]:
     """What `status` says of dossiers: those whose three days run."""
     from safetok.workflows.overview import Due
 
+    found = views(context)
+    dossiers = [one.dossier for one in found if one.dossier is not None]
     return tuple(
         Due(
             code="dossier",
             text=text,
-            command=f"safetok dossier show --mst {one.dossier.mst}" if one.dossier.mst else "safetok dossier show",
+            command=f"safetok dossier show{named(one.dossier, dossiers)}",
             token=one.dossier.token or None,
             cert=one.dossier.certificate or None,
         )
-        for one in views(context)
+        for one in found
         if one.dossier is not None and (text := sentence(one))
     )
 
@@ -96,7 +93,7 @@ def calendar_entries(context: Context) -> list[Entry]:
 
     calendar, store, said = working(context), Dossiers(context.database), load.dossier_said()
     closes: time = calendar.hours[-1][1]
-    newest = {one.id for one in _newest(store)}
+    newest = {one.id for one in papers.newest(store.list())}
     entries = []
     for one in store.list():
         came = one.record("token-received")

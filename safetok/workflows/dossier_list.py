@@ -83,12 +83,12 @@ def listed(context: Context, *, file: Path | None = None) -> Clients:
     Raises UsageError `bad_list`, `xlsx_missing`.
     """
     calendar = working(context)
-    newest = {(one.mst, one.certificate): one for one in dossiers(context).list()}
+    newest = papers.newest(dossiers(context).list())
     if file is None:
-        kept = [Client(view=view(context, one), state=_said_state(one)) for one in newest.values()]
+        kept = [Client(view=view(context, one), state=_said_state(one)) for one in newest]
         return Clients(now=context.now(), clients=_sorted(kept, calendar))
     found = dossier_clients.read(file)
-    recorded = {one.mst: one for one in newest.values() if not one.finished}
+    recorded = {one.mst: one for one in newest if not one.finished}
     clients, errors = [], list[SafetokError]()
     for row in found.rows:
         try:

@@ -146,7 +146,7 @@ def kit_of(
         new=fields_of(new),
         new_sha256=new.sha256,
         old=fields_of(old) if old else None,
-        cards=_cards(context, new),
+        cards=_cards(context, new, old),
         contract_end=inventory.contract_end(new.sha256) or (renewal.contract_end if renewal else None),
         renewed=Renewed(
             id=renewal.id,
@@ -164,10 +164,11 @@ def kit_of(
     )
 
 
-def _cards(context: Context, new: Certificate) -> tuple[Card, ...]:
-    """The certificate's agencies as registered; where nothing is registered yet, those that its company uses."""
+def _cards(context: Context, new: Certificate, old: Certificate | None) -> tuple[Card, ...]:
+    """The certificate's agencies as registered; where nothing is registered yet, those that its company uses, which know `old`."""
     from safetok.domain.companies import company_of
     from safetok.knowledge import load
+    from safetok.reports.fields import fields_of
     from safetok.reports.kit import Card
     from safetok.store.registrations import Registrations
     from safetok.workflows.agency_names import all_agencies
@@ -175,17 +176,28 @@ def _cards(context: Context, new: Certificate) -> tuple[Card, ...]:
 
     store = Registrations(context.database)
     rows = {row.agency: row for row in store.list(certificate=new.sha256)}
-    used = store.used(company_of(new))
+    used, known_there = store.used(company_of(new)), _known_there(context, new)
     return tuple(
         Card(
             agency=agency,
             rule=rule_of(context, agency, new),
             guide=load.agency_guide(agency.name),
             registration=rows.get(agency.name),
+            old=fields_of(knows) if (knows := known_there.get(agency.name) if rows else old) else None,
         )
         for agency in all_agencies(store).values()
         if agency.name in rows or (not rows and used.get(agency.name, not agency.added))
     )
+
+
+def _known_there(context: Context, new: Certificate) -> dict[str, Certificate]:
+    """The old certificate that each agency on the new one's list knows: not all have learned every one in between."""
+    from safetok.store.registrations import Registrations
+    from safetok.workflows.agency_rules import signing_of
+
+    rows = Registrations(context.database).list(certificate=new.sha256)
+    old, _signing = signing_of(context, rows, {new.sha256: new})
+    return {agency: certificate for (_new, agency), certificate in old.items()}
 
 
 def _look(context: Context) -> None:
@@ -246,22 +258,27 @@ def _kit_files(
     confirmed_by: str = "",
 ) -> dict[str, bytes]:
     """What the kit adds to the certificates; the calendar where something is registered."""
-    from safetok.reports.files import stem
+    from safetok.reports.files import certificate_files, stem
     from safetok.reports.kit_files import kit_files
 
     files = dict(kit_files(kit_of(context, new, old, hthuc=hthuc, confirmed_by=confirmed_by), stem(new)))
+    for other in _known_there(context, new).values():
+        files |= certificate_files(other, chain_of(context, other)[0])
     if calendar := _calendar(context, new):
         files[f"{stem(new)}_lich.ics"] = calendar
     return files
 
 
 def _calendar(context: Context, new: Certificate) -> bytes | None:
-    """This certificate's to-dos and waits alone, stamped with the last change, so that the same state is the same file."""
+    """This certificate's to-dos and waits, and the end of those of the company's earlier ones; stamped with the last change, so
+    that the same state is the same file.
+    """
     from safetok.reports import calendar
     from safetok.workflows.agencies import listing
-    from safetok.workflows.reminders import agency_entries
+    from safetok.workflows.reminders import agency_entries, replaced_entries
 
-    entries = agency_entries(context, listing(context, Selection(cert=new.sha256)))
+    listed = listing(context, Selection(cert=new.sha256))
+    entries = agency_entries(context, listed) + replaced_entries(context, listed)
     return calendar.write(entries, max(entry.changed for entry in entries)) if entries else None
 
 

@@ -122,7 +122,7 @@ class Status:
     problems: tuple[SafetokError, ...]
     due: tuple[Due, ...] = field(default=())
     not_opened: tuple[Certificate, ...] = ()  # a person said not to open their lists of agencies
-    token_awaited: bool = False  # a dossier is open in which a token's coming is recorded
+    token_came: str = ""  # the command for the one token that is in, where it holds no certificate
 
     @property
     def timers(self) -> tuple[RegistrationView, ...]:

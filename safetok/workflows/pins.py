@@ -187,12 +187,12 @@ def somebody_at_the_pad(context: Context, token_serial: str) -> None:
 
 def refuse_not_activated(context: Context, token_serial: str) -> None:
     """Raise PersonNeeded (`not_activated`) for a token that has come from its CA and, by its dossier, is not activated yet."""
+    from safetok.domain.dossier import newest
     from safetok.store.dossiers import Dossiers
 
     store = Dossiers(context.database)
     for one in store.list(token=token_serial):
-        newest = next(other for other in reversed(store.list(mst=one.mst)) if other.certificate == one.certificate)
-        if newest.id == one.id and one.not_activated:
+        if one.not_activated and one in newest(store.list(mst=one.mst)):
             raise PersonNeeded(
                 _("By its dossier the USB token {serial} is not activated yet. No PIN was asked for.").format(
                     serial=token_serial

@@ -28,16 +28,35 @@ def refresh(
 ) -> tuple[SafetokError, ...]:
     """Ask for the current certificates of every known token (or one), keep the answers, and return what could not be asked.
 
+    Of an old one with which an agency that has not learned the new one is still signed for, only revocation is asked.
+
     A server that cannot be reached is tried once in a run, not once for each certificate. An expired certificate is asked
     about, and that nobody answers for it is no failure. Each error has the token's serial, and the certificate's in `data`.
     """
     known = current_certificates(context, token_serial)
+    current = {certificate.sha256 for _serial, certificate in known}
+    known += [one for one in _still_signing(context, token_serial) if one[1].sha256 not in current]
     patience = Patience(context.http)
     failures: list[SafetokError] = []
     for number, (serial, certificate) in enumerate(known, 1):
-        failures += _ask(context, serial, certificate, patience)
+        failures += _ask(context, serial, certificate, patience, offer=certificate.sha256 in current)
         progress(number, len(known))
     return tuple(failures)
+
+
+def _still_signing(context: Context, token_serial: str | None) -> list[tuple[str, Certificate]]:
+    """The old certificates that agencies still know, unless they have expired, each with its token's serial."""
+    from safetok.domain.registrations import NOT_LEARNED
+    from safetok.store.inventory import Inventory
+    from safetok.store.registrations import Registrations
+    from safetok.workflows.agency_rules import signing_of
+
+    inventory = Inventory(context.database)
+    rows = Registrations(context.database).list(token=token_serial, state=NOT_LEARNED)
+    old, _signing = signing_of(context, rows, inventory.known(row.certificate_sha256 for row in rows))
+    found = {one.sha256: one for one in old.values() if context.now() < one.not_after}
+    tokens = {sha256: [kept.token_serial for kept in inventory.by_serial(sha256)] for sha256 in found}
+    return [(next(iter(tokens[sha256]), ""), certificate) for sha256, certificate in found.items()]
 
 
 def current_certificates(context: Context, token_serial: str | None = None) -> list[tuple[str, Certificate]]:
@@ -59,7 +78,9 @@ def current_certificates(context: Context, token_serial: str | None = None) -> l
     return found
 
 
-def _ask(context: Context, serial: str, certificate: Certificate, patience: Patience) -> list[SafetokError]:
+def _ask(
+    context: Context, serial: str, certificate: Certificate, patience: Patience, *, offer: bool
+) -> list[SafetokError]:
     from safetok.store.settings import authority_of
 
     failures: list[SafetokError] = []
@@ -69,7 +90,7 @@ def _ask(context: Context, serial: str, certificate: Certificate, patience: Pati
         answer = ask_now(context, certificate, authority, http=http)
         if answer.answer is RevocationAnswer.UNKNOWN and context.now() <= certificate.not_after:
             failures.append(not_checked(answer))
-        if authority is not None and authority.offers_url:
+        if offer and authority is not None and authority.offers_url:
             _ask_for_offer(context, certificate, authority, http)
     except SafetokError as error:
         failures.append(error)

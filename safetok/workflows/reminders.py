@@ -6,7 +6,7 @@ import dataclasses
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from safetok.locale import _
 from safetok.records import dataclass
 
 if TYPE_CHECKING:
+    from safetok.domain.certificates import Certificate
     from safetok.reports.calendar import Entry
     from safetok.workflows.agencies import Listing
     from safetok.workflows.context import Context
@@ -43,46 +44,56 @@ def entries(context: Context, listing: Listing) -> list[Entry]:
     """A to-do for each agency of each company, an event for each wait, and each dossier's deadline."""
     from safetok.workflows.dossier_deadlines import calendar_entries
 
-    return agency_entries(context, listing) + _replaced(context, listing) + calendar_entries(context)
+    return agency_entries(context, listing) + replaced_entries(context, listing) + calendar_entries(context)
 
 
 def agency_entries(context: Context, listing: Listing) -> list[Entry]:
     """What a listing alone gives: a to-do for each agency, an event for each wait."""
+    return [entry for _view, entry in _entries_of(context, listing.views, listing.certificates)]
+
+
+def replaced_entries(context: Context, listing: Listing) -> list[Entry]:
+    """What an earlier file may have put into a calendar for a certificate of these companies that another has replaced since:
+    done where it was accepted, else taken away.
+    """
+    from safetok.domain.agencies import RegistrationState
+    from safetok.domain.companies import company_of
+    from safetok.store.registrations import Registrations
+    from safetok.workflows.agencies import key, views_of
+
+    store = Registrations(context.database)
+    listed = {key(row) for row in store.list()} | {key(view.registration) for view in listing.views}
+    rows = [row for row in store.list(superseded=True) if key(row) not in listed]
+    views, certificates = views_of(context, store, rows)
+    companies = {company_of(one) for one in listing.certificates.values()}
+    theirs = {sha256 for sha256, one in certificates.items() if company_of(one) in companies}
+    found: list[Entry] = []
+    for view, entry in _entries_of(
+        context, [one for one in views if one.registration.certificate_sha256 in theirs], certificates
+    ):
+        accepted = view.registration.state is RegistrationState.ACCEPTED
+        standing = entry.standing if accepted else "cancelled"
+        found.append(dataclasses.replace(entry, standing=standing, sequence=entry.sequence + 1))
+    return found
+
+
+def _entries_of(
+    context: Context, views: Iterable[RegistrationView], certificates: Mapping[str, Certificate]
+) -> Iterator[tuple[RegistrationView, Entry]]:
+    """Each row's entries beside it; `certificates` by SHA-256."""
     from safetok.store.registrations import Registrations
     from safetok.workflows.agency_names import all_agencies
     from safetok.workflows.agency_rules import rule_of
 
     store = Registrations(context.database)
     acts, agencies = store.acts(), all_agencies(store)
-    found = []
-    for view in listing.views:
+    for view in views:
         row = view.registration
         changes, last = acts.get((row.certificate_sha256, row.agency), (0, row.opened_at))
-        agency, certificate = agencies.get(row.agency), listing.certificates.get(row.certificate_sha256)
+        agency, certificate = agencies.get(row.agency), certificates.get(row.certificate_sha256)
         waits = agency is not None and rule_of(context, agency, certificate).waits
-        found += _entries(view, changes, last, waits=waits)
-    return found
-
-
-def _replaced(context: Context, listing: Listing) -> list[Entry]:
-    """What an earlier file may have put into a calendar for a certificate that another has replaced since: taken away."""
-    from safetok.domain.agencies import RegistrationState
-    from safetok.store.registrations import Registrations
-    from safetok.workflows.agencies import key, views_of
-
-    store = Registrations(context.database)
-    companies = {view.registration.mst for view in listing.views} - {""}
-    current, over = {key(row) for row in store.list()}, {RegistrationState.ACCEPTED, RegistrationState.UNUSED}
-    rows = [row for row in store.list(superseded=True) if row.mst in companies and row.state not in over]
-    acts = store.acts()
-    found: list[Entry] = []
-    for view in views_of(context, store, [row for row in rows if key(row) not in current])[0]:
-        changes, last = acts.get(key(view.registration), (0, view.registration.opened_at))
-        found += [
-            dataclasses.replace(entry, standing="cancelled", sequence=entry.sequence + 1)
-            for entry in _entries(view, changes, last, waits=False)
-        ]
-    return found
+        for entry in _entries(view, changes, last, waits=waits):
+            yield view, entry
 
 
 def _entries(view: RegistrationView, changes: int, last: datetime, *, waits: bool) -> list[Entry]:

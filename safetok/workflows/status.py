@@ -15,11 +15,14 @@ from safetok.workflows.due import due
 from safetok.workflows.overview import RegistrationView, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from safetok.domain.certificates import Certificate
     from safetok.domain.tokens import Reading
     from safetok.workflows.adopt import Appeared
     from safetok.workflows.context import Context
     from safetok.workflows.overview import Due
+    from safetok.workflows.tokens import TokenView
 
 
 def status(context: Context, *, refresh: bool = False) -> Status:
@@ -66,7 +69,7 @@ def told(context: Context, reading: Reading, problems: list[SafetokError]) -> St
         names={r.old_serial: inventory.parse(r.old_certificate).subject_name for r in unfinished if r.old_certificate},
         problems=tuple(problems),
     )
-    return replace(found, due=(*_dossiers_due(context), *due(found)), token_awaited=_token_awaited(context))
+    return replace(found, due=(*_dossiers_due(context), *due(found)), token_came=_token_came(context, found.tokens))
 
 
 def _dossiers_due(context: Context) -> tuple[Due, ...]:
@@ -80,14 +83,12 @@ def _dossiers_due(context: Context) -> tuple[Due, ...]:
     return dossier_deadlines.due(context)
 
 
-def _token_awaited(context: Context) -> bool:
-    from safetok.store.dossiers import Dossiers
+def _token_came(context: Context, tokens: Sequence[TokenView]) -> str:
+    if len(tokens) != 1 or not tokens[0].empty:
+        return ""
+    from safetok.workflows.dossier_choice import token_came
 
-    if not Dossiers(context.database).list():
-        return False
-    from safetok.workflows.dossier_choice import awaits_token
-
-    return awaits_token(context)
+    return token_came(context, tokens[0].info.serial)
 
 
 def _appeared(context: Context) -> tuple[Appeared, ...]:
@@ -182,10 +183,7 @@ def next_step(found: Status) -> Next:
         text = _(
             "The USB token {serial} holds no certificate. If it has just come from LCS, that is normal: do not type a PIN."
         )
-        from safetok.workflows.dossier_choice import token_came
-
-        command = token_came(awaited=found.token_awaited)
-        return Next(state="no_certificate", text=text.format(serial=empty.info.serial), command=command)
+        return Next(state="no_certificate", text=text.format(serial=empty.info.serial), command=found.token_came)
     soonest = min(
         (view for token in found.tokens for view in token.certificates if view.current),
         key=lambda view: view.certificate.not_after,

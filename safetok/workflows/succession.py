@@ -74,8 +74,9 @@ def check_news(context: Context, new: Certificate, old: Certificate | None) -> N
     """What goes to the client says that agencies must learn a new certificate: raise where that is not so."""
     from safetok.store.registrations import Registrations
 
-    check_current(context, new)
     serial, name = new.serial, new.subject_name
+    plain = _("The files of this certificate alone: safetok export --cert {serial}").format(serial=serial)
+    check_in_use(context, new, plain=plain)
     if old is None and not Registrations(context.database).list(certificate=new.sha256):
         raise PersonNeeded(
             _(
@@ -84,17 +85,18 @@ def check_news(context: Context, new: Certificate, old: Certificate | None) -> N
             code="nothing_new",
             hint=_(
                 "To top it up: safetok renew. Topped up elsewhere already: safetok certs adopt --cert {serial}. {plain}"
-            ).format(serial=serial, plain=_plain(serial)),
+            ).format(serial=serial, plain=plain),
         )
 
 
-def check_current(context: Context, new: Certificate) -> None:
-    """Agencies can be told to take it: it is neither revoked nor suspended (13), nor an old one or expired (11)."""
+def check_in_use(context: Context, certificate: Certificate, *, plain: str = "") -> None:
+    """Raise CertificateRevoked or PersonNeeded (`superseded`, `certificate_expired`) where no agency can be told to take it;
+    `plain` is what can be done with it all the same.
+    """
     from safetok.store.answers import Answers
 
-    serial, name = new.serial, new.subject_name
-    plain = _plain(serial)
-    state = validity(new, context.now(), Answers(context.database).revocation(new.sha256))
+    serial, name = certificate.serial, certificate.subject_name
+    state = validity(certificate, context.now(), Answers(context.database).revocation(certificate.sha256))
     if state in {Validity.REVOKED, Validity.SUSPENDED}:
         text = (
             _("Certificate {serial} of {name} is REVOKED: no agency can be told to take it.")
@@ -102,25 +104,21 @@ def check_current(context: Context, new: Certificate) -> None:
             else _("Certificate {serial} of {name} is SUSPENDED: no agency can be told to take it.")
         )
         raise CertificateRevoked(text.format(serial=serial, name=name), code=f"certificate_{state}", hint=plain)
-    later = successor(context, new)
+    later = successor(context, certificate)
     if later is not None:
         raise PersonNeeded(
             _("Certificate {serial} of {name} is an old one: {new} has taken its place.").format(
                 serial=serial, name=name, new=later.serial
             ),
             code="superseded",
-            hint=_("For the new one: --cert {new}. {plain}").format(new=later.serial, plain=plain),
+            hint=_("For the new one: --cert {new}. {plain}").format(new=later.serial, plain=plain).strip(),
             data={"new_serial": later.serial},
         )
     if state is Validity.EXPIRED:
         raise PersonNeeded(
             _("Certificate {serial} of {name} expired on {day}: no agency can be told to take it.").format(
-                serial=serial, name=name, day=show_date(new.not_after)
+                serial=serial, name=name, day=show_date(certificate.not_after)
             ),
             code="certificate_expired",
-            hint=_("Top it up: safetok renew. {plain}").format(plain=plain),
+            hint=_("Top it up: safetok renew. {plain}").format(plain=plain).strip(),
         )
-
-
-def _plain(serial: str) -> str:
-    return _("The files of this certificate alone: safetok export --cert {serial}").format(serial=serial)

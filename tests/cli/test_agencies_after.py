@@ -68,6 +68,22 @@ def test_from_adoption_to_all_accepted(cli: Clocked) -> None:
     assert cli.json("agencies", "remind", "--check").status == 0
 
 
+def test_a_check_from_before_the_new_one_came_says_nothing_of_the_old_one(cli: Clocked) -> None:
+    """A CA may revoke the old one as it issues the new one; also where an agency is added later, the moment it came counts."""
+    cli.later(hours=-1)
+    _heard(cli, OLD.sha256, RevocationAnswer.GOOD)
+    cli.later(hours=1)
+    assert {row["sign_with"] for row in listed(cli).values()} == {"unchecked"}
+    assert f"chưa kiểm tra thu hồi từ khi có CTS mới: safetok certs check {OLD.serial}" in cli("agencies", "list").out
+    cli.later(minutes=5)
+    _heard(cli, OLD.sha256, RevocationAnswer.GOOD)
+    cli.later(minutes=5)
+    cli.json("agencies", "add", "misa")
+    assert {row["sign_with"] for row in listed(cli).values()} == {"old"}
+    asked = cli.json("agencies", "when", "misa", "--need", "25/11 10:00").data["agencies"]
+    assert [row["sign_with"] for row in asked] == ["old"]
+
+
 def test_an_old_one_that_expires_or_is_revoked_no_longer_signs(cli: Clocked) -> None:
     """The column says neither, and why."""
     _heard(cli, OLD.sha256, RevocationAnswer.REVOKED)

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import openpyxl
 import pytest
-from support_agencies import HOSTILE, NEW, followed, joined, listed
+from support_agencies import HOSTILE, NEW, followed, joined, listed, overtaken
 from support_clock import Clocked
 
 from safetok.domain.agencies import Registration
@@ -100,6 +100,32 @@ def test_a_worklist_handed_back_untouched_changes_nothing(two: Clocked, tmp_path
     _sheet(two, path)
     said = two.json("agencies", "import", str(path))
     assert (said.status, said.data["recorded"], said.data["unchanged"]) == (0, 0, 1)
+
+
+def test_a_time_beside_not_used_is_told(two: Clocked, tmp_path: Path) -> None:
+    """Staff updated an agency that the list still calls not used: the word stands, and what was not recorded is said."""
+    two.json("agencies", "skip", "v5", "--mst", "0106324653")
+    path = tmp_path / "w.xlsx"
+    book = _sheet(two, path)
+    unused = "không sử dụng"
+    _fill(book, path, ("0106324653", "v5", "23/11/2026 14:00", unused), ("0106324653", "tvan", "-", unused))
+    said = two.json("agencies", "import", str(path))
+    assert (said.status, said.data["recorded"], said.data["unchanged"]) == (0, 1, 0)
+    (told,) = said.data["warnings"]
+    assert "Hải quan (V5): kết quả là không sử dụng nên không ghi lần cập nhật lúc 14:00 T2 23/11/2026" in told
+
+
+def test_a_list_from_before_a_newer_certificate_is_recorded_as_what_it_is(two: Clocked, tmp_path: Path) -> None:
+    """What staff did with the sheet of the certificate before is recorded for that one, and they are told that it is not enough."""
+    path = tmp_path / "w.xlsx"
+    book = _sheet(two, path)
+    overtaken(two)
+    _fill(book, path, ("0106324653", "vnaccs", "23/11/2026 15:00", ""))
+    said = two.json("agencies", "import", str(path))
+    (told,) = said.data["warnings"]
+    assert f"đã ghi cho số Serial {NEW.serial}, đã có CTS mới hơn thay thế" in told
+    rows = listed(two, "--mst", "0106324653")
+    assert (rows["vnaccs"]["state"], rows["vnaccs"]["old_cert"]) == ("open", NEW.serial)
 
 
 def test_a_worklist_saved_as_csv_or_without_its_formats_is_read(two: Clocked, tmp_path: Path) -> None:

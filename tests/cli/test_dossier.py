@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 from support_clock import Clocked
-from support_dossier import MST, START, clocked, did, lcs, vn
+from support_dossier import MST, START, clocked, did, lcs, plugged_in, vn
+from support_mail import surroundings
 from support_store import certificate, reading
 from support_terminal import on_a_terminal
 
 from safetok.store.database import Database
 from safetok.store.inventory import Inventory
 from safetok.store.paths import home
+from safetok.workflows.dossier_deadlines import due
 
 OLD = lcs(1, vn(2024, 3, 1))
 
@@ -75,7 +77,38 @@ def test_commands_name_the_company_where_several_are_open(cli: Clocked) -> None:
     assert "safetok dossier uploaded licence identity email phone\n" in cli("dossier", "show").out
     said = cli("dossier", "start", "--case", "papers-missing", "--mst", "0109999999", "--one").out
     assert "safetok dossier verified --mst 0109999999\n" in said
+    assert "safetok dossier record complete|missing|suspended|revoked --mst 0109999999" in " ".join(said.split())
+    assert "safetok dossier start --path restoration --again --mst 0109999999" in " ".join(said.split())
     assert did(cli, "verified", "--mst", "0109999999")["step"] == "papers-ready"
+
+
+def test_a_dossier_begun_by_tax_code_is_the_companys_once_its_token_is_seen(cli: Clocked) -> None:
+    """No second one is opened beside it, which nothing could tell apart; begun anew, one stands in the place of the other."""
+    did(cli, "start", "--case", "revoked", "--mst", MST, "--one")
+    did(cli, "token-received")
+    plugged_in(cli, "T1", lcs(3, vn(2025, 6, 1)))
+    begin = ("dossier", "start", "--case", "revoked", "--mst", MST, "--one")
+    assert cli.json(*begin).codes == ["dossier_exists"]
+    assert did(cli, "papers-ready", "--mst", MST)["step"] == "sent"
+    assert cli.json(*begin, "--again").status == 0
+    assert [one["cert"] for one in cli.json("dossier", "list").data["dossiers"]] == [lcs(3, vn(2025, 6, 1)).serial]
+    assert did(cli, "show", "--mst", MST)["deadline"] is None
+
+
+def test_two_certificates_of_one_company_are_named_by_serial(cli: Clocked, tmp_path: Path) -> None:
+    """Where one tax code has two open dossiers, every command that is named leads to the one it is about."""
+    certificates = [lcs(3, vn(2025, 6, 1)), lcs(4, vn(2025, 6, 2))]
+    for token, one in zip(("T1", "T2"), certificates, strict=True):
+        plugged_in(cli, token, one)
+        did(cli, "start", "--case", "revoked", "--cert", one.serial, "--one")
+        did(cli, "token-received", "--cert", one.serial)
+    for one in certificates:
+        shown = cli("dossier", "show", "--cert", one.serial).out
+        assert f"safetok dossier papers-ready --cert {one.serial}\n" in shown
+    context = surroundings(tmp_path, None, now=lambda: cli.now)
+    commands = [one.command for one in due(context)]
+    context.close()
+    assert sorted(commands) == [f"safetok dossier show --cert {one.serial}" for one in certificates]
 
 
 def test_beginning_anew_keeps_the_companys_name(cli: Clocked) -> None:

@@ -30,7 +30,7 @@ CLIENTS = [
         "Ghi chú",
     ],
     ["0101000006", "A", "thu hồi", "Nguyễn Văn A", "0903 000 111", date(2027, 1, 14), None, "gọi sáng"],
-    ["0101000013", "B", "chưa đầy đủ", "nguyen van a", "0903000111", None, None, None],
+    ["0101000013", "B", "thiếu hồ sơ", "nguyen van a", "0903000111", None, None, None],
     ["0101000020", "=cmd();", "đầy đủ", None, None, None, None, None],
     ["0101000038", "D", "lạ", None, None, None, None, None],
     ["0101000045", "E", "thu hồi", None, None, date(2027, 1, 15), date(2027, 1, 17), None],

@@ -115,6 +115,19 @@ def test_papers_that_came_late_are_called_late(cli: Clocked) -> None:
     assert did(cli, "show")["urgency"] == "waiting"
 
 
+def test_a_token_comes_once(cli: Clocked) -> None:
+    """Recorded again without a day, the three days do not begin anew; another day is taken, and said."""
+    to_the_token(cli, vn(2027, 1, 18, 10))
+    cli.later(days=2)
+    again = cli.json("dossier", "token-received", "--token", "T7").data
+    assert (again["dossier"]["deadline"]["received"], again["dossier"]["token"]) == ("2027-01-18", "T7")
+    assert "Đã ghi ngày nhận token từ trước: 18/01/2027." in again["warnings"][0]
+    moved = cli.json("dossier", "token-received", "19/1").data
+    assert moved["dossier"]["deadline"]["received"] == "2027-01-19"
+    assert "Trước đây ghi nhận token 18/01/2027; nay 3 ngày tính từ 19/01/2027" in moved["warnings"][0]
+    assert did(cli, "undo")["deadline"]["received"] == "2027-01-18"
+
+
 def test_only_a_token_that_waits_can_be_lost(cli: Clocked) -> None:
     """Before it came, and once it was activated, `lost` is refused; taken back it was never said."""
     did(cli, "start", "--case", "revoked", "--mst", MST, "--one")

@@ -214,6 +214,35 @@ def test_the_kit_is_all_that_the_update_needs(cli: Inside, tmp_path: Path) -> No
     assert 'data-until="' in (out / f"{stem}_co-quan.html").read_text("utf-8")
 
 
+def test_after_two_top_ups_in_a_row_each_agency_is_told_the_one_it_knows(cli: Inside, tmp_path: Path) -> None:
+    """Customs learned the one in between, invoices did not: to log in, to be stopped and kept, and as files, by what each knows."""
+    newest = _leaf(days=295)
+    with Database(home(cli.env).database) as db:
+        Registrations(db).open_for(NEW, load.agencies(), NOW - timedelta(days=9), replaces=OLD.sha256)
+    cli.json("agencies", "done", "vnaccs", "--at", f"{NOW - timedelta(days=8):%Y-%m-%dT%H:%M:%SZ}")
+    with Database(home(cli.env).database) as db:
+        Inventory(db).record(reading("T1", NEW, newest), NOW)
+        Registrations(db).open_for(newest, load.agencies(), NOW, replaces=NEW.sha256)
+    folder = tmp_path / "kit"
+    assert cli.json("export", "--kit", str(folder)).status == 0
+    stem = f"0106324653_{newest.serial}"
+    stopped = (folder / f"{stem}_01DKTD-HDDT_HThuc3.xml").read_text("utf-8")
+    assert OLD.serial in stopped
+    assert NEW.serial not in stopped
+    page = (folder / f"{stem}_co-quan.html").read_text("utf-8")
+    customs = page.partition('id="agency-vnaccs"')[2].partition("</dl>")[0]
+    assert NEW.serial in customs
+    assert OLD.serial not in customs
+    kept = page.partition("</section>")[0]
+    told = (folder / f"{stem}_zalo.txt").read_text("utf-8-sig")
+    calendar = Calendar.from_ical(next(folder.glob("*_lich.ics")).read_bytes())
+    assert sorted(str(one["status"]) for one in calendar.walk("VTODO")) == ["CANCELLED"] * 7 + ["NEEDS-ACTION"] * 7
+    for one in (OLD, NEW):
+        assert one.serial in kept
+        assert f"- Số Serial CTS cũ: {one.serial}" in told
+        assert (folder / f"0106324653_{one.serial}.cer").read_bytes() == one.der
+
+
 def test_the_kits_calendar_is_this_companys_alone(cli: Inside, tmp_path: Path) -> None:
     """A to-do for each agency and an event for the end of a wait, of this certificate; nothing registered gives no calendar."""
     cli("export", "--kit", str(tmp_path / "none"))

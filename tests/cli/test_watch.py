@@ -93,6 +93,19 @@ def test_people_read_what_came_and_what_is_due(cli: Cli, make_token: Callable[..
     assert (status, "mã PIN" in err) == (0, True)
 
 
+def test_a_token_whose_coming_is_recorded_is_announced_with_its_dossier(
+    cli: Cli, make_token: Callable[..., MadeToken]
+) -> None:
+    """Not activated yet, plugged in after its arrival was written down: never the command that would begin the three days anew."""
+    token = make_token("Mới nhận")
+    begin = ("dossier", "start", "--case", "revoked", "--mst", "0106324653", "--one")
+    assert cli(*begin).status == 0
+    assert cli("dossier", "token-received", "--token", token.serial).status == 0
+    running = Watching(cli)
+    assert "dossier token-received" not in running.until("→ safetok dossier show")
+    running.end(signal.SIGTERM)
+
+
 def test_a_certificate_that_comes_while_the_token_stays_in(
     cli: Cli, make_token: Callable[..., MadeToken], softhsm: SoftHsm, rsa_key: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

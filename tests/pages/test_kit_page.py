@@ -201,7 +201,9 @@ def test_the_policy_stops_what_gets_in(browser: Browser, tmp_path: Path) -> None
 @pytest.mark.parametrize("write", [page, record])
 def test_it_is_readable_at_phone_width(browser: Browser, tmp_path: Path, write: object) -> None:
     """At 360 pixels nothing is wider than the screen, no part reaches out of it, and no letter is tiny."""
-    opened(browser, tmp_path, kit(), write, width=360)
+    opened(
+        browser, tmp_path, kit(name="C" * 90, added=[own_agency("H" * 90, f"https://{'h' * 90}.vn")]), write, width=360
+    )
     assert browser.run("document.documentElement.scrollWidth") == 360
     out = browser.run(
         "[...document.querySelectorAll('body *')].filter((one) => one.getBoundingClientRect().right > 360.5)"

@@ -11,8 +11,10 @@ import pytest
 from support_store import NOW, certificate, reading, renewal
 
 from safetok.domain.renewal import State
-from safetok.errors import PersonNeeded, UsageError
+from safetok.domain.revocation import Revocation, RevocationAnswer
+from safetok.errors import CertificateRevoked, PersonNeeded, UsageError
 from safetok.knowledge import load as knowledge
+from safetok.store.answers import Answers
 from safetok.store.inventory import Inventory
 from safetok.store.journal import Journal
 from safetok.store.paths import home
@@ -191,6 +193,35 @@ def test_no_list_is_opened_for_a_certificate_that_agencies_cannot_take(context: 
     late.close()
     assert expired.value.code == "certificate_expired"
     assert Registrations(context.database).list() == []
+
+
+def test_an_old_certificate_is_not_taken_over_as_a_new_one(context: Context, inventory: Inventory) -> None:
+    """Named by its serial, one that another has followed, has expired or is revoked is nothing that agencies must learn."""
+    expired = certificate(9, mst="0312345678", days=-30)
+    inventory.record(reading("T1", OLD, NEW), NOW)
+    inventory.record(reading("T2", expired), NOW)
+    adopt.adopt_all(context, EVERYTHING, yes=True)
+    for one, code in ((OLD, "superseded"), (expired, "certificate_expired")):
+        with pytest.raises(PersonNeeded) as refused:
+            adopt.adopt_all(context, Selection(cert=one.serial), yes=True)
+        assert refused.value.code == code
+    Answers(context.database).put_revocation(NEW.sha256, Revocation(answer=RevocationAnswer.REVOKED, checked_at=NOW))
+    with pytest.raises(CertificateRevoked):
+        adopt.adopt_all(context, Selection(cert=NEW.serial), yes=True)
+    assert {row.certificate for row in Registrations(context.database).list()} == {NEW.serial}
+
+
+def test_the_list_of_one_before_the_one_replaced_steps_back_too(context: Context, inventory: Inventory) -> None:
+    """The certificate in between was never taken over here: one list is left; another token of the company keeps its own."""
+    between, colleague = certificate(3, days=200), certificate(7, days=-5)
+    inventory.record(reading("T1", OLD), NOW)
+    inventory.record(reading("T2", colleague), NOW)
+    for serial in ("T1", "T2"):
+        adopt.adopt_all(context, Selection(serial=serial))
+    inventory.record(reading("T1", OLD, between, NEW), NOW + timedelta(hours=1))
+    (done,) = adopt.adopt_all(context, EVERYTHING, yes=True)
+    assert (done.new, done.old) == (NEW, between)
+    assert {row.certificate for row in Registrations(context.database).list()} == {NEW.serial, colleague.serial}
 
 
 def test_a_colleagues_certificate_is_not_the_one_followed(context: Context, inventory: Inventory) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import pytest
 from support_mail import ISSUER, surroundings
@@ -10,12 +10,17 @@ from support_store import token_info
 from support_trust import DAY, NOW, OCSP_URL, Web, issue, key, name, places
 from test_trust_ocsp import responder
 
+from safetok.domain.agencies import RegistrationState
+from safetok.domain.authorities import Authority
 from safetok.domain.certificates import Certificate
 from safetok.domain.revocation import RevocationAnswer
 from safetok.domain.tokens import KeyPresence, StoredCertificate, TokenReading
 from safetok.errors import CaUnreachable, CaWait, ExitStatus, NotChecked
+from safetok.knowledge import load
 from safetok.store.answers import Answers
 from safetok.store.inventory import Inventory
+from safetok.store.registrations import Registrations
+from safetok.workflows import refresh as refreshing
 from safetok.workflows.refresh import current_certificates, refresh
 
 
@@ -47,6 +52,30 @@ def test_each_company_s_current_certificate_is_asked_about(tmp_path: Path) -> No
     kept = Answers(context.database).revocation(new.sha256)
     assert kept is not None
     assert kept.answer is RevocationAnswer.GOOD
+    context.close()
+
+
+def test_an_old_one_that_an_agency_still_knows_is_asked_about_without_an_offer(tmp_path: Path) -> None:
+    """What is still signed with is checked anew each night, until the last agency has learned the new one."""
+    old, new = leaf(1, begins=NOW - 300 * DAY), leaf(1)
+    files = {"issuers": (tmp_path / "ca.pem",), "anchors": (tmp_path / "root.pem",)}
+    authority = Authority(name="safe-ca", title="SAFE-CA", offers_url="https://offers.example.vn", **files)
+    web = Web({OCSP_URL: responder(of=old, issuer=ISSUER, signer=ISSUER)})
+    context = surroundings(tmp_path, web, authorities={"safe-ca": authority})
+    seen(context, T1=[old])
+    seen(context, T1=[old, new])
+    registrations = Registrations(context.database)
+    agency, *_rest = load.agencies()
+    (row,) = registrations.open_for(new, [agency], NOW, replaces=old.sha256)
+    with patch.object(refreshing, "_ask_for_offer") as offers:
+        refresh(context)
+    assert [call.args[1].sha256 for call in offers.call_args_list] == [new.sha256]
+    kept = Answers(context.database).revocation(old.sha256)
+    assert kept is not None
+    assert kept.answer is RevocationAnswer.GOOD
+    registrations.change(row, now=NOW, state=RegistrationState.UNUSED)
+    with patch.object(refreshing, "_ask_for_offer"):
+        assert [(one.token, one.data["serial"]) for one in refresh(context)] == [("T1", new.serial)]
     context.close()
 
 
