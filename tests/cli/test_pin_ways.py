@@ -279,6 +279,21 @@ def test_a_pin_pad_logs_in_and_changes_by_itself(
     assert not any("nothing is shown" in line for line in person.heard)
 
 
+@pytest.mark.parametrize("words", [("renew", "--csr", "{}/r.pem"), ("pin", "change")])
+def test_an_entry_cancelled_at_the_keypad_costs_no_try(
+    cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """Cancelled again and again it ends with 11 and says that nothing is spent; it was refused as the last try at the third."""
+    simulator.steer(pin_pad="yes", pad_pin=token.pin, pad_cancelled="yes")
+    with at_the_keyboard(Person()):
+        for _entry in range(3):
+            said = cli.json(*(word.format(tmp_path) for word in words))
+            assert (said.status, said.codes) == (11, ["pin_cancelled"])
+            assert "No try is spent" in said.envelope["errors"][0]["hint"]
+    (shown,) = cli.json("status").data["tokens"]
+    assert shown["pin_tries_spent"] == 0
+
+
 @pytest.mark.parametrize("words", [("renew", "--csr", "{}/r.pem"), ("pin", "change"), ("doctor",)])
 def test_a_pin_pad_is_not_waited_for_where_nobody_is(
     cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator, tmp_path: Path, words: tuple[str, ...]
