@@ -297,6 +297,10 @@ def show_imported(done: Imported) -> None:
         text.format(file=done.file, recorded=len(done.views), unchanged=done.unchanged, failed=len(done.errors)),
         "strong",
     )
+    if done.sheets:
+        from safetok.workflows.sheets import not_read
+
+        out.notice(not_read(done.sheets), "warn")
 
 
 def show_unit(unit: Unit) -> None:
