@@ -49,12 +49,13 @@ def kit(*, name: str = "CÔNG TY TNHH HOÀNG MAI", **changes: Any) -> Kit:
     """All seven agencies open, but for those in `registrations`; `added` agencies come last."""
     rows = {row.agency: row for row in changes.pop("registrations", ())}
     agencies = (*load.agencies(), *changes.pop("added", ()))
+    old = changes.get("old", fields(OLD_SERIAL, name=name, begins=NOW - timedelta(days=700)))
     values: dict[str, Any] = {
         "new": fields(name=name),
         "new_sha256": "a" * 64,
-        "old": fields(OLD_SERIAL, name=name, begins=NOW - timedelta(days=700)),
+        "old": old,
         "cards": tuple(
-            Card(agency=one, rule=one.rule, guide=load.agency_guide(one.name), registration=rows.get(one.name))
+            Card(agency=one, rule=one.rule, guide=load.agency_guide(one.name), registration=rows.get(one.name), old=old)
             for one in agencies
         ),
         "contract_end": date(2028, 6, 30),

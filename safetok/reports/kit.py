@@ -27,6 +27,7 @@ class Card:
     rule: Acceptance
     guide: AgencyGuide | None = None
     registration: Registration | None = None  # None: nothing was recorded there
+    old: Fields | None = None  # the certificate that it knows: not the last one where it missed that
 
     @property
     def state(self) -> RegistrationState:
@@ -80,7 +81,8 @@ class Kit:
     @property
     def rows(self) -> tuple[Row, ...]:
         """The e-invoice rows to choose from."""
-        return rows_of(self.new, self.old, self.hthuc)
+        stopped = next((card.old for card in self.cards if card.guide and card.guide.form), self.old)
+        return rows_of(self.new, stopped, self.hthuc)
 
 
 def message(kit: Kit) -> str:

@@ -76,7 +76,7 @@ def values(kit: Kit, card: Card) -> list[tuple[str, str]]:
         "account": (_("Account"), f"{new.mst}-QL" if new.mst else ""),
         "mst": (_("MST (tax code)"), new.mst),
         "name": (_("Company"), new.name),
-        "old_serial": (_("Old serial, to log in"), kit.old.serial if kit.old else ""),
+        "old_serial": (_("Old serial, to log in"), card.old.serial if card.old else ""),
         "serial": (_("Serial of the new certificate"), new.serial),
         "issuer": (_("Issuer"), new.issuer_name),
         "from": (_("Valid from"), show_date(new.valid_from)),

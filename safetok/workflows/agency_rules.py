@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from safetok.domain.agencies import RegistrationState
 from safetok.domain.filings import Signing, sign_today
+from safetok.locale import _
 
 if TYPE_CHECKING:
     from safetok.domain.acceptance import Acceptance
@@ -42,6 +43,35 @@ def rule_of(context: Context, agency: Agency, certificate: Certificate | None) -
     return agency.rule
 
 
+def for_no_agency(context: Context) -> dict[str, str]:
+    """The rules of settings.toml that are for no agency that safetok knows, so that they change nothing: each key, and the agency
+    meant, "" where none is near.
+    """
+    settings = context.settings
+    ruled = {name: f"agencies.{name}.acceptance" for name in settings.agency_rules}
+    for authority in settings.authorities.values():
+        ruled |= {name: f"authorities.{authority.name}.acceptance.{name}" for name in authority.acceptance}
+    if not ruled:
+        return {}
+    from difflib import get_close_matches
+
+    from safetok.store.registrations import Registrations
+    from safetok.workflows.agency_names import all_agencies, letters
+
+    known = [*all_agencies(Registrations(context.database))]
+    return {
+        key: next(iter(get_close_matches(letters(name), known, 1)), "")
+        for name, key in ruled.items()
+        if name not in known
+    }
+
+
+def told_of_no_agency(key: str, meant: str) -> str:
+    """The sentence for such a rule."""
+    text = _("settings.toml: [{key}] is for an agency that is not known, and changes nothing.").format(key=key)
+    return f"{text} {_('Meant is {agency}?').format(agency=meant)}" if meant else text
+
+
 def old_of(context: Context, new: Certificate) -> Certificate | None:
     """The certificate that `new` followed, else the company's newest before it, on whichever token."""
     from safetok.domain.certificates import before
@@ -55,7 +85,7 @@ def old_of(context: Context, new: Certificate) -> Certificate | None:
     return before([one.certificate for one in Inventory(context.database).by_company(company_of(new))], new)
 
 
-def _known_at(
+def known_at(
     context: Context, agency: str, before: Certificate, states: dict[str, dict[str, RegistrationState]]
 ) -> Certificate | None:
     """The certificate this agency knows: `before`, or where that one was never taken there in its turn, the one before it; None
@@ -88,7 +118,7 @@ def signing_of(
     old: dict[tuple[str, str], Certificate] = {}
     for row in rows:
         before = followed.get(row.certificate_sha256)
-        if before is not None and (found := _known_at(context, row.agency, before, states)) is not None:
+        if before is not None and (found := known_at(context, row.agency, before, states)) is not None:
             old[row.certificate_sha256, row.agency] = found
     heard = {sha256: answers.revocation(sha256) for sha256 in {*certificates, *(one.sha256 for one in old.values())}}
     signing = {}

@@ -15,6 +15,7 @@ from safetok.workflows.known import Selection
 from safetok.workflows.succession import check_news, predecessor, successor
 
 if TYPE_CHECKING:
+    from safetok.domain.agencies import RegistrationState
     from safetok.domain.certificates import Certificate
     from safetok.domain.renewal import Renewal
     from safetok.reports.einvoice import HThuc
@@ -146,7 +147,7 @@ def kit_of(
         new=fields_of(new),
         new_sha256=new.sha256,
         old=fields_of(old) if old else None,
-        cards=_cards(context, new),
+        cards=_cards(context, new, old),
         contract_end=inventory.contract_end(new.sha256) or (renewal.contract_end if renewal else None),
         renewed=Renewed(
             id=renewal.id,
@@ -164,24 +165,34 @@ def kit_of(
     )
 
 
-def _cards(context: Context, new: Certificate) -> tuple[Card, ...]:
-    """The certificate's agencies as registered; where nothing is registered yet, those that its company uses."""
+def _cards(context: Context, new: Certificate, old: Certificate | None) -> tuple[Card, ...]:
+    """The certificate's agencies as registered, each with the one it knows; where nothing is registered yet, those that its company
+    uses.
+    """
     from safetok.domain.companies import company_of
     from safetok.knowledge import load
+    from safetok.reports.fields import fields_of
     from safetok.reports.kit import Card
     from safetok.store.registrations import Registrations
     from safetok.workflows.agency_names import all_agencies
-    from safetok.workflows.agency_rules import rule_of
+    from safetok.workflows.agency_rules import known_at, rule_of
 
     store = Registrations(context.database)
     rows = {row.agency: row for row in store.list(certificate=new.sha256)}
     used = store.used(company_of(new))
+    states: dict[str, dict[str, RegistrationState]] = {}
+
+    def known_there(agency: str) -> Fields | None:
+        found = known_at(context, agency, old, states) if old is not None else None
+        return fields_of(found) if found is not None else None
+
     return tuple(
         Card(
             agency=agency,
             rule=rule_of(context, agency, new),
             guide=load.agency_guide(agency.name),
             registration=rows.get(agency.name),
+            old=known_there(agency.name),
         )
         for agency in all_agencies(store).values()
         if agency.name in rows or (not rows and used.get(agency.name, not agency.added))
