@@ -83,6 +83,9 @@ def _main(argv: list[str]) -> int:
             sys.stderr.write(f"safetok: {error.strerror}\n")
             return 1
         return 0
+    from safetok.cli.stops import hold_back
+
+    hold_back()
     if reads_tokens(argv):
         from safetok.tokens.process import prestart
 

@@ -303,6 +303,10 @@ def show_imported(done: Imported) -> None:
         text.format(file=done.file, recorded=len(done.views), unchanged=done.unchanged, failed=len(done.errors)),
         "strong",
     )
+    if done.sheets:
+        from safetok.workflows.sheets import not_read
+
+        out.notice(not_read(done.sheets), "warn")
 
 
 def show_unit(unit: Unit) -> None:
@@ -339,7 +343,12 @@ def show_hooks(found: Hooks) -> None:
         title = _("Tried again ({count})") if found.again else _("Failed ({count})")
         out.title(title.format(count=len(found.runs)))
     for one in found.runs:
-        text = f"{one.hook}, {one.event}, {show_instant(one.at)}: {one.why or _('done')}"
+        came = one.why or _("done")
+        if one.outcome == "running":
+            came = _(
+                "begun, and no end known: another run of safetok may be at it. In two minutes --retry runs it again."
+            )
+        text = f"{one.hook}, {one.event}, {show_instant(one.at)}: {came}"
         out.notice(text, "good" if one.outcome == "ok" else "bad")
     if found.runs and not found.again:
         out.line(_("Run those again: safetok agencies hooks --retry"), "dim")

@@ -6,7 +6,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from safetok.cli.globals import begin, flags
-from safetok.cli.text import is_terminal, prepare
+from safetok.cli.stops import heed
+from safetok.cli.text import is_terminal, prepare, unheard
 from safetok.errors import ExitStatus, Interrupted, SafetokError
 from safetok.locale import _
 
@@ -44,6 +45,7 @@ def _guarded(argv: Sequence[str]) -> int:
     from safetok.cli.run import Ended, failed, quiet_pipe, unforeseen
 
     try:
+        heed()
         if (command := plain.plain(argv)) is not None:
             command()
         elif not _helped(argv):
@@ -54,7 +56,8 @@ def _guarded(argv: Sequence[str]) -> int:
         return failed(error)
     except KeyboardInterrupt:
         if is_terminal(sys.stderr):
-            sys.stderr.write("\n")  # the ^C stands on the line of a question
+            with unheard():
+                sys.stderr.write("\n")  # the ^C stands on the line of a question
         return failed(Interrupted(_("Stopped, as asked.")))
     except BrokenPipeError:
         with quiet_pipe():

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from safetok.workflows.batch.report import Report
     from safetok.workflows.context import Context
 
+_FEW = 20  # rows named in one sentence
+
 app = Commands(help=later("Many tokens from one list: plan it, run it, carry it on, report it."))
 
 
@@ -114,8 +116,8 @@ def plan(*, file: List, out: PlanOut = None, per_day: PerDay = None) -> None:
         if verdicts & {Verdict.REFUSED, Verdict.NOT_READY}:
             status = ExitStatus.PARTLY
         rows = [row_data(row) for row in result.plan.rows]
-        data = {"plan": str(result.file), "id": result.plan.id, "rows": rows}
-        data |= {"ignored_columns": result.ignored, "ignored_sheets": result.sheets}
+        data: dict[str, Any] = {"plan": str(result.file), "id": result.plan.id, "rows": rows}
+        data |= {"ignored_columns": result.ignored, "ignored_sheets": result.sheets, "hidden_rows": result.hidden}
         bad = {Verdict.REFUSED, Verdict.NOT_READY, Verdict.UNCHECKED}
         told = [running.row_error(row) for row in result.plan.rows if row.verdict in bad]
         errors = told if flags().json else []  # people read the reasons in the table
@@ -235,8 +237,19 @@ def _show_plan(planned: Planned) -> None:
     if planned.ignored:
         out.line(_("Columns not read: {names}").format(names=", ".join(planned.ignored)))
     if planned.sheets:
-        text = _("Only the workbook's first sheet was read. Not read: {names}")
-        out.notice(text.format(names=", ".join(planned.sheets)), "warn")
+        from safetok.workflows.sheets import not_read
+
+        out.notice(not_read(planned.sheets), "warn")
+    if planned.hidden:
+        few = ", ".join(map(str, planned.hidden[:_FEW])) + (", …" if len(planned.hidden) > _FEW else "")
+        text = _(
+            "{n} rows of the list are hidden in the workbook, by a filter say, and are planned all the same: rows {rows}."
+        )
+        out.notice(
+            text.format(n=len(planned.hidden), rows=few),
+            "warn",
+            hint=_("Not meant? Delete them, or save what is shown to a file of its own; then make the plan again."),
+        )
     if unchecked := counts[Verdict.UNCHECKED]:
         out.notice(
             _("{n} rows could not be checked now: a run checks each of them again before it does anything.").format(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from safetok.cli.globals import flags
 from safetok.cli.render import screen
-from safetok.cli.text import is_terminal
+from safetok.cli.text import is_terminal, to_nowhere
 from safetok.errors import UsageError
 from safetok.locale import _, why
 
@@ -41,7 +41,7 @@ def teller(events: Path | None) -> Iterator[Tell]:
                 if stream is file:
                     _said_lost(events, error, event, as_line=sys.stderr in lines)
                 else:
-                    _to_nowhere(stream)
+                    to_nowhere(stream)
         if shown is not None:
             with suppress(OSError):
                 shown.tell(event)
@@ -64,14 +64,6 @@ def _said_lost(path: Path | None, error: OSError, event: Event, *, as_line: bool
             _line(sys.stderr, {"event": "events_lost", "at": event.data["at"], "message": text})
         else:
             screen(sys.stderr).notice(text)
-
-
-def _to_nowhere(stream: TextIO) -> None:
-    """What is still on its way there would be complained of once more at the end, and make the exit status."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    with suppress(OSError, ValueError):
-        os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
 
 
 def _opened(path: Path | None) -> TextIO | None:

@@ -68,7 +68,7 @@ def check(*, which: Which = None, lists: From = None) -> None:
         refused: list[SafetokError] = []
         resolved: list[Resolved] = []
         if which or lists:
-            resolved = list(resolver.resolve(_entries(which or (), lists or (), refused)))
+            resolved = list(resolver.resolve(_entries(context, which or (), lists or (), refused)))
             refused += [one.error for one in resolved if one.error]
             meant = [meant for one in resolved for meant in one.meant]
             if not meant and len(refused) == 1:
@@ -92,14 +92,14 @@ def check(*, which: Which = None, lists: From = None) -> None:
     run(["certs", "check"], work, show)
 
 
-def _entries(which: Sequence[str], lists: Sequence[Path], refused: list[SafetokError]) -> list[Entry]:
+def _entries(context: Context, which: Sequence[str], lists: Sequence[Path], refused: list[SafetokError]) -> list[Entry]:
     """What was named, in its order; a list that cannot be read is put in `refused` and stops no other."""
     from safetok.workflows.check_entries import Entry, listed
 
     entries = [Entry(value=one) for one in which]
     for path in lists:
         try:
-            entries += listed(path)
+            entries += listed(path, context.prompter.warn)
         except SafetokError as error:
             refused.append(error)
     return entries

@@ -54,6 +54,8 @@ def _data(settings: Settings) -> dict[str, Any]:
 
 def show(settings: Settings) -> None:
     """The places, then the CAs with their endpoints."""
+    from safetok.net.addresses import shown
+
     out, home = screen(), settings.home
     missing = "" if home.settings.exists() else " · " + _("not made yet")
     out.pairs(
@@ -69,7 +71,7 @@ def show(settings: Settings) -> None:
     out.table(
         [Column("CA"), Column(_("Renewal server")), Column(_("Offers"))],
         [
-            [f"{a.title} ({a.name})", a.url or _("not published"), a.offers_url or "–"]
+            [f"{a.title} ({a.name})", shown(a.url) or _("not published"), shown(a.offers_url) or "–"]
             for a in settings.authorities.values()
         ],
     )

@@ -42,6 +42,10 @@ def show_clients(found: Clients) -> None:
         )
     if found.ignored:
         out.line(_("Columns that say nothing to safetok: {columns}").format(columns=", ".join(found.ignored)), "warn")
+    if found.sheets:
+        from safetok.workflows.sheets import not_read
+
+        out.notice(not_read(found.sheets), "warn")
 
 
 def _row(client: Client) -> list[Cell]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from safetok.cli.globals import flags
-from safetok.cli.text import visible
+from safetok.cli.text import unheard, visible
 from safetok.errors import UsageError
 from safetok.locale import _, why
 from safetok.log import discreet
@@ -68,7 +68,8 @@ def _add(logger: logging.Logger, handler: logging.Handler, form: str) -> None:
             from safetok.cli.render import screen
 
             text = _("The log file {path} cannot be written: {why}. The command goes on without it.")
-            screen(sys.stderr).notice(text.format(path=path, why=why(error)), "warn")
+            with unheard():
+                screen(sys.stderr).notice(text.format(path=path, why=why(error)), "warn")
 
     handler.setFormatter(Discreet(form))
     handler.handleError = given_up  # type: ignore[method-assign]

@@ -177,8 +177,9 @@ def _show_imported(result: Imported) -> None:
             hint="safetok tokens",
         )
     if result.sheets:
-        text = _("Only the workbook's first sheet was read. Not read: {names}")
-        out.notice(text.format(names=", ".join(result.sheets)), "warn")
+        from safetok.workflows.sheets import not_read
+
+        out.notice(not_read(result.sheets), "warn")
     if result.open_to_others:
         out.notice(_("Others on this computer can read {file}.").format(file=result.file), "warn")
     if result.failed:

@@ -6,9 +6,8 @@ import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TextIO
 
-from safetok.cli.text import columns, fitted, is_terminal, visible, wrapped
+from safetok.cli.text import columns, fitted, is_terminal, unheard, visible, wrapped
 from safetok.errors import Interrupted, PersonNeeded, SafetokError, UsageError
 from safetok.locale import _, language
 from safetok.log import secret
@@ -33,11 +32,11 @@ class TerminalPrompter:
     def say(self, text: str) -> None:
         """Tell something on stderr; not when quiet."""
         if not self._quiet:
-            _write(sys.stderr, f"{_laid_out(text)}\n")
+            _write(f"{_laid_out(text)}\n")
 
     def warn(self, text: str) -> None:
         """Tell something that needs attention, on stderr; also when quiet."""
-        _write(sys.stderr, f"{_laid_out(f'! {text}')}\n")
+        _write(f"{_laid_out(f'! {text}')}\n")
 
     def confirm(self, question: str, *, default: bool = False) -> bool:
         """Yes or no: `c`, `có`, `y`, `yes` or `k`, `không`, `n`, `no`; an empty line is `default`, a closed input is no."""
@@ -114,7 +113,10 @@ class TerminalPrompter:
 
             while not select.select([sys.stdin], [], [], _GLANCE)[0]:
                 continue  # a Ctrl-C that came just before the wait is seen here
-        raw = sys.stdin.buffer.readline()
+        try:
+            raw = sys.stdin.buffer.readline()
+        except OSError:  # the terminal was closed
+            raw = b""
         return raw.decode("utf-8", "surrogateescape").rstrip("\r\n") if raw else None
 
     def _show(self, text: str = "", *, end: str = "") -> None:
@@ -124,7 +126,7 @@ class TerminalPrompter:
             with suppress(OSError), open(_TERMINAL, "w", encoding="utf-8") as terminal:  # noqa: PTH123  (a device)
                 terminal.write(told)
                 return
-        _write(sys.stderr, told)
+        _write(told)
 
 
 @contextmanager
@@ -145,7 +147,8 @@ def _no_echo(terminal: int) -> Iterator[None]:
     try:
         yield
     finally:
-        termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
+        with suppress(termios.error):  # the terminal was closed meanwhile: nothing is left to be put back
+            termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
 
 
 def nobody(question: str) -> SafetokError:
@@ -178,6 +181,7 @@ def _laid_out(text: str) -> str:
     return "\n".join(lead + line for line in wrapped(told, columns(sys.stderr) - len(lead) - 1))
 
 
-def _write(stream: TextIO, text: str) -> None:
-    stream.write(fitted(text, stream))
-    stream.flush()
+def _write(text: str) -> None:
+    with unheard():
+        sys.stderr.write(fitted(text, sys.stderr))
+        sys.stderr.flush()

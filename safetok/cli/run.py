@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from safetok.cli.globals import flags
 from safetok.cli.log import begin as begin_log
-from safetok.cli.text import is_terminal, speaks_unicode
+from safetok.cli.text import is_terminal, speaks_unicode, to_nowhere, unheard
 from safetok.errors import ExitStatus, SafetokError, Unexpected, UsageError, first_that_holds
 from safetok.locale import _, why
 from safetok.log import note
@@ -188,7 +188,7 @@ def failed(error: SafetokError) -> int:
     note(f"{int(error.exit_status)} {error.code}: {error.message}", detail=True)
     with quiet_pipe():
         if error.code == "output_failed":
-            _write_nowhere()
+            to_nowhere(sys.stdout)
             _tell(error)
         elif flags().json:
             try:
@@ -227,15 +227,7 @@ def quiet_pipe() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        _write_nowhere()
-
-
-def _write_nowhere() -> None:
-    """What is still on its way to stdout goes nowhere, without another complaint."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    with suppress(OSError, ValueError):
-        os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+        to_nowhere(sys.stdout)
 
 
 def _print_envelope(data: Any, exit_status: ExitStatus, status: str, errors: Sequence[SafetokError]) -> None:
@@ -252,13 +244,15 @@ def _tell(error: SafetokError, *, times: int = 1) -> None:
 
     sys.stdout.flush()
     said = error.message if times == 1 else _("{message} ({n} times)").format(message=error.message, n=times)
-    screen(sys.stderr).notice(said, "bad", hint=error.hint)
+    with unheard():
+        screen(sys.stderr).notice(said, "bad", hint=error.hint)
 
 
 def _tell_line(line: str) -> None:
     from safetok.cli.render import screen
 
-    screen(sys.stderr).line(line)
+    with unheard():
+        screen(sys.stderr).line(line)
 
 
 def unforeseen(error: Exception) -> Unexpected:

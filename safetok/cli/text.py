@@ -6,6 +6,8 @@ import codecs
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO, cast
 
 # C0 and C1 controls, lone surrogates, and everything that moves, hides or turns text around it.
@@ -76,6 +78,25 @@ def prepare(stream: TextIO | None) -> None:
     asked = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE")
     ascii_only = asked in {"C", "POSIX"} and "PYTHONIOENCODING" not in os.environ
     stream.reconfigure(encoding="ascii" if ascii_only else None, errors=_ERRORS)
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """What cannot be said on stderr (a full disk, a reader that has gone, a terminal that was closed) is left unsaid: the answer
+    and the exit status stand.
+    """
+    try:
+        yield
+    except OSError:
+        to_nowhere(sys.stderr)
+
+
+def to_nowhere(stream: TextIO) -> None:
+    """What is still on its way there would be complained of once more at the end, and make the exit status."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with suppress(OSError, ValueError):
+        os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def fitted(text: str, stream: TextIO) -> str:

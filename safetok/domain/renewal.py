@@ -5,7 +5,6 @@ This table is the single source: the engine, the tests and the documents read it
 
 from __future__ import annotations
 
-from dataclasses import field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal
@@ -145,7 +144,6 @@ class Renewal:
     cleaned: bool = False
     reason: str = ""  # why it ended or waits, in words
     kit: str = ""  # folder of the export
-    notes: tuple[str, ...] = field(default=())
 
     def waits_until(self, now: datetime) -> datetime | None:
         """When the CA wants to be asked again, where that is still to come. A clock that has been set back since the CA said so

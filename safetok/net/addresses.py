@@ -32,7 +32,7 @@ def target_of(url: str, fail: Fail) -> Target:
     """The target of an http or https address; raises `fail` for anything else, also for one that carries a name or password."""
     target = _target(url)
     if target is None:
-        raise fail(_("This is not an address safetok can ask: {url}").format(url=url), "bad_url")
+        raise fail(_("This is not an address safetok can ask: {url}").format(url=shown(url)), "bad_url")
     return target
 
 
@@ -50,6 +50,23 @@ def _target(url: str) -> Target | None:
         return None
     port = parsed.port or (443 if parsed.scheme == "https" else 80)
     return Target(parsed.scheme, parsed.host.strip("[]"), port, parsed._replace(fragment=None).url)
+
+
+def shown(url: str) -> str:
+    """An address for a person: beside a name with other letters than ASCII what is truly asked (its A-labels, RFC 5890), for
+    letters of two scripts look alike.
+    """
+    if url.isascii():
+        return url
+    from urllib.parse import urlsplit
+
+    host = ""
+    try:
+        host = urlsplit(url).hostname or ""
+        asked = host.encode("idna").decode("ascii")
+    except ValueError:  # no address, or no name that could be one
+        asked = ascii(url)[1:-1]
+    return url if asked == host else f"{url} ({asked})"
 
 
 def joined(url: str, location: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from safetok.records import dataclass
@@ -41,6 +41,19 @@ class HookRuns:
                 "INSERT INTO hook_runs (event, occurrence, hook, told, at, outcome, attempts, why) "
                 "VALUES (?, ?, ?, ?, ?, 'running', 0, '')",
                 (event, occurrence, hook, told, now.isoformat()),
+            )
+        return True
+
+    def again(self, run: HookRun, now: datetime, *, patience: timedelta) -> bool:
+        """Take note before it runs again; False when another process has begun it since `run` was read, or not `patience` ago."""
+        if run.outcome == "running" and abs(now - run.at) < patience:
+            return False
+        with self._db.transaction():
+            if self.get(run) != run:
+                return False
+            self._db.run(
+                "UPDATE hook_runs SET outcome = 'running', why = '', at = ? WHERE event = ? AND occurrence = ? AND hook = ?",
+                (now.isoformat(), run.event, run.occurrence, run.hook),
             )
         return True
 

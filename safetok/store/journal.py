@@ -228,7 +228,9 @@ def _decode(row: Row) -> Renewal:
         "hold": Hold(row["hold"]) if row["hold"] else None,
         "chain": encoding.load(row["chain"]),
     }
-    return Renewal(**values, **encoding.load(row["rest"]))
+    rest = encoding.load(row["rest"])
+    rest.pop("notes", None)  # older rows have it; it was never filled
+    return Renewal(**values, **rest)
 
 
 @reads

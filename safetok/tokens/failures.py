@@ -22,7 +22,9 @@ from safetok.log import note
 from safetok.tokens.process import WorkerFailure
 
 Operation = Literal["look", "open", "login", "change", "sign", "generate", "write"]
-REMOVED = frozenset({"DEVICE_REMOVED", "TOKEN_NOT_PRESENT", "TOKEN_NOT_RECOGNIZED", "no_token"})
+REMOVED = frozenset(
+    {"DEVICE_REMOVED", "TOKEN_NOT_PRESENT", "TOKEN_NOT_RECOGNIZED", "SESSION_HANDLE_INVALID", "no_token"}
+)  # SESSION_HANDLE_INVALID: pulled out and in again, for nobody else ends a session of ours
 _NO_SPACE = frozenset({"DEVICE_MEMORY"})
 _READ_ONLY = frozenset({"TOKEN_WRITE_PROTECTED", "SESSION_READ_ONLY"})
 _NOT_A_PIN = frozenset(
@@ -156,7 +158,12 @@ def _pin(name: str, token: str) -> SafetokError | None:
             token=token,
         )
     if name in {"FUNCTION_CANCELED", "CANCEL"}:
-        return PersonNeeded(_("The PIN entry was cancelled at the token."), code="pin_cancelled", token=token)
+        return PersonNeeded(
+            _("The PIN entry was cancelled at the token."),
+            code="pin_cancelled",
+            hint=_("No try is spent. Run it again when the PIN can be typed at the token."),
+            token=token,
+        )
     return None
 
 

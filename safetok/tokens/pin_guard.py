@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from safetok.domain.times import Clock
 from safetok.domain.tokens import PinState, TokenInfo
-from safetok.errors import DriverFailed, NoToken, PinRefused, PinWrong, SafetokError, UsageError
+from safetok.errors import DriverFailed, NoToken, PersonNeeded, PinRefused, PinWrong, SafetokError, UsageError
 from safetok.locale import _
 from safetok.tokens.failures import wrong_pin
 
@@ -16,13 +16,12 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 _NO_ANSWER = {"token_removed", "crashed", "timed_out"}  # codes of a login that nobody answered
-_NO_TRY = {"pin_expired", "pin_not_set"}  # codes of a login that found nothing wrong with the PIN it was given
+_NO_TRY = {"pin_expired", "pin_not_set", "pin_cancelled", "new_pin_refused"}  # codes of what finds no PIN wrong
 _OF_THE_DEVICE = {
     "DEVICE_ERROR",
     "DEVICE_MEMORY",
     "HOST_MEMORY",
     "SESSION_CLOSED",
-    "SESSION_HANDLE_INVALID",
     "SLOT_ID_INVALID",
 }
 
@@ -89,16 +88,11 @@ class PinGuard:
         refuse_locally(info, pin)
         self.check(info)
 
-        def attempt() -> None:
-            try:
-                session.login(pin)
-            except PinRefused as error:
-                if error.code in _NO_TRY and self._spent(session, info):
-                    raise wrong_pin(info.serial) from error
-                raise
+        def sign(signature: Callable[[], bytes]) -> bytes:
+            return self._counted(session, "sign", signature, before=None)
 
-        self._told(session, lambda: self._counted(info.serial, purpose, attempt))
-        session.reauthenticate = lambda sign: self._counted(info.serial, "sign", sign)
+        self._told(session, lambda: self._counted(session, purpose, lambda: session.login(pin), before=info))
+        session.reauthenticate = sign
 
     def change(self, session: _Door, old: str | None, new: str | None) -> None:
         """Change the PIN; a wrong old one counts as any other try, a new one that the token does not accept as none. Raises as
@@ -109,15 +103,7 @@ class PinGuard:
         refuse_locally(info, new)
         self.check(info)
 
-        def change() -> None:
-            try:
-                session.change_pin(old, new)
-            except UsageError as error:
-                if self._spent(session, info):
-                    raise wrong_pin(info.serial) from error  # it was the old one
-                raise
-
-        self._told(session, lambda: self._counted(info.serial, "change", change))
+        self._told(session, lambda: self._counted(session, "change", lambda: session.change_pin(old, new), before=info))
 
     def _told(self, session: _Door, attempt: Callable[[], None]) -> None:
         """Make an attempt. After a wrong one the token is looked at again, for its flags were a snapshot: the error says what
@@ -147,10 +133,11 @@ class PinGuard:
                 error.hint = _("It may have been the PIN: safetok counts a wrong try. Stop if you are not sure of it.")
             raise
 
-    def _spent(self, session: _Door, before: TokenInfo) -> bool:
-        """Whether the token has counted a try, by its flags."""
+    def _spent(self, session: _Door, before: TokenInfo | None) -> bool:
+        """Whether the token has counted a try, by its flags. None before: it was logged in, so that they said nothing."""
         now = self._state_now(session)
-        return now is not before.pin_state and now in {PinState.COUNT_LOW, PinState.FINAL_TRY, PinState.LOCKED}
+        changed = before is None or now is not before.pin_state
+        return changed and now in {PinState.COUNT_LOW, PinState.FINAL_TRY, PinState.LOCKED}
 
     @staticmethod
     def _state_now(session: _Door) -> PinState | None:
@@ -159,23 +146,25 @@ class PinGuard:
         except SafetokError:  # pulled out meanwhile: then nothing is known
             return None
 
-    def _counted(self, serial: str, purpose: str, attempt: Callable[[], _Result]) -> _Result:
-        number = self._log.begin(serial, purpose, self._clock())
+    def _counted(
+        self, session: _Door, purpose: str, attempt: Callable[[], _Result], *, before: TokenInfo | None
+    ) -> _Result:
+        number = self._log.begin(session.serial, purpose, self._clock())
         try:
             result = attempt()
         except PinWrong:
             self._log.finish(number, "wrong")
             raise
-        except PinRefused as error:
+        except (PinRefused, PersonNeeded, UsageError) as error:
+            if error.code in _NO_TRY and self._spent(session, before):
+                self._log.finish(number, "wrong")  # a new PIN refused: it was the old one; cancelled: after a wrong one
+                raise wrong_pin(session.serial) from error
             outcome: Outcome = "untried" if error.code in _NO_TRY else "unknown"
             self._log.finish(number, "locked" if error.code == "pin_locked" else outcome)
             raise
         except (DriverFailed, NoToken) as error:
             if not _unanswered(error):
                 self._log.finish(number, "doubtful")
-            raise
-        except UsageError as error:
-            self._log.finish(number, "untried" if error.code == "new_pin_refused" else "unknown")
             raise
         except BaseException:
             self._log.finish(number, "unknown")

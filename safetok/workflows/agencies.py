@@ -14,7 +14,7 @@ from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows import known
 from safetok.workflows.agency_names import Wanted, all_agencies, meant, short_name, wanted
-from safetok.workflows.agency_rules import rule_of, signing_of, working
+from safetok.workflows.agency_rules import for_no_agency, rule_of, signing_of, told_of_no_agency, working
 from safetok.workflows.known import Selection
 from safetok.workflows.machine_clock import check_clock
 from safetok.workflows.overview import RegistrationView, not_opened_data
@@ -113,6 +113,8 @@ def listing(context: Context, selection: Selection, *, overdue: str | None = Non
 
     overdue_after = moves.parse_age(overdue) if overdue is not None else None
     store = store_of(context)
+    for rule, agency in for_no_agency(context).items():
+        context.prompter.warn(told_of_no_agency(rule, agency))
     rows = _rows(context, store, selection)
     views, certificates = views_of(context, store, rows)
     old, signing = signing_of(context, rows, certificates)

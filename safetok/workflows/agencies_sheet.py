@@ -58,7 +58,7 @@ _COLUMN = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
     """What a filled-in worklist came to: rows recorded, rows that said what was known already, and rows that could not be used.
-    Notes that are not kept are among the warnings.
+    Notes that are not kept are among the warnings; `sheets`: the workbook's others, which were not read.
     """
 
     now: datetime
@@ -67,6 +67,7 @@ class Imported:
     unchanged: int
     errors: tuple[SafetokError, ...]
     warnings: tuple[str, ...]
+    sheets: tuple[str, ...] = ()
     dry_run: bool = False
 
     @property
@@ -82,6 +83,7 @@ class Imported:
             "failed": len(self.errors),
             "registrations": [view.data() for view in self.views],
             "warnings": self.warnings,
+            "ignored_sheets": self.sheets,
             "dry_run": self.dry_run,
         }
 
@@ -137,7 +139,8 @@ def import_sheet(context: Context, path: Path, *, dry_run: bool = False) -> Impo
 
     Raises UsageError `bad_worklist`, `xlsx_missing`.
     """
-    store, filled = agencies.store_of(context), _filled(path)
+    store = agencies.store_of(context)
+    filled, unread = _filled(path)
     with context.database.transaction():
         imported, told = _import(context, store, path, filled, dry_run=dry_run)
         if not dry_run:
@@ -146,7 +149,7 @@ def import_sheet(context: Context, path: Path, *, dry_run: bool = False) -> Impo
     if not dry_run:
         for what, row in told:
             agencies.tell_hooks(context, what, agencies.views_of(context, store, [row])[0])
-    return imported
+    return replace(imported, sheets=unread)
 
 
 def _import(
@@ -198,22 +201,24 @@ def _import(
     return imported, told
 
 
-def _filled(path: Path) -> list[Filled]:
+def _filled(path: Path) -> tuple[list[Filled], tuple[str, ...]]:
+    """The rows that staff filled in, and the workbook's other sheets."""
     from safetok.reports import worklist
     from safetok.workflows import sheets
 
     try:
         sheet = sheets.read(path)
-        return list(worklist.filled(sheet.cells, sheet.epoch))
     except UsageError as error:
         if error.code == "xlsx_missing":
             raise
         raise UsageError(error.message, code="bad_worklist", hint=error.hint) from error
+    try:
+        return list(worklist.filled(sheet.cells, sheet.epoch)), sheet.unread
     except ValueError as error:
         raise UsageError(
             _("{file} is not a worklist of safetok: the first, hidden row is missing.").format(file=path.name),
             code="bad_worklist",
-            hint=_("Fill in the file that `safetok agencies list --xlsx FILE` made."),
+            hint=sheets.in_first_sheet(sheet, _("Fill in the file that `safetok agencies list --xlsx FILE` made.")),
         ) from error
 
 

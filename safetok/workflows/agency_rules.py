@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from safetok.domain.filings import Signing, sign_today
 from safetok.domain.registrations import NOT_LEARNED
+from safetok.locale import _
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,6 +43,35 @@ def rule_of(context: Context, agency: Agency, certificate: Certificate | None) -
         if authority is not None and agency.name in authority.acceptance:
             return authority.acceptance[agency.name]
     return agency.rule
+
+
+def for_no_agency(context: Context) -> dict[str, str]:
+    """The rules of settings.toml that are for no agency that safetok knows, so that they change nothing: each key, and the agency
+    meant, "" where none is near.
+    """
+    settings = context.settings
+    ruled = {name: f"agencies.{name}.acceptance" for name in settings.agency_rules}
+    for authority in settings.authorities.values():
+        ruled |= {name: f"authorities.{authority.name}.acceptance.{name}" for name in authority.acceptance}
+    if not ruled:
+        return {}
+    from difflib import get_close_matches
+
+    from safetok.store.registrations import Registrations
+    from safetok.workflows.agency_names import all_agencies, letters
+
+    known = [*all_agencies(Registrations(context.database))]
+    return {
+        key: next(iter(get_close_matches(letters(name), known, 1)), "")
+        for name, key in ruled.items()
+        if name not in known
+    }
+
+
+def told_of_no_agency(key: str, meant: str) -> str:
+    """The sentence for such a rule."""
+    text = _("settings.toml: [{key}] is for an agency that is not known, and changes nothing.").format(key=key)
+    return f"{text} {_('Meant is {agency}?').format(agency=meant)}" if meant else text
 
 
 def old_of(context: Context, new: Certificate) -> Certificate | None:

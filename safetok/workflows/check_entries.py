@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -66,15 +66,18 @@ class Resolved:
     error: SafetokError | None = None
 
 
-def listed(path: Path) -> tuple[Entry, ...]:
+def listed(path: Path, warn: Callable[[str], None]) -> tuple[Entry, ...]:
     """The entries of a list: CSV, text or XLSX, one path or serial a line, a header ignored, empty lines and `#` too.
 
-    A column whose header names serials or files is taken, else each line's first cell that is not empty. Raises UsageError:
-    what `sheets.read` raises, and `empty_list`.
+    A column whose header names serials or files is taken, else each line's first cell that is not empty; `warn` is
+    told of a workbook's other sheets. Raises UsageError: what `sheets.read` raises, and `empty_list`.
     """
     from safetok.workflows import sheets
 
-    rows = list(enumerate(sheets.read(path).cells, 1))
+    sheet = sheets.read(path)
+    if sheet.unread:
+        warn(f"{path.name}: {sheets.not_read(sheet.unread)}")
+    rows = list(enumerate(sheet.cells, 1))
     first = next(((number, row) for number, row in rows if any(_text(cell) for cell in row)), None)
     columns: list[int] = []
     if first is not None:

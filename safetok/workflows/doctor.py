@@ -90,6 +90,7 @@ def examine(
     files: list[DriverFile] = []
     readings: list[Reading] = []
     check(lambda: state.settings(context))
+    check(lambda: state.language(places.environ))
     check(lambda: state.folder(context))
     check(lambda: _drivers(context, places, files, readings))
     reading = readings[0] if readings else None
@@ -97,7 +98,7 @@ def examine(
     if reading is not None:
         check(lambda: _tokens(context, reading))
     check(lambda: state.pins(context, reading))
-    for look in (state.journal, state.past, state.keyring, state.lists):
+    for look in (state.rules, state.journal, state.past, state.keyring, state.lists):
         check(lambda look=look: look(context))  # type: ignore[misc]
     authorities = _authorities(context, reading)
     check(lambda: _endpoints(authorities))

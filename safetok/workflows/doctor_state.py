@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from safetok.domain.times import show_instant
 from safetok.errors import SafetokError
-from safetok.locale import _
+from safetok.locale import LANGUAGES, _
 from safetok.workflows import machine_clock
 from safetok.workflows.doctor_findings import Finding
 
@@ -31,6 +31,24 @@ def settings(context: Context) -> Iterator[Finding]:
     if broken is not None:
         file = str(context.settings.home.settings)
         yield Finding(code=broken.code, grade="bad", text=broken.message, step=broken.hint, about=file)
+
+
+def language(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """A language asked for that there is not: what is said is Vietnamese, or as settings.toml has it."""
+    asked = environ.get("SAFETOK_LANG", "").strip()
+    if asked and asked.lower()[:2] not in LANGUAGES:
+        text = _("SAFETOK_LANG is {value}: safetok speaks vi and en, so this is left aside.").format(value=asked[:40])
+        step = _("Set it to vi or en, or take it away.")
+        yield Finding(code="language_unknown", grade="warn", text=text, step=step)
+
+
+def rules(context: Context) -> Iterator[Finding]:
+    """Rules of settings.toml that are for no agency there is: a misspelt one would count its 24 hours otherwise, in silence."""
+    from safetok.workflows.agency_rules import for_no_agency, told_of_no_agency
+
+    for key, meant in for_no_agency(context).items():
+        step = _("Put the agency's name right; see them: safetok agencies list. Another one: safetok agencies add NAME")
+        yield Finding(code="agency_unknown", grade="warn", text=told_of_no_agency(key, meant), step=step, about=key)
 
 
 def folder(context: Context) -> Iterator[Finding]:

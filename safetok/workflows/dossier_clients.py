@@ -157,10 +157,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientList:
-    """Its rows, and the columns that mean nothing to safetok."""
+    """Its rows, the columns that mean nothing to safetok, and the workbook's other sheets."""
 
     rows: tuple[Row, ...]
     ignored: tuple[str, ...] = ()
+    sheets: tuple[str, ...] = ()
 
 
 def read(file: Path) -> ClientList:
@@ -176,9 +177,12 @@ def read(file: Path) -> ClientList:
         raise UsageError(
             _("The list {file} is not used: no column is called mst.").format(file=file),
             code="bad_list",
-            hint=_(
-                "Columns: mst, and where known tên công ty, tình trạng hồ sơ, người đại diện, điện thoại, ngày nhận token, "
-                "ngày gửi, lcs nhận."
+            hint=sheets.in_first_sheet(
+                sheet,
+                _(
+                    "Columns: mst, and where known tên công ty, tình trạng hồ sơ, người đại diện, điện thoại, ngày nhận token, "
+                    "ngày gửi, lcs nhận."
+                ),
             ),
         )
     meanings = _meanings(sheet.cells[at])
@@ -194,7 +198,7 @@ def read(file: Path) -> ClientList:
         }
         if any(values.values()):
             rows.append(Row(number=number, values=values, heads=called))
-    return ClientList(rows=tuple(rows), ignored=ignored)
+    return ClientList(rows=tuple(rows), ignored=ignored, sheets=sheet.unread)
 
 
 def _meanings(line: Sequence[Cell]) -> list[str]:

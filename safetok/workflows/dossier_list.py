@@ -55,13 +55,16 @@ class Client:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clients:
-    """Every row, the most urgent first, the rows that could not be read, and the columns that mean nothing to safetok."""
+    """Every row, the most urgent first, the rows that could not be read, the columns that mean nothing to safetok, and the
+    workbook's sheets that were not read.
+    """
 
     now: datetime
     clients: tuple[Client, ...]
     errors: tuple[SafetokError, ...] = ()
     file: str = ""
     ignored: tuple[str, ...] = ()
+    sheets: tuple[str, ...] = ()
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -74,6 +77,7 @@ class Clients:
             "dossiers": [client.data() for client in self.clients],
             "failed": len(self.errors),
             "columns_ignored": self.ignored,
+            "ignored_sheets": self.sheets,
         }
 
 
@@ -103,6 +107,7 @@ def listed(context: Context, *, file: Path | None = None) -> Clients:
         errors=tuple(errors),
         file=str(file),
         ignored=found.ignored,
+        sheets=found.sheets,
     )
 
 

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -84,7 +84,7 @@ def tell(context: Context, event: Event, occurrence: str, data: Mapping[str, Any
 
 
 def retry(context: Context) -> list[HookRun]:
-    """Run again what failed or was cut off; returns every one tried, as it stands now."""
+    """Run again what failed or was cut off; returns every one as it stands now. One that another process may be running is left."""
     from safetok.store.hooks import HookRuns
 
     runs = HookRuns(context.database)
@@ -94,7 +94,8 @@ def retry(context: Context) -> list[HookRun]:
     tried = []
     for run in runs.failed():
         hook = hooks.get(run.hook) or Hook(path=folder(context) / run.hook, refused=_("it is no longer there"))
-        _finish(runs, run.event, run.occurrence, hook, run.told, context.now())
+        if runs.again(run, context.now(), patience=2 * timedelta(seconds=PATIENCE)):
+            _finish(runs, run.event, run.occurrence, hook, run.told, context.now())
         tried.append(runs.get(run))
     return tried
 

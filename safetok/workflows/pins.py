@@ -294,12 +294,17 @@ def _stored(context: Context, token_serial: str) -> tuple[str | None, str]:
     from safetok.store import pin_store
     from safetok.store.pins import PinLog
 
-    if PinLog(context.database).keyring_failed(token_serial):
-        return None, ""
+    failed = PinLog(context.database).keyring_failed(token_serial)
     try:
         stored = pin_store.get(token_serial)
     except SafetokError as error:
         return None, error.message if error.data.get("keyring") in {"locked", "silent"} else ""
+    if stored is not None and failed:
+        text = _(
+            "The PIN kept in the keyring is not tried again by itself: its last login did not open the token, or was cut off. If "
+            "it is right, type it once, then it is used again: safetok pin store --serial {serial}"
+        )
+        return None, text.format(serial=token_serial)
     if stored is not None:
         secret(stored)
     return stored, ""

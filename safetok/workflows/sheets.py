@@ -7,6 +7,7 @@ import io
 import re
 import warnings
 import zipfile
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,13 +32,14 @@ _CHUNK = 1 << 16
 
 class Sheet(NamedTuple):
     """The cells of a sheet, row by row, and the day its serial dates are counted from; the name of the one that was read where
-    a workbook has several, and those of the others that are not empty.
+    a workbook has several, and those of the others that are not empty; the numbers of its rows that are hidden, by a filter say.
     """
 
     cells: list[list[Cell]]
     epoch: date = date(1899, 12, 30)
     first_of_several: str = ""
     unread: tuple[str, ...] = ()
+    hidden: frozenset[int] = frozenset()
 
 
 def read(path: Path) -> Sheet:
@@ -130,6 +132,7 @@ def _workbook(path: Path, data: bytes) -> Sheet:
         cells: list[list[Cell]] = [[*row] for row in found]
         name = book.worksheets[0].title if len(book.worksheets) > 1 else ""
         unread = tuple(sheet.title for sheet in book.worksheets[1:] if _says_anything(sheet))
+        hidden = frozenset(_hidden(book.worksheets[0]))
         book.close()
     except Exception as error:  # openpyxl raises whatever its parsers raise on a damaged workbook
         raise UsageError(
@@ -139,7 +142,39 @@ def _workbook(path: Path, data: bytes) -> Sheet:
         ) from error
     if len(cells) > MOST_ROWS:
         raise _beyond(path)
-    return Sheet(cells, epoch, name, unread)
+    return Sheet(cells, epoch, name, unread, hidden)
+
+
+def not_read(unread: tuple[str, ...]) -> str:
+    """What is said of the sheets of a workbook that nobody has looked at."""
+    return _("Only the workbook's first sheet was read. Not read: {names}").format(names=", ".join(unread))
+
+
+def in_first_sheet(sheet: Sheet, hint: str) -> str:
+    """What to do about a list that is not where it is looked for; of a workbook with several sheets, that one alone is read."""
+    if not sheet.first_of_several:
+        return hint
+    only = _("Only the workbook's first sheet ({name}) is read: put the list there, or into a file of its own.")
+    return f"{only.format(name=sheet.first_of_several)} {hint}".strip()
+
+
+def _hidden(sheet: Any) -> Iterator[int]:
+    """The numbers of the rows that are hidden (ECMA-376 part 1, section 18.3.1.73), which openpyxl tells only of a workbook that it
+    holds in memory as a whole.
+    """
+    from openpyxl.xml.functions import iterparse
+
+    with sheet._get_source() as source:
+        if b"hidden" not in source.read():
+            return
+    number = 0
+    with sheet._get_source() as source:
+        for _event, element in iterparse(source):
+            if element.tag.rpartition("}")[2] == "row":
+                number = int(element.get("r", number + 1))
+                if element.get("hidden") in {"1", "true"}:
+                    yield number
+                element.clear()
 
 
 def _says_anything(sheet: Any) -> bool:

@@ -13,6 +13,7 @@ from safetok.cli.commands import Commands
 from safetok.cli.declared import COMMANDS, Entry
 from safetok.cli.render import Column, screen
 from safetok.cli.run import Outcome, run
+from safetok.cli.stops import hold_back
 from safetok.errors import CaUnreachable, DriverFailed, ExitStatus, NotChecked
 from safetok.locale import later
 
@@ -137,6 +138,7 @@ def ask() -> None:
 
 def main() -> int:
     """The program with these commands in it, for a process of its own."""
+    hold_back()
     COMMANDS["trial"] = ENTRY
     return command_line.main(sys.argv[1:])
 

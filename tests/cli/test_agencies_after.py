@@ -247,3 +247,11 @@ def test_overdue_is_red_only_when_nobody_acted(cli: Clocked) -> None:
     cli.later(hours=4)
     assert cli.json("agencies", "list", "--overdue", "2d").status == 14
     assert cli.json("agencies", "list", "--overdue", "soon").codes == ["bad_age"]
+
+
+def test_a_rule_for_an_agency_that_was_added_is_none_for_nobody(cli: Clocked) -> None:
+    """`[agencies.NAME.acceptance]` may be for an agency of the user's own: told until it is added, and no longer."""
+    _settings(cli, '[agencies.misa.acceptance]\nrule = "hours"\namount = 48\n')
+    assert "agencies.misa.acceptance" in cli.json("agencies", "list").err
+    assert cli.json("agencies", "add", "misa").status == 0
+    assert cli.json("agencies", "list").err == ""

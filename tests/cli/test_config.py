@@ -23,3 +23,11 @@ def test_config_reads_the_file(tmp_path: Path) -> None:
     assert inside.json("config").data["timeout"] == 7
     assert "/opt/x.so" in inside("config").out
     assert "không công bố" in inside("config").out
+
+
+def test_a_name_that_only_looks_like_the_ca_s_is_seen(tmp_path: Path) -> None:
+    """A letter of another script in a server's name: what is truly asked stands beside it."""
+    (tmp_path / "settings.toml").write_text('[authorities.safe-ca]\nurl = "https://s\u0430fe-ca.vn/cmp"\n', "utf-8")
+    inside = Inside({"SAFETOK_HOME": str(tmp_path)})
+    assert "xn--sfe-ca-3nf.vn" in "".join(inside("config").out.split())
+    assert inside.json("config").data["authorities"][0]["url"] == "https://s\u0430fe-ca.vn/cmp"

@@ -145,7 +145,7 @@ ODD = {
 @pytest.mark.parametrize("code", ODD)
 def test_each_odd_token_is_one_finding_with_one_step(code: str) -> None:
     """What a token shows of itself without a PIN comes to exactly one finding, about that token, with what to do."""
-    (one,) = doctor._token(ODD[code])
+    (one,) = doctor._token(ODD[code], came="safetok dossier start")
     assert (one.code, one.about) == (code, "T1")
     assert one.step
     assert "T1" in one.text
@@ -153,4 +153,34 @@ def test_each_odd_token_is_one_finding_with_one_step(code: str) -> None:
 
 def test_a_token_in_order_is_no_finding() -> None:
     """Nothing is said of a token of which there is nothing to say."""
-    assert list(doctor._token(ONE)) == []
+    assert list(doctor._token(ONE, came="")) == []
+
+
+@pytest.mark.parametrize(("value", "told"), [("fr", True), ("Français", True), ("", False), ("EN_us", False)])
+def test_a_language_that_there_is_not_is_told(cli: Cli, value: str, *, told: bool) -> None:
+    """SAFETOK_LANG=fr is Vietnamese: doctor says that it was left aside, and what it may be."""
+    findings = found(cli, env={"SAFETOK_LANG": value})
+    assert ("language_unknown" in findings) is told
+    if told:
+        assert value in findings["language_unknown"]["message"]
+
+
+def test_a_rule_for_no_agency_is_told(cli: Cli) -> None:
+    """A misspelt agency's rule would change nothing in silence: doctor and `agencies list` name it, and which one may be meant."""
+    rule = '.acceptance]\nrule = "hours"\namount = 48\n'
+    text = f"[agencies.VNACS{rule}[agencies.misa{rule}[agencies.v5{rule}"
+    text += '[authorities.SAFE-CA.acceptance.ixhdd]\nrule = "none"\n'
+    settings = home(cli.env).settings
+    settings.parent.mkdir(mode=0o700)
+    settings.write_text(text, encoding="utf-8")
+    strange = [one for one in cli.json("doctor", "--offline").data["findings"] if one["code"] == "agency_unknown"]
+    assert [one["about"] for one in strange] == [
+        "agencies.VNACS.acceptance",
+        "agencies.misa.acceptance",
+        "authorities.SAFE-CA.acceptance.ixhdd",
+    ]
+    assert [one["grade"] for one in strange] == ["warn"] * 3
+    assert all(f"là {agency} không?" in strange[at]["message"] for at, agency in ((0, "vnaccs"), (2, "ixhd")))
+    said = cli.json("agencies", "list")
+    assert said.status == 0
+    assert all(one["about"] in said.err for one in strange)

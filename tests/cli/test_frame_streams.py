@@ -94,6 +94,60 @@ def test_closed_streams_do_no_harm(closed: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "status"),
+    [(["fail"], 8), (["partly"], 17), (["warned"], 0), (["ask"], 11), (["stop"], 130), (["nosuch"], 2)],
+)
+@pytest.mark.parametrize("json_too", [False, True])
+def test_errors_that_cannot_be_written_leave_the_status(words: list[str], status: int, *, json_too: bool) -> None:
+    """`2>/dev/full`: what cannot be said is left unsaid; the answer and the exit status are what they are."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, str(TRIAL), "trial", *words, *(["--json"] if json_too else [])],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == status
+    if json_too:
+        assert json.loads(done.stdout)["exit_code"] == status
+
+
+def test_a_log_and_errors_that_cannot_be_written_leave_the_status() -> None:
+    """The remark that the log is given up cannot be said either."""
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, str(TRIAL), "trial", "fail", "--log-file", "/dev/full", "-v"]
+        assert subprocess.run(command, stdout=full, stderr=full, check=False, timeout=60).returncode == 8
+
+
+@pytest.mark.parametrize(("name", "kept"), [("SIGINT", False), ("SIGTERM", False), ("SIGHUP", False), ("SIGHUP", True)])
+def test_a_stop_while_the_program_is_loaded_is_answered(name: str, *, kept: bool) -> None:
+    """Ctrl-C in the first moments: 130 and one envelope, no traceback; one that is ignored (nohup) stops nothing."""
+    script = f"""
+import os, signal, sys
+from safetok import __main__ as door
+
+class Early:
+    def find_spec(self, module, *_given):
+        if module == "safetok.cli.app":
+            os.kill(os.getpid(), signal.{name})
+
+if {kept}:
+    signal.signal(signal.{name}, signal.SIG_IGN)
+sys.meta_path.insert(0, Early())
+sys.argv = ["safetok", "contacts", "--json"]
+door.main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    document = json.loads(done.stdout)
+    assert done.stderr == ""
+    assert done.returncode == document["exit_code"] == (0 if kept else 130)
+    assert [one["code"] for one in document["errors"]] == ([] if kept else ["interrupted"])
+
+
+@pytest.mark.parametrize(
     "words", [["--version"], ["--help"], ["contacts"], ["contacts", "--json"], ["nosuch", "--json"]], ids=" ".join
 )
 def test_output_that_cannot_be_written_is_told(words: list[str]) -> None:

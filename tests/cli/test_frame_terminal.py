@@ -161,6 +161,32 @@ def test_ctrl_c_stops_with_130_and_gives_the_echo_back(start: Start, step: str) 
     assert "Traceback" not in terminal.shown
 
 
+@pytest.mark.parametrize("step", ["Đã sẵn sàng?", "Ngày kết thúc:", "Mã PIN:", "Enter trống để dừng:"])
+@pytest.mark.parametrize("left_alone", [False, True])
+def test_a_terminal_that_is_closed_ends_the_run_in_order(start: Start, step: str, *, left_alone: bool) -> None:
+    """At any question: SIGHUP is 130, with its envelope where that still arrives. Where it is left aside (nohup, a shell's disown)
+    nobody answers any more: a no, an empty line, a stop; the answer and its status stand, and it never waits for ever.
+    """
+    reading, writing = os.pipe()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if left_alone else signal.SIG_DFL)
+    try:
+        terminal = start("trial", "ask", "--json", out=writing)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    os.close(writing)
+    for question, text in (("Đã sẵn sàng?", "c"), ("Mở danh sách?", "c"), ("Ngày kết thúc:", ""), ("Mã PIN:", PIN)):
+        if question == step:
+            break
+        terminal.answer(question, text)
+    terminal.until(step)
+    os.close(terminal.ours)
+    with os.fdopen(reading, encoding="utf-8") as told:
+        document = json.load(told)
+    no_pin = left_alone and step in {"Đã sẵn sàng?", "Ngày kết thúc:"}
+    assert terminal.process.wait(20) == document["exit_code"] == (11 if no_pin else 130)
+    assert [one["code"] for one in document["errors"]] == ["pin_would_show" if no_pin else "interrupted"]
+
+
 def test_a_closed_input_is_a_no(start: Start) -> None:
     """Ctrl-D at a question is a no, never its default, and at a choice it stops."""
     terminal = start("trial", "ask")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from support_simulator import Simulator
 from support_tokens import MadeToken
 
 from safetok.store import pin_store
+from safetok.store.database import Database
+from safetok.store.paths import home
+from safetok.store.pins import KEYRING, PinLog
 
 NEW, WRONG = "135790", "000000"
 PIN_INCORRECT = 0xA0
@@ -263,6 +267,24 @@ def test_a_change_that_the_token_only_says_it_made_is_no_success(
     assert simulator.count("C_Login") == 1
 
 
+def test_a_keyring_s_pin_whose_login_was_killed_names_the_way_back(
+    cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator, tmp_path: Path
+) -> None:
+    """It is not tried again by itself, and that is said with the next step: typed once, it is used again."""
+    keyring.set_password("safetok", token.serial, token.pin)
+    with Database(home(cli.env).database) as database:
+        PinLog(database).begin(token.serial, KEYRING, datetime.now(UTC))  # as a SIGKILL within the login leaves it
+    said = csr(cli, tmp_path)
+    assert (said.status, said.codes, simulator.count("C_Login")) == (11, ["pin_needed"], 0)
+    for words in ("not tried again", f"safetok pin store --serial {token.serial}", "--pin-stdin"):
+        assert words in said.envelope["errors"][0]["hint"]
+    with at_the_keyboard(Person()) as person:
+        assert csr(cli, tmp_path).codes == ["pin_refused_locally"]
+    assert any("not tried again" in line for line in person.heard)
+    assert cli.json("pin", "store", "--pin-stdin", stdin=f"{token.pin}\n").status == 0
+    assert csr(cli, tmp_path).status == 0
+
+
 # --- a PIN pad -----------------------------------------------------------------------------------------------------------
 
 
@@ -277,6 +299,21 @@ def test_a_pin_pad_logs_in_and_changes_by_itself(
     assert (changed.status, changed.data["verified"], changed.data["in_keyring"]) == (0, True, False)
     assert sum("keypad" in line for line in person.heard) == 3
     assert not any("nothing is shown" in line for line in person.heard)
+
+
+@pytest.mark.parametrize("words", [("renew", "--csr", "{}/r.pem"), ("pin", "change")])
+def test_an_entry_cancelled_at_the_keypad_costs_no_try(
+    cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """Cancelled again and again it ends with 11 and says that nothing is spent; it was refused as the last try at the third."""
+    simulator.steer(pin_pad="yes", pad_pin=token.pin, pad_cancelled="yes")
+    with at_the_keyboard(Person()):
+        for _entry in range(3):
+            said = cli.json(*(word.format(tmp_path) for word in words))
+            assert (said.status, said.codes) == (11, ["pin_cancelled"])
+            assert "No try is spent" in said.envelope["errors"][0]["hint"]
+    (shown,) = cli.json("status").data["tokens"]
+    assert shown["pin_tries_spent"] == 0
 
 
 @pytest.mark.parametrize("words", [("renew", "--csr", "{}/r.pem"), ("pin", "change"), ("doctor",)])

@@ -118,7 +118,7 @@ def test_a_list_longer_than_a_list_can_be_is_refused(tmp_path: Path, monkeypatch
 def test_a_list_of_certificates_reads_cells_as_a_person_does(tmp_path: Path) -> None:
     """Numbers without a tail, dates and ticks for nothing."""
     book = workbook(tmp_path / "w.xlsx", ["ngày", "serial"], [datetime(2026, 1, 1), 540110.0], [True, "5401AA"])  # noqa: DTZ001
-    assert [entry.value for entry in listed(book)] == ["540110", "5401AA"]
+    assert [entry.value for entry in listed(book, str)] == ["540110", "5401AA"]
 
 
 def test_a_reseller_s_workbook_reads_its_days_and_numbers(tmp_path: Path) -> None:
@@ -160,3 +160,46 @@ def test_without_a_dossier_and_without_its_ca_there_is_nothing_to_show(cli: Cloc
     said = cli.json("dossier", "show")
     assert (said.status, said.codes) == (2, ["no_dossier"])
     assert "dossier start" in said.envelope["errors"][0]["hint"]
+
+
+def two_sheets(path: Path, *first: list[Any], second: str = "Tháng 12") -> Path:
+    """A workbook whose second sheet holds the same rows as the first."""
+    book = openpyxl.load_workbook(workbook(path, *first))
+    sheet = book.create_sheet(second)
+    for row in first:
+        sheet.append(row)
+    book.save(path)
+    return path
+
+
+def test_the_sheets_of_a_worklist_that_are_not_read_are_named(cli: Clocked, tmp_path: Path) -> None:
+    """`agencies import` takes the first alone: it says which others hold something, also where the first is no worklist."""
+    path = tmp_path / "w.xlsx"
+    assert cli.json("agencies", "list", "--xlsx", str(path)).status == 0
+    assert cli.json("agencies", "import", str(path)).data["ignored_sheets"] == []
+    book = openpyxl.load_workbook(path)
+    book.create_sheet("Chi nhánh").append(["x"])
+    book.save(path)
+    assert cli.json("agencies", "import", str(path)).data["ignored_sheets"] == ["Chi nhánh"]
+    assert "Chi nhánh" in cli("agencies", "import", str(path)).out
+    cover = two_sheets(path, ["Danh sách"])
+    assert "(Sheet)" in cli.json("agencies", "import", str(cover)).envelope["errors"][0]["hint"]
+
+
+def test_the_sheets_of_a_list_of_clients_that_are_not_read_are_named(tmp_path: Path) -> None:
+    """`dossier list` too."""
+    cli = clocked(tmp_path)
+    path = two_sheets(tmp_path / "c.xlsx", ["mst", "ten"], ["0101000006", "A"])
+    said = cli.json("dossier", "list", "--from", str(path))
+    assert (len(said.data["dossiers"]), said.data["ignored_sheets"]) == (1, ["Tháng 12"])
+    assert "Tháng 12" in cli("dossier", "list", "--from", str(path)).out
+    cover = two_sheets(path, ["Danh sách"])
+    assert "(Sheet)" in cli.json("dossier", "list", "--from", str(cover)).envelope["errors"][0]["hint"]
+
+
+def test_the_sheets_of_a_list_to_check_that_are_not_read_are_named(tmp_path: Path) -> None:
+    """`certs check --from`: what stands there was not checked, and is not to be thought good."""
+    said: list[str] = []
+    assert len(listed(two_sheets(tmp_path / "l.xlsx", ["serial"], ["540110"]), said.append)) == 1
+    assert "l.xlsx" in said[0]
+    assert "Tháng 12" in said[0]

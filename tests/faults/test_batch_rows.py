@@ -156,6 +156,22 @@ def test_a_list_behind_a_cover_sheet_is_asked_for(cli: Inside, fleet: Fleet) -> 
     assert "(Bìa)" in said.envelope["errors"][0]["hint"]
 
 
+def test_rows_that_a_filter_hides_are_planned_and_named(cli: Inside, fleet: Fleet) -> None:
+    """Whoever filtered the list may mean what is shown: which hidden rows are in the plan is said, to people and to programs."""
+    book = openpyxl.Workbook()
+    for line in (["Token ID", "contract_end"], *([serial, "31/12/2027"] for serial in fleet.serials)):
+        book.active.append(line)
+    path = fleet.folder / "list.xlsx"
+    book.save(path)
+    assert cli.json("batch", "plan", str(path)).data["hidden_rows"] == []
+    for number in (1, 2, 3):
+        book.active.row_dimensions[number].hidden = True
+    book.save(path)
+    said = cli.json("batch", "plan", str(path))
+    assert (said.data["hidden_rows"], len(said.data["rows"])) == ([2, 3], TOKENS)
+    assert "rows 2, 3." in " ".join(cli("batch", "plan", str(path)).out.split())
+
+
 @pytest.mark.parametrize(
     "words", [("--rate", "nan"), ("--rate", "inf"), ("--patience", "nan"), ("--jitter", "inf")], ids=" ".join
 )

@@ -308,6 +308,18 @@ def test_a_known_key_is_no_stranger(box: Box) -> None:
     assert len(box.objects()["Private Key"]) == 2
 
 
+def test_a_key_that_a_certificate_belongs_to_is_no_stranger(box: Box) -> None:
+    """An EC private key whose public half is not on the token: the certificate with its CKA_ID says whose it is."""
+    stopped_in(box, "tokens.sessions.Session.generate", new_key=True)
+    (old,) = box.objects()["Public Key"]
+    assert box.objects()["Certificate"] == [old]
+    quoted = "".join(f"%{byte:02X}" for byte in bytes.fromhex(old))
+    tool(box, "--delete", f"pkcs11:serial={box.token.serial};id={quoted};type=public")
+    assert box.objects()["Public Key"] == []
+    assert box.resume().state == "DONE"
+    assert len(box.objects()["Private Key"]) == 2
+
+
 # --- stopping, listing, giving up ----------------------------------------------------------------------------------------
 
 

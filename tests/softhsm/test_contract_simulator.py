@@ -131,6 +131,22 @@ def test_a_pulled_token_is_named_and_its_sessions_stay_dead(
     assert simulator.memory(token.serial).insertions == 1
 
 
+def test_a_token_pulled_out_and_in_again_between_two_calls_is_named(
+    simulator: Simulator, token: MadeToken, open_tokens: Open, ec_key: ec.EllipticCurvePrivateKey
+) -> None:
+    """The session is over although the token is in: told as a token that was pulled, not as a failure of its driver."""
+    with opened(open_tokens, token) as session:
+        key = session.private_key(spki_of(ec_key))
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        simulator.pull()
+        simulator.plug()
+        for use in (lambda: key.sign(b"x", ec.ECDSA(hashes.SHA256())), session.keys, lambda: session.login(token.pin)):
+            with pytest.raises(DriverFailed) as raised:
+                use()
+            assert raised.value.code == "token_removed"
+    assert simulator.memory(token.serial).failed == 0
+
+
 def test_faults_come_at_the_call_they_are_set_to(simulator: Simulator, token: MadeToken, open_tokens: Open) -> None:
     """Removal at the second C_SignInit, re-insertion later, each at its call."""
     simulator.steer(faults=["C_SignInit 2 remove", "C_GetSlotList 14 insert"])

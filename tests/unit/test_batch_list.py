@@ -344,6 +344,20 @@ def test_a_workbook_tells_which_of_its_sheets_was_read(tmp_path: Path) -> None:
     assert sheets.read(path).unread == ("Token",), "an empty one is no list that somebody waits for"
 
 
+def test_a_workbook_tells_which_of_its_rows_are_hidden(tmp_path: Path) -> None:
+    """By a filter or by hand, by the numbers a spreadsheet shows, also after rows that are not there; columns are no matter."""
+    path = workbook(tmp_path, [["Token ID"], ["a"], ["b"], ["c"]])
+    assert sheets.read(path).hidden == frozenset()
+    book = openpyxl.load_workbook(path)
+    book.active.column_dimensions["A"].hidden = True
+    book.active["A9"] = "d"
+    for number in (3, 9):
+        book.active.row_dimensions[number].hidden = True
+    book.create_sheet("x").row_dimensions[2].hidden = True
+    book.save(path)
+    assert sheets.read(path).hidden == {3, 9}
+
+
 def test_a_formula_in_a_workbook_is_never_calculated(tmp_path: Path) -> None:
     """Only the value that was saved counts; a formula without one is an empty cell."""
     path = workbook(tmp_path, [["Token ID", "Mã số thuế"], ['=HYPERLINK("http://x")', "0100109106"]])

@@ -14,8 +14,12 @@ from safetok.workflows.check_entries import Entry, Resolver, listed
 SERIAL = "5401010F576EC0EF7D57FE1C2354F3FF"
 
 
+def _say_nothing(text: str) -> None:
+    raise AssertionError(text)
+
+
 def values(path: Path) -> list[tuple[int | None, str]]:
-    return [(entry.line, entry.value) for entry in listed(path)]
+    return [(entry.line, entry.value) for entry in listed(path, _say_nothing)]
 
 
 def written(folder: Path, text: str, *, name: str = "ds.csv", encoding: str = "utf-8") -> Path:
@@ -64,7 +68,7 @@ def test_what_keeps_a_spreadsheet_from_calculating_is_no_part(tmp_path: Path, ce
 def test_a_list_that_names_nothing(tmp_path: Path, text: str, code: str) -> None:
     """An empty list, one with a heading alone, and what is no list are usage errors that name it."""
     with pytest.raises(UsageError) as error:
-        listed(written(tmp_path, text))
+        listed(written(tmp_path, text), _say_nothing)
     assert error.value.code == code
     assert "ds.csv" in error.value.message
 
@@ -74,7 +78,7 @@ def test_a_list_s_paths_begin_at_the_list(tmp_path: Path) -> None:
     folder = tmp_path / "khách"
     folder.mkdir()
     (folder / "a.cer").write_bytes(OLD.der)
-    (entry,) = listed(written(folder, "a.cer\n"))
+    (entry,) = listed(written(folder, "a.cer\n"), _say_nothing)
     assert entry.names_a_file
     assert entry.path == folder / "a.cer"
     assert Entry(value=str(folder / "a.cer"), list=tmp_path / "x.csv", line=1).path == folder / "a.cer"
@@ -87,7 +91,7 @@ def test_one_bad_entry_stops_no_other(tmp_path: Path) -> None:
     path = written(tmp_path, f"tệp\nkhong-co.cer\nhong.cer\na.cer\n5,4E+37\n{OLD.serial}\n")
     context = surroundings(tmp_path, Web())
     Inventory(context.database).put_certificate(OLD, NOW)
-    found = list(Resolver(context).resolve(listed(path)))
+    found = list(Resolver(context).resolve(listed(path, _say_nothing)))
     assert [one.error.code for one in found if one.error] == ["bad_certificate_file"] * 2 + ["shortened_serial"]
     for one in found:
         if one.error:

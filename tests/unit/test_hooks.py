@@ -4,7 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
@@ -174,11 +174,36 @@ def test_a_user_without_a_home_has_hooks_too(
 def test_a_run_that_was_cut_off_is_tried_again_by_hand_alone(context: Any, tmp_path: Path) -> None:
     """What began and never ended is not run twice by itself: whether it did its work is not known."""
     _hook(context, "note", f"echo ran >> {tmp_path}/said")
-    HookRuns(context.database).begin("issued", "one", "note", "{}", NOW)
+    HookRuns(context.database).begin("issued", "one", "note", "{}", NOW - timedelta(minutes=2))
     hooks.tell(context, "issued", "one", {})
     assert not (tmp_path / "said").exists()
     hooks.retry(context)
     assert (tmp_path / "said").read_text() == "ran\n"
+
+
+@pytest.mark.parametrize("seconds", [0, 59, -59])
+def test_a_run_that_another_process_may_be_at_is_left(context: Any, tmp_path: Path, seconds: int) -> None:
+    """What was begun so lately that it cannot have ended in vain is not run a second time beside it; it is told as begun."""
+    _hook(context, "note", f"echo ran >> {tmp_path}/said")
+    HookRuns(context.database).begin("issued", "one", "note", "{}", NOW - timedelta(seconds=seconds))
+    (left,) = hooks.retry(context)
+    assert (left.outcome, left.attempts, (tmp_path / "said").exists()) == ("running", 0, False)
+    assert hooks.look(context, again=True).exit_status == 12
+
+
+def test_two_retries_at_once_run_it_once(context: Any, tmp_path: Path) -> None:
+    """Both have read that it failed; the second finds that the first is at it, and that what it read no longer stands."""
+    runs = HookRuns(context.database)
+    runs.begin("issued", "one", "note", "{}", NOW)
+    runs.finish("issued", "one", "note", ok=False, why="x", now=NOW)
+    (read,) = runs.failed()
+    assert runs.again(read, NOW, patience=timedelta(minutes=2))
+    assert not runs.again(read, NOW, patience=timedelta(minutes=2))
+    runs.finish("issued", "one", "note", ok=False, why="x", now=NOW)
+    assert not runs.again(read, NOW, patience=timedelta(minutes=2))
+    _hook(context, "note", f"echo ran >> {tmp_path}/said")
+    (done,) = hooks.retry(context)
+    assert (done.outcome, (tmp_path / "said").read_text()) == ("ok", "ran\n")
 
 
 def test_a_dry_run_tells_nobody(context: Any, tmp_path: Path) -> None:

@@ -46,6 +46,23 @@ def test_other_addresses_are_refused(http: Http, url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("ftp://s\u0430fe-ca.vn/x", "ftp://s\u0430fe-ca.vn/x (xn--sfe-ca-3nf.vn)"),
+        ("ftp://safe-ca.vn/t\u1ec7p", "ftp://safe-ca.vn/t\u1ec7p"),
+        ("ftp://safe-ca.vn/x", "ftp://safe-ca.vn/x"),
+        ("ftp://\u2100.vn/", "ftp://\u2100.vn/ (ftp://\\u2100.vn/)"),
+        ("ftp://" + "\u0430" * 90, "ftp://" + "\u0430" * 90 + " (ftp://" + "\\u0430" * 90 + ")"),
+    ],
+)
+def test_a_name_is_shown_as_it_is_asked_too(http: Http, url: str, told: str) -> None:
+    """Letters that look like others are seen, in what names the address; a name that can be none is written out."""
+    with pytest.raises(CaUnreachable) as refused:
+        http.ca("GET", url)
+    assert refused.value.message.endswith(f": {told}")
+
+
+@pytest.mark.parametrize(
     "address",
     [
         "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",

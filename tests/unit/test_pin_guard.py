@@ -13,7 +13,7 @@ from support_faults import Catalogue
 
 from safetok import locale
 from safetok.domain.tokens import PinState, TokenInfo
-from safetok.errors import DriverFailed, NoToken, PinRefused, PinWrong, SafetokError, UsageError
+from safetok.errors import DriverFailed, NoToken, PersonNeeded, PinRefused, PinWrong, SafetokError, UsageError
 from safetok.store.database import Database
 from safetok.store.pins import PinLog
 from safetok.tokens.pin_guard import PinGuard, refuse_locally
@@ -95,6 +95,8 @@ OUTCOMES = [
     (PinRefused("l", code="pin_expired"), "untried", 0),
     (PinRefused("l", code="pin_not_set"), "untried", 0),
     (PinRefused("l", code="of_another_kind"), "unknown", 1),
+    (PersonNeeded("c", code="pin_cancelled"), "untried", 0),
+    (PersonNeeded("c", code="of_another_kind"), "unknown", 1),
     (DriverFailed("d"), "doubtful", 1),
     (DriverFailed("d", code="crashed"), None, 1),
     (KeyboardInterrupt(), "unknown", 1),
@@ -158,6 +160,35 @@ def test_a_pin_that_wants_to_be_changed_is_no_wrong_try(log: PinLog, after: PinS
         guard(log).login(door, "1234")
     assert log.count("T1") == count
     assert [outcome for _purpose, _at, outcome in rows(log)] == ["wrong" if count else "untried"]
+
+
+@pytest.mark.parametrize("how", ["login", "change", "sign"])
+@pytest.mark.parametrize("after", [PinState.OK, PinState.COUNT_LOW, NoToken("gone")])
+def test_an_entry_cancelled_at_the_token_is_no_try(log: PinLog, how: str, after: PinState | SafetokError) -> None:
+    """However often, it leaves the count as it was; unless the flags say that a wrong PIN was typed before the cancelling."""
+    cancelled = PersonNeeded("c", code="pin_cancelled")
+    spent = after is PinState.COUNT_LOW
+    for _entry in range(1 if spent else 3):
+        door = Door(log, None if how == "sign" else cancelled, after)
+        kept = guard(log)
+        if how == "sign":
+            kept.login(door, "1234")
+        with pytest.raises(PinWrong if spent else PersonNeeded):
+            _use(kept, door, how)
+        assert log.count("T1") == (1 if spent else 0)
+
+
+def _use(kept: PinGuard, door: Door, how: str) -> None:
+    if how == "login":
+        kept.login(door, "1234")
+    elif how == "change":
+        kept.change(door, "1234", "5678")
+    else:
+        door.reauthenticate(_cancel)
+
+
+def _cancel() -> bytes:
+    raise PersonNeeded("c", code="pin_cancelled")
 
 
 def test_another_refusal_before_a_try_stays_counted(log: PinLog) -> None:

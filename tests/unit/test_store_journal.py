@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -359,3 +360,15 @@ def test_a_killed_run_leaves_what_it_had_committed(tmp_path: Path, lines: int) -
             assert order.index(kept[f"r{number}"].state) >= order.index(State(state))
         for one in kept.values():
             assert journal.events(one.id)[-1].state is one.state
+
+
+def test_a_row_of_an_older_safetok_is_read(db: Database) -> None:
+    """One that keeps the field `notes`, which nobody filled, comes back as what it is; an unknown field is a damaged row."""
+    made = Journal(db).create(renewal())
+    (row,) = db.rows("SELECT rest FROM renewals")
+    db.run("UPDATE renewals SET rest = ?", (json.dumps({**json.loads(row["rest"]), "notes": []}),))
+    assert Journal(db).all() == [made]
+    db.run("UPDATE renewals SET rest = ?", (json.dumps({**json.loads(row["rest"]), "of_tomorrow": []}),))
+    with pytest.raises(Unexpected) as refused:
+        Journal(db).all()
+    assert refused.value.code == "state_damaged"

@@ -28,6 +28,8 @@ from safetok.tokens.process import WorkerFailure
         ("DEVICE_REMOVED", "sign", DriverFailed, "token_removed", 17),
         ("DEVICE_REMOVED", "write", DriverFailed, "token_removed", 17),
         ("TOKEN_NOT_PRESENT", "generate", DriverFailed, "token_removed", 17),
+        ("SESSION_HANDLE_INVALID", "sign", DriverFailed, "token_removed", 17),
+        ("SESSION_HANDLE_INVALID", "write", DriverFailed, "token_removed", 17),
         ("PIN_INCORRECT", "login", PinWrong, "pin_wrong", 5),
         ("PIN_LEN_RANGE", "login", PinWrong, "pin_wrong", 5),
         ("PIN_INVALID", "login", PinWrong, "pin_wrong", 5),

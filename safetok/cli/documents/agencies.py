@@ -100,6 +100,7 @@ class Imported(Document):
     failed: int
     registrations: list[Registration]
     warnings: list[str]
+    ignored_sheets: list[str]
     dry_run: bool
 
 

@@ -41,6 +41,7 @@ class BatchPlan(Document):
     id: str
     ignored_columns: list[str]
     ignored_sheets: list[str]  # of a workbook only the first sheet is read
+    hidden_rows: list[int]  # rows that the workbook hides, by a filter say; they are planned all the same
     rows: list[BatchRow]
 
 

@@ -77,3 +77,4 @@ class Dossiers(Document):
     dossiers: list[Client]
     failed: int
     columns_ignored: list[str]
+    ignored_sheets: list[str]

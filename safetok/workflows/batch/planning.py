@@ -39,12 +39,15 @@ AT_ONCE = 6  # rows looked at together: most of the time is a CA's answer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """The plan, where it lies, and what of the list was not read: columns, and a workbook's other sheets."""
+    """The plan, where it lies, and what of the list was not read: columns, and a workbook's other sheets; its rows that the
+    workbook hides, which are planned all the same.
+    """
 
     plan: Plan
     file: Path
     ignored: tuple[str, ...]
     sheets: tuple[str, ...] = ()
+    hidden: tuple[int, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -79,9 +82,8 @@ def plan(context: Context, file: Path, *, out: Path | None = None, per_day: int 
     try:
         manifest = lists.read(sheet.cells, epoch=sheet.epoch)
     except UsageError as error:
-        if sheet.first_of_several and error.code in {"manifest_columns", "manifest_empty"}:
-            only = _("Only the workbook's first sheet ({name}) is read: put the list there, or into a file of its own.")
-            error.hint = f"{only.format(name=sheet.first_of_several)} {error.hint}".strip()
+        if error.code in {"manifest_columns", "manifest_empty"}:
+            error.hint = sheets.in_first_sheet(sheet, error.hint)
         raise
     with context.tokens() as tokens:
         reading = tokens.read()
@@ -99,7 +101,8 @@ def plan(context: Context, file: Path, *, out: Path | None = None, per_day: int 
     )
     path = out or file.parent / f"{file.stem}.plan.json"
     plan_file.write(context, made, path)
-    return Planned(plan=made, file=path, ignored=manifest.ignored, sheets=sheet.unread)
+    hidden = tuple(row.row for row in rows if row.row in sheet.hidden)
+    return Planned(plan=made, file=path, ignored=manifest.ignored, sheets=sheet.unread, hidden=hidden)
 
 
 def spread(rows: Iterable[PlanRow], per_day: int, first: date, following: Callable[[date], date]) -> list[PlanRow]:
