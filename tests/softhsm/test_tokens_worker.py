@@ -46,6 +46,16 @@ def test_a_worker_is_out_of_the_terminals_reach(worker: Worker, softhsm: SoftHsm
     worker.close()
 
 
+def test_a_worker_is_found_where_its_parent_was(softhsm: SoftHsm) -> None:
+    """Also where isolated mode does not look: in a user's own packages (`pip install --user`), or a folder of PYTHONPATH."""
+    code = (
+        f"import sys; sys.path += {sys.path!r}; from safetok.tokens.process import Worker;"
+        f"print(Worker(for_a_session=True).call('infos', deadline=10, path={softhsm.module!r}, refresh=False))"
+    )
+    without_it = sys._base_executable  # type: ignore[attr-defined]  # no environment of its own, and nothing of ours in it
+    assert run(without_it, "-I", "-c", code).strip() == "[]"
+
+
 def test_a_worker_that_only_looks_loads_nothing_heavy(softhsm: SoftHsm, make_token: Make) -> None:
     """Neither python-pkcs11 nor cryptography nor asn1crypto nor typing is imported for a look: `status` waits for it."""
     make_token()
