@@ -15,7 +15,7 @@ from cryptography import x509
 
 from safetok.ca import problems, proof
 from safetok.domain.authorities import Authority
-from safetok.domain.certificates import Certificate
+from safetok.domain.certificates import Certificate, extension
 from safetok.domain.offers import PrivateOffer, PublicOffer
 from safetok.domain.times import rfc3339
 from safetok.errors import CaUnreachable, CaWait, NoAnswer, PersonNeeded, UsageError
@@ -60,10 +60,8 @@ def cert_id(certificate: Certificate) -> str:
     """The CertID of RFC 9773 section 4.1: base64url of the AKI's key identifier, a full stop, base64url of the serial's DER
     contents, both without padding. Raises UsageError (`no_authority_key_id`) when the certificate has no AKI.
     """
-    try:
-        aki = certificate.x509().extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    except (x509.ExtensionNotFound, ValueError):
-        aki = None
+    found = extension(certificate.x509(), x509.AuthorityKeyIdentifier)
+    aki = found.key_identifier if found else None
     if not aki:
         raise UsageError(
             _("This certificate does not name its issuer's key; the CA cannot be asked for an offer."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from safetok.domain.mst import find_mst, find_personal_id
 from safetok.errors import UsageError
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 KeyType = Literal["RSA", "EC", "other"]
+E = TypeVar("E", bound="x509.ExtensionType")
+
+LONGEST_SERIAL = 64  # bytes; RFC 5280 4.1.2.2 has 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +98,7 @@ def parse(der: bytes) -> Certificate:
         names = {NameOID.EMAIL_ADDRESS: "emailAddress"}  # RFC 4514 has no short name for it, and people know this one
         subject_text, issuer_text = subject.rfc4514_string(names), issuer.rfc4514_string(names)
         not_before, not_after = cert.not_valid_before_utc, cert.not_valid_after_utc
-        serial = format(cert.serial_number, "X")
+        serial = _hex(cert.serial_number)
         uids = tuple(str(a.value) for a in subject.get_attributes_for_oid(NameOID.USER_ID))
     except (
         Exception
@@ -104,7 +107,7 @@ def parse(der: bytes) -> Certificate:
     return Certificate(
         der=der,
         sha256=hashlib.sha256(der).hexdigest(),
-        serial=serial if len(serial) % 2 == 0 else f"0{serial}",
+        serial=serial,
         subject=subject_text,
         subject_name=_short_name(subject) or subject_text,
         subject_der=subject.public_bytes(),
@@ -143,13 +146,27 @@ def _short_name(name: x509.Name) -> str:
     return ""
 
 
+def _hex(number: int) -> str:
+    """A serial as it is printed: its bytes, also where a CA's mistake made it negative. ValueError for what no CA gives."""
+    size = max(1, ((number if number >= 0 else number + 1).bit_length() + (8 if number < 0 else 7)) // 8)
+    if size > LONGEST_SERIAL:
+        raise ValueError(size)
+    return (number % (1 << 8 * size)).to_bytes(size, "big").hex().upper()
+
+
+def extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
+    """One extension of a certificate; None where there is none, and where `cryptography` cannot read them."""
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except Exception:  # noqa: BLE001  (it raises many kinds: one that occurs twice, a name of a form it does not know)
+        return None
+
+
 def _is_ca(cert: x509.Certificate) -> bool:
     from cryptography import x509
 
-    try:
-        return cert.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, ValueError):
-        return False
+    constraints = extension(cert, x509.BasicConstraints)
+    return constraints is not None and constraints.ca
 
 
 def _key(cert: x509.Certificate, rsa_type: type, ec_type: type) -> tuple[KeyType, int]:

@@ -13,6 +13,9 @@ from safetok.errors import SafetokError
 from safetok.locale import _
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_ASSIGNED = ipaddress.IPv6Network(
+    "2000::/3"
+)  # all that IANA has given out for the open internet (RFC 4291 section 2.4)
 
 Fail = Callable[[str, str], SafetokError]  # message, code -> the error of this kind of call
 
@@ -105,6 +108,8 @@ def is_public(address: str) -> bool:
         inner = [w for w in wrapped if w is not None]
         if inner:
             return all(is_public(str(w)) for w in inner)
+        if ip not in _ASSIGNED:  # site-local, local NAT64 (RFC 8215), IPv4 wrapped in ways long given up
+            return False
     return ip.is_global and not ip.is_multicast
 
 

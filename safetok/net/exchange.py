@@ -252,13 +252,19 @@ def pool_classes(*, guarded: bool) -> dict[str, Any]:
 
 
 def tls_context(tls_ca: Path | None) -> ssl.SSLContext:
-    """The system's roots, or `tls_ca` instead of them. Raises UsageError when that file cannot be used."""
+    """The system's roots, or `tls_ca` instead of them. Raises UsageError when that file cannot be used.
+
+    Under `tls_ca`, often made by hand, identifiers of keys may be missing (RFC 5280 4.2.1.1): Python refuses that from 3.13 on.
+    """
     try:
-        return ssl.create_default_context(cafile=str(tls_ca) if tls_ca else None)
+        context = ssl.create_default_context(cafile=str(tls_ca) if tls_ca else None)
     except (OSError, ssl.SSLError) as error:
         raise UsageError(
             _("The file of TLS roots cannot be used: {path}").format(path=tls_ca), code="bad_tls_ca"
         ) from error
+    if tls_ca:
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
 
 
 def _http_date(value: str) -> datetime | None:

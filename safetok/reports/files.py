@@ -130,6 +130,7 @@ def write_whole(path: Path, content: bytes) -> None:
     """Into a file beside it first, then under its name in one step; a link under that name is replaced, not followed."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        partial.unlink(missing_ok=True)  # left by a killed run of the same number, as in a container
         with partial.open("xb") as file:
             file.write(content)
         partial.replace(path)

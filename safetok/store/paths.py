@@ -71,11 +71,13 @@ class Home:
 def home(environ: Mapping[str, str]) -> Home:
     """The places in force for this environment. A relative SAFETOK_HOME is made whole: a later `cd` moves nothing.
 
-    Raises UsageError (`home_unusable`) for a SAFETOK_HOME that names no place (`~nobody`, or beside a folder that is gone), and
-    where the user of this run has none (in a container).
+    Raises UsageError (`home_unusable`) for a SAFETOK_HOME that names no place (`~nobody`, or beside a folder that is gone) or
+    another user's folder, and where the user of this run has none (in a container).
     """
     if named := environ.get("SAFETOK_HOME", "").strip():
         root = _whole(named)
+        if foreign(root):
+            raise unusable(root, _("it belongs to somebody else"))
         return Home(
             settings=root / "settings.toml",
             state=root,
@@ -108,6 +110,19 @@ def _whole(named: str) -> Path:
         raise unusable(named, _("there is no such user")) from error
     except OSError as error:  # a relative one, and the folder this runs in has been removed
         raise unusable(named, why(error)) from error
+
+
+def foreign(place: Path) -> bool:
+    """Whether it belongs to another user, who could name a driver there that safetok would load: neither to this one nor to root.
+
+    Root itself may use what is a user's (in a container, by sudo). Windows tells no owner here.
+    """
+    if os.name != "posix" or os.geteuid() == 0:
+        return False
+    try:
+        return place.stat().st_uid not in {os.geteuid(), 0}
+    except OSError:  # whoever reads or makes it says what is wrong
+        return False
 
 
 def unusable(folder: object, reason: str) -> UsageError:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,8 +14,7 @@ from safetok.locale import _, why
 
 LARGEST = 4 << 20  # bytes; a file of certificates is a few kilobytes
 
-_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
-_CERTIFICATE = {b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"}
+_BEGIN = re.compile(rb"-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE|PKCS7|CMS)-----")
 _PKCS7 = {b"PKCS7", b"CMS"}
 
 
@@ -51,7 +50,7 @@ def read_ders(path: Path) -> tuple[bytes, ...]:
         ) from error
     try:
         found = _ders(data) if len(data) <= LARGEST else ()
-    except (ValueError, binascii.Error) as error:
+    except (ValueError, IndexError) as error:
         raise _bad(path) from error
     if not found:
         raise _bad(path)
@@ -94,16 +93,28 @@ def _element(der: bytes, at: int) -> tuple[int, int, int]:
 
 
 def _ders(data: bytes) -> tuple[bytes, ...]:
-    blocks = _BLOCK.findall(data)
+    blocks = list(_blocks(data))
     if not blocks:
         return _one(data)
     found: list[bytes] = []
     for label, body in blocks:
-        if label in _CERTIFICATE:
-            found.append(base64.b64decode(b"".join(body.split()), validate=True))
-        elif label in _PKCS7:
-            found += _from_pkcs7(base64.b64decode(b"".join(body.split()), validate=True))
+        der = base64.b64decode(b"".join(body.split()), validate=True)
+        found += _from_pkcs7(der) if label in _PKCS7 else (der,)
     return tuple(found)
+
+
+def _blocks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The label and the text of each block of certificates (RFC 7468); one without an end is passed over, each end sought once."""
+    endless: set[bytes] = set()
+    at = 0
+    while (begun := _BEGIN.search(data, at)) is not None:
+        label, at = begun[1], begun.end()
+        end = -1 if label in endless else data.find(b"-----END " + label + b"-----", at)
+        if end < 0:
+            endless.add(label)
+            continue
+        yield label, data[at:end]
+        at = end
 
 
 def _one(data: bytes) -> tuple[bytes, ...]:

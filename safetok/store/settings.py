@@ -15,7 +15,7 @@ from safetok.errors import UsageError
 from safetok.locale import LANGUAGES, Language, _, why
 from safetok.log import note
 from safetok.records import dataclass
-from safetok.store.paths import Home
+from safetok.store.paths import Home, foreign
 from safetok.store.pem import load_pem, subjects
 
 if TYPE_CHECKING:
@@ -131,6 +131,12 @@ def _read(path: Path) -> Table | None:
             code="bad_settings",
             hint=_("Make it readable for you, or set SAFETOK_HOME to another folder."),
         ) from error
+    if foreign(path):
+        raise UsageError(
+            _("{path} cannot be used: {why}.").format(path=path, why=_("it belongs to somebody else")),
+            code="bad_settings",
+            hint=_("Move the file aside, or set SAFETOK_HOME to a folder of your own."),
+        )
     import tomllib
 
     from safetok.store.setting_table import Table

@@ -1,7 +1,8 @@
 """How a worker and its parent talk: length-prefixed frames of plain values, decoded without running anything.
 
-A value is None, a bool, an int of 64 bits, bytes, text, or a list or dict (text keys) of values. Neither pickle nor marshal:
-a driver that scribbles over its process must not be able to do worse to the parent than send it nonsense.
+A value is None, a bool, an int of 64 bits (signed, or as large as a CK_ULONG), bytes, text, or a list or dict (text keys) of
+values. Neither pickle nor marshal: a driver that scribbles over its process must not be able to do worse to the parent than send
+it nonsense.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 LIMIT = 32 << 20  # bytes in one frame: a token with thousands of objects stays far below
 HEADER = struct.Struct(">I")
 _INT = struct.Struct(">q")
+_LARGE = struct.Struct(">Q")  # a CK_ULONG may have its highest bit set: handles, flags, room
 _DEPTH = 16
-_BYTES, _TEXT, _LIST, _NUMBER = b"bsli"
+_BYTES, _TEXT, _LIST, _NUMBER, _UNSIGNED = b"bsliu"
 _SIZED = b"bsld"  # kinds with a length behind them
 _WORDS = {ord("n"): None, ord("t"): True, ord("f"): False}
 _LENGTH = HEADER.unpack_from
@@ -51,7 +53,7 @@ def _put(value: Value, put: Any) -> None:
         put(b"t" if value else b"f")
     elif kind is int:
         try:
-            put(b"i" + _INT.pack(value))
+            put(b"i" + _INT.pack(value) if value < 1 << 63 else b"u" + _LARGE.pack(value))
         except struct.error as error:
             raise OverflowError(value) from error
     elif kind is list or kind is tuple:
@@ -112,6 +114,8 @@ def _take(body: bytes, at: int, depth: int) -> tuple[Value, int]:
         return mapping, at
     if kind == _NUMBER:
         return _INT.unpack_from(body, at)[0], at + 8
+    if kind == _UNSIGNED:
+        return _LARGE.unpack_from(body, at)[0], at + 8
     try:
         return _WORDS[kind], at
     except KeyError:

@@ -32,6 +32,7 @@ class TokenLock:
         try:
             _lock(self._fd)
         except OSError as error:
+            os.lseek(self._fd, 0, os.SEEK_SET)
             holder = os.read(self._fd, 200).decode("utf-8", "replace")
             os.close(self._fd)
             raise Held(holder.strip()) from error

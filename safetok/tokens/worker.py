@@ -339,7 +339,10 @@ def _settle() -> tuple[int, int]:
         import resource
     except ImportError:  # Windows
         return pipes
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    least = (
+        1 if resource.getrlimit(resource.RLIMIT_CORE)[1] else 0
+    )  # 1 keeps it from a program that takes cores, too: core(5)
+    resource.setrlimit(resource.RLIMIT_CORE, (least, least))
     return pipes
 
 

@@ -14,7 +14,15 @@ from safetok.locale import _
 
 MOST = 64  # certificates taken from one source: no real chain needs more, and a liar's list costs no time
 
-UNREADABLE = (ValueError, TypeError, KeyError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 """What `cryptography` raises for bytes that are not what they should be."""
 
 

@@ -311,12 +311,16 @@ def _stored(context: Context, token_serial: str) -> tuple[str | None, str]:
 
 
 def without_core() -> None:
-    """From here on this process holds a PIN: if it dies it leaves no core file, which would hold it too."""
+    """From here on this process holds a PIN: if it dies it leaves no core, which would hold it too.
+
+    A limit of 1 byte, not of 0: core(5) sends one to a program (Ubuntu's apport, WSL) for any other.
+    """
     try:
         import resource
     except ImportError:  # Windows keeps no core files
         return
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (1 if hard else 0, hard))
 
 
 def pin_of_stdin() -> str:

@@ -7,7 +7,7 @@ import io
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,7 +24,8 @@ MOST_COLUMNS = 200
 UNPACKED = 64 << 20  # bytes of all parts of an XLSX
 RATIO = 150  # a part that unpacks to more than this many times its size is a trap
 MOST_PARTS = 500
-_FORBIDDEN = re.compile(rb"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
+_FORBIDDEN = re.compile(rb"<!\s*DOCTYPE", re.IGNORECASE)
+_ENTITY = re.compile(rb"<!\s*ENTITY", re.IGNORECASE)  # in any part: a sheet may bear any name
 _QUOTED = re.compile(r'"[^"]*"')
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # the stream's name ([MS-OFFCRYPTO] section 2.3.4.4)
 _CHUNK = 1 << 16
@@ -131,7 +132,7 @@ def _workbook(path: Path, data: bytes) -> Sheet:
         found = book.worksheets[0].iter_rows(max_row=MOST_ROWS + 1, max_col=MOST_COLUMNS, values_only=True)
         cells: list[list[Cell]] = [[*row] for row in found]
         name = book.worksheets[0].title if len(book.worksheets) > 1 else ""
-        unread = tuple(sheet.title for sheet in book.worksheets[1:] if _says_anything(sheet))
+        unread = tuple(_not_empty(book.worksheets[1:]))
         hidden = frozenset(_hidden(book.worksheets[0]))
         book.close()
     except Exception as error:  # openpyxl raises whatever its parsers raise on a damaged workbook
@@ -177,9 +178,18 @@ def _hidden(sheet: Any) -> Iterator[int]:
                 element.clear()
 
 
-def _says_anything(sheet: Any) -> bool:
-    found = sheet.iter_rows(max_row=MOST_ROWS, max_col=MOST_COLUMNS, values_only=True)
-    return any(cell is not None for line in found for cell in line)
+def _not_empty(others: Sequence[Any]) -> Iterator[str]:
+    """The names of sheets that say anything, or may: so many rows of all of them are looked at, and no more."""
+    left = MOST_ROWS
+    for sheet in others:
+        said = False
+        if left:
+            for line in sheet.iter_rows(max_row=left, max_col=MOST_COLUMNS, values_only=True):
+                left -= 1
+                if said := any(cell is not None for cell in line):
+                    break
+        if said or not left:
+            yield sheet.title
 
 
 def _bounded(path: Path, data: bytes) -> None:
@@ -209,7 +219,8 @@ def _part(path: Path, archive: zipfile.ZipFile, part: zipfile.ZipInfo, room: int
             if size > room or (size > _CHUNK and size > RATIO * max(part.compress_size, 1)):
                 raise _beyond(path)
             seen = (tail + piece).replace(b"\0", b"")  # UTF-16 hides nothing
-            if part.filename.lower().endswith((".xml", ".rels", ".vml")) and _FORBIDDEN.search(seen):
+            named_so = part.filename.lower().endswith((".xml", ".rels", ".vml"))
+            if _ENTITY.search(seen) or (named_so and _FORBIDDEN.search(seen)):
                 raise UsageError(
                     _("{path} declares entities, which no spreadsheet program does.").format(path=path.name),
                     code="manifest_bounds",

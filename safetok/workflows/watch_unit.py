@@ -103,13 +103,19 @@ def _launchd(words: list[str], env: Mapping[str, str]) -> Unit:
     )
 
 
+def _word(word: str) -> str:
+    """In quotes where cmd.exe would read it as more than one word, or as more than one command."""
+    told = subprocess.list2cmdline([word])
+    return f'"{told}"' if told[:1] != '"' and any(letter in told for letter in "&|<>^()@,;=") else told
+
+
 def _windows(words: list[str], env: Mapping[str, str]) -> Unit:
     """A start script in the user's own start-up folder: a console window that shows what is announced."""
     lines = [
         "@echo off",
         "chcp 65001 >nul",
         *(f'set "{name}={value.replace("%", "%%")}"' for name, value in env.items()),
-        subprocess.list2cmdline(words).replace("%", "%%"),
+        " ".join(_word(word) for word in words).replace("%", "%%"),
         "",
     ]
     file = rf"%APPDATA%\Microsoft\Windows\Start Menu\Programs\Startup\{LABEL}.cmd"

@@ -193,6 +193,8 @@ def test_units_keep_odd_names_whole() -> None:
     windows = unit("windows", {"SAFETOK_HOME": r"C:\a b"}, command=[r"C:\a b\safetok.exe"], words=["watch"])
     assert '"C:\\a b\\safetok.exe" watch' in windows.text
     assert 'set "SAFETOK_HOME=C:\\a b"' in windows.text
+    shop = unit("windows", {}, command=[r"C:\A&B\safetok.exe"], words=["watch"])
+    assert '"C:\\A&B\\safetok.exe" watch' in shop.text, "cmd.exe would begin another command at &"
 
 
 def test_the_unit_is_printed_for_this_system(cli: Cli) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from support_tokens import MadeToken, SoftHsm, add_certificate, run, usual_id
@@ -111,6 +112,22 @@ def test_an_object_that_is_no_certificate_is_counted_and_costs_nothing_else(
             file.write_bytes(content.replace(b"\x30\x82", b"\x31\x82"))
     (token,) = tokens.read().tokens
     assert (len(token.certificates), token.unreadable) == (1, 1)
+
+
+def test_a_certificate_with_odd_names_stops_no_look(
+    tokens: Tokens, make_token: Make, make_certificate: Certify, rsa_key: rsa.RSAPrivateKey
+) -> None:
+    """An alternative name of a form that `cryptography` does not know, on one token: it is shown, and so are all the others."""
+    now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    odd = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), bytes.fromhex("3002a300"))
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "odd")])
+    builder = x509.CertificateBuilder(name, name, rsa_key.public_key(), 7, now, now + dt.timedelta(days=9), [])
+    certificate = builder.add_extension(odd, critical=False).sign(rsa_key, hashes.SHA256())
+    make_token("odd", certificates=[certificate])
+    make_token("good", certificates=[make_certificate(rsa_key)])
+    reading = tokens.read()
+    assert [len(token.certificates) for token in reading.tokens] == [1, 1]
+    assert reading.failed == ()
 
 
 def test_tokens_come_by_company_then_by_serial(

@@ -21,6 +21,7 @@ from safetok.errors import (
     TokenHeld,
     UsageError,
 )
+from safetok.tokens import locks as token_locks
 from safetok.tokens.process import Worker
 from safetok.tokens.tokens import Session, Tokens
 
@@ -102,6 +103,22 @@ def test_a_dry_run_has_no_login(open_tokens: Callable[..., Tokens], made: MadeTo
         assert raised.value.code == "dry_run"
         assert session.certificates()
     assert not locks.exists()
+
+
+def test_who_holds_a_lock_is_told_on_windows_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There a byte far behind the note is locked, and reading would go on from that place."""
+
+    def like_windows(fd: int) -> None:
+        os.lseek(fd, token_locks._FAR, os.SEEK_SET)
+        raise PermissionError
+
+    token_locks.TokenLock(str(tmp_path), "T1", "4711").release()
+    (file,) = tmp_path.iterdir()
+    file.write_text("4711 1795392000\n")
+    monkeypatch.setattr(token_locks, "_lock", like_windows)
+    with pytest.raises(token_locks.Held) as held:
+        token_locks.TokenLock(str(tmp_path), "T1", "4712")
+    assert str(held.value) == "4711 1795392000"
 
 
 def test_two_runs_never_hold_one_token(open_tokens: Callable[..., Tokens], made: MadeToken, make_token: Make) -> None:

@@ -1,6 +1,7 @@
 import base64
 import fcntl
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -36,14 +37,25 @@ def test_a_worker_keeps_its_pipes_from_the_driver(worker: Worker) -> None:
 
 
 def test_a_worker_is_out_of_the_terminals_reach(worker: Worker, softhsm: SoftHsm) -> None:
-    """Its own process group, deaf to the terminal's signals, no core dump."""
+    """Its own process group, deaf to the terminal's signals, no core dump, nor one sent to a program (core(5))."""
     assert os.getpgid(worker.pid) == worker.pid
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP):
         os.kill(worker.pid, number)
     assert worker.call("infos", deadline=10, path=softhsm.module, refresh=False) == []
     limits = Path(f"/proc/{worker.pid}/limits").read_text()
-    assert next(line.split()[4:6] for line in limits.splitlines() if "core" in line) == ["0", "0"]
+    least = "1" if resource.getrlimit(resource.RLIMIT_CORE)[1] else "0"
+    assert next(line.split()[4:6] for line in limits.splitlines() if "core" in line) == [least, least]
     worker.close()
+
+
+def test_a_worker_is_found_where_its_parent_was(softhsm: SoftHsm) -> None:
+    """Also where isolated mode does not look: in a user's own packages (`pip install --user`), or a folder of PYTHONPATH."""
+    code = (
+        f"import sys; sys.path += {sys.path!r}; from safetok.tokens.process import Worker;"
+        f"print(Worker(for_a_session=True).call('infos', deadline=10, path={softhsm.module!r}, refresh=False))"
+    )
+    without_it = sys._base_executable  # type: ignore[attr-defined]  # no environment of its own, and nothing of ours in it
+    assert run(without_it, "-I", "-c", code).strip() == "[]"
 
 
 def test_a_worker_that_only_looks_loads_nothing_heavy(softhsm: SoftHsm, make_token: Make) -> None:

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import openpyxl
 import pytest
+from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
 from safetok.domain import manifest
 from safetok.domain.mst import verdict
@@ -358,6 +361,25 @@ def test_a_workbook_tells_which_of_its_rows_are_hidden(tmp_path: Path) -> None:
     assert sheets.read(path).hidden == {3, 9}
 
 
+def test_many_sheets_cost_no_more_than_one(tmp_path: Path) -> None:
+    """Sheets whose one cell stands in the last row there is: so many rows of all are looked at, then the rest are named unseen."""
+    path = workbook(tmp_path, [["Token ID"]])
+    book = openpyxl.load_workbook(path)
+    for number in range(300):
+        book.create_sheet(f"s{number}")["A1048576"] = "x"
+    book.save(path)
+    looked_at, read = [0], ReadOnlyWorksheet.iter_rows
+
+    def counted(*given: Any, **more: Any) -> Iterator[Any]:
+        for line in read(*given, **more):
+            looked_at[0] += 1
+            yield line
+
+    with patch.object(ReadOnlyWorksheet, "iter_rows", counted):
+        assert len(sheets.read(path).unread) == 300
+    assert looked_at[0] <= sheets.MOST_ROWS + 1, "each by itself would be so many"
+
+
 def test_a_formula_in_a_workbook_is_never_calculated(tmp_path: Path) -> None:
     """Only the value that was saved counts; a formula without one is an empty cell."""
     path = workbook(tmp_path, [["Token ID", "Mã số thuế"], ['=HYPERLINK("http://x")', "0100109106"]])
@@ -385,10 +407,11 @@ def archive(folder: Path, parts: dict[str, bytes]) -> Path:
                 "utf-16"
             )
         },
+        {"xl/worksheets/sheet1.bin": b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;</x>'},
     ],
 )
 def test_a_workbook_that_is_a_trap_is_refused_before_it_is_parsed(tmp_path: Path, parts: dict[str, bytes]) -> None:
-    """A part that unpacks beyond measure, hundreds of parts, entities in any encoding: refused."""
+    """A part that unpacks beyond measure, hundreds of parts, entities in any encoding and under any name: refused."""
     with pytest.raises(UsageError) as refused:
         sheets.read(archive(tmp_path, parts))
     assert refused.value.code == "manifest_bounds"

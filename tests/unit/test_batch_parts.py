@@ -94,6 +94,16 @@ def test_a_plan_that_others_can_write_is_refused(context: Context, tmp_path: Pat
     assert refused.value.code == "plan_open"
 
 
+def test_a_link_laid_in_a_shared_folder_leads_nowhere(context: Context, tmp_path: Path) -> None:
+    """Under the name of the half-written plan, which others can foresee: what it leads to is not touched."""
+    path, theirs = tmp_path / "p.json", tmp_path / "precious"
+    theirs.write_text("mine")
+    (tmp_path / f".p.json.{os.getpid()}").symlink_to(theirs)
+    plan_file.write(context, plan(context, row()), path)
+    assert (theirs.read_text(), path.is_symlink()) == ("mine", False)
+    assert {one.name for one in tmp_path.iterdir()} == {"p.json", "precious", "home"}
+
+
 @pytest.mark.parametrize("left", [b"", b"short", bytes(64)])
 def test_a_seal_that_a_power_cut_left_short_seals_nothing(context: Context, tmp_path: Path, left: bytes) -> None:
     """It is made anew before it is used: a plan that anybody could have sealed with it is refused as changed."""

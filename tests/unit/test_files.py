@@ -58,6 +58,16 @@ def test_a_link_to_a_file_is_followed(tmp_path: Path) -> None:
     assert ((tmp_path / "link").is_symlink(), (tmp_path / "real").read_bytes()) == (True, b"new")
 
 
+def test_what_a_killed_run_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    """Its half-written file, where the next run has the same number (in a container); a link there is not followed either."""
+    (tmp_path / "precious").write_bytes(b"mine")
+    (tmp_path / f".a.cer.{os.getpid()}").write_bytes(b"ha")
+    (tmp_path / f".a.pem.{os.getpid()}").symlink_to("precious")
+    write_all(tmp_path, {"a.cer": b"x", "a.pem": b"y"})
+    found = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
+    assert found == {"a.cer": b"x", "a.pem": b"y", "precious": b"mine"}
+
+
 def test_a_pipe_under_a_name_of_an_export_is_never_replaced(tmp_path: Path) -> None:
     """Also with --force."""
     os.mkfifo(tmp_path / "a.pem")

@@ -15,7 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support_http import Server, code
-from support_trust import ca_true, issue, key
+from support_trust import ca_true, issue, key, usage
 
 from safetok.domain.times import system_clock
 from safetok.errors import CaUnreachable, NotChecked
@@ -143,9 +143,13 @@ def test_a_ca_that_hangs_behind_a_tls_proxy_ends_with_the_deadline(
     """TLS to the proxy, TLS through it to the CA, and no answer: told as a time-out, like any other."""
     now = system_clock()
     span = {"begins": now - timedelta(days=1), "ends": now + timedelta(days=1)}
-    root = issue("TLS", "TLS", key("tls"), key("tls"), [ca_true()], **span)
+    # with key identifiers, without which Python takes nothing under the system's roots from 3.13 on
+    public = key("tls").public_key()
+    itself = x509.SubjectKeyIdentifier.from_public_key(public), False
+    above = x509.AuthorityKeyIdentifier.from_issuer_public_key(public), False
+    root = issue("TLS", "TLS", key("tls"), key("tls"), [ca_true(), usage("key_cert_sign"), itself], **span)
     names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("ca.invalid")])
-    leaf = issue("host", "TLS", key("host"), key("tls"), [(names, False)], **span)
+    leaf = issue("host", "TLS", key("host"), key("tls"), [(names, False), above], **span)
     roots, own = tmp_path / "root.pem", tmp_path / "leaf.pem"
     roots.write_bytes(root.x509().public_bytes(Encoding.PEM))
     secret = key("host").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -270,6 +271,28 @@ def test_a_folder_of_ours_is_closed_and_a_foreign_one_left(tmp_path: Path) -> No
     private_folder(ours)
     private_folder(theirs)
     assert (stat.S_IMODE(ours.stat().st_mode), stat.S_IMODE(theirs.stat().st_mode)) == (0o700, 0o755)
+
+
+def test_another_users_home_and_settings_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever put them there could name a driver, which is a program that runs as the reader: neither folder nor file is read."""
+    mine, theirs = os.getuid() or 1001, 1002
+    if os.getuid() == 0:
+        os.chown(tmp_path, mine, -1)
+    place = home({"SAFETOK_HOME": str(tmp_path)})
+    place.settings.write_text("timeout = 5\n")
+    if os.getuid() == 0:
+        os.chown(place.settings, mine, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: mine)
+    assert settings.load(place, {}).timeout == 5
+    assert home({"SAFETOK_HOME": str(tmp_path)}).state == tmp_path
+    monkeypatch.setattr(os, "geteuid", lambda: theirs)
+    with pytest.raises(UsageError) as folder:
+        home({"SAFETOK_HOME": str(tmp_path)})
+    with pytest.raises(UsageError) as file:
+        settings.load(place, {})
+    assert (folder.value.code, file.value.code) == ("home_unusable", "bad_settings")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert settings.load(place, {}).timeout == 5, "root decides for itself"
 
 
 def test_a_network_file_system_is_refused_for_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

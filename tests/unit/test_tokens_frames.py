@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from safetok.tokens import frames
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.binary() | st.text(),
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.binary() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
@@ -20,6 +20,12 @@ def test_a_value_comes_back_as_it_was_sent(value: object) -> None:
     (length,) = frames.HEADER.unpack_from(frame)
     assert length == len(frame) - 4
     assert frames.decode(frame[4:]) == value
+
+
+def test_the_largest_ck_ulong_travels() -> None:
+    """A driver may use any handle: one with its highest bit set had cost all its tokens."""
+    largest = {"handle": (1 << 64) - 1, "free_public": 1 << 63}
+    assert frames.decode(frames.encode(largest)[4:]) == largest
 
 
 @given(st.binary(max_size=64))

@@ -33,7 +33,7 @@ from safetok.ca.cmp.protection import (
 )
 from safetok.ca.cmp.structures import OLD_CERT_ID, PVNO_2, PVNO_3, message_of
 from safetok.domain.authorities import RequestKind
-from safetok.domain.certificates import Certificate
+from safetok.domain.certificates import Certificate, extension
 from safetok.records import dataclass
 
 Random = Callable[[int], bytes]
@@ -214,10 +214,8 @@ def _protected(
 
 def _key_id(certificate: x509.Certificate) -> bytes:
     """The SKI of a certificate, empty when it has none that can be read."""
-    try:
-        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-    except (x509.ExtensionNotFound, ValueError):
-        return b""
+    found = extension(certificate, x509.SubjectKeyIdentifier)
+    return found.digest if found else b""
 
 
 def _cert_req_messages(
