@@ -155,6 +155,25 @@ def test_what_another_run_did_meanwhile_is_not_done_again(box: Box, *, kept_wait
     assert len(box.transactions()) == 1
 
 
+@pytest.mark.parametrize("new_key", [False, True])
+def test_an_offer_that_is_over_is_asked_for_again_at_once(box: Box, *, new_key: bool) -> None:
+    """Confirmed, stopped, and carried on after the offer's end by a person: told, and asked anew in the same run; one issue."""
+    assert box.confirm_end is not None
+    keys = box.objects()["Private Key"]
+    with (
+        patch("safetok.ca.cmp.requests.build_request", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        box.renew(new_key=new_key)
+    box.clock.turn(days=2)
+    person = Answers(lines=[show_day(box.confirm_end)])
+    came = asked(box, person, new_key=new_key)
+    assert (came.status, came.state) == (0, "DONE"), told(person)
+    assert [line for line in person.heard if "hết hạn trước khi" in line], told(person)
+    assert len(box.transactions()) == 1
+    assert len(box.objects()["Private Key"]) == len(keys) + new_key
+
+
 def test_three_lines_that_are_no_day_stop_it(box: Box) -> None:
     """bad_day, 2, after the third; nothing was sent."""
     came = asked(box, Answers(lines=["mai", "cuối năm", "31.02.2027"]))
