@@ -288,6 +288,23 @@ def test_without_offers_an_end_remembered_from_another_run_is_told(box: Box) -> 
     assert box.renew(contract_end=box.confirm_end).state == "DONE"
 
 
+def test_without_offers_a_certificate_that_was_topped_up_is_not_topped_up_again(box: Box) -> None:
+    """A script that names the old certificate every night: nothing to do, 0, once the new one is there; a later end names it."""
+    configure(box, offers_url=None)
+    end = box.confirm_end
+    assert end is not None
+    old = box.renew(contract_end=end).result
+    assert old is not None
+    again = box.renew(contract_end=end, cert=old.old_serial, pin=False)
+    assert (again.status, again.state) == (0, "NOTHING_DUE")
+    later = end + timedelta(days=90)
+    further = box.renew(contract_end=later, confirm_contract_end=later, cert=old.old_serial, pin=False)
+    assert (further.status, further.code) == (11, "superseded")
+    assert further.error is not None
+    assert str(old.new_serial) in further.error.hint
+    assert len(box.issued()) == 1
+
+
 def test_without_offers_a_contract_that_is_over_is_not_asked_for(box: Box) -> None:
     """An expired certificate whose contract has ended since: contract_over, 11, before any PIN, stated or typed."""
     configure(box, offers_url=None, renew_expired=True)
