@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from safetok.cli.render import Cell, Screen
+    from safetok.errors import SafetokError
     from safetok.workflows.adopt import Adopted
     from safetok.workflows.certs import CertificateView
     from safetok.workflows.context import Context
@@ -92,8 +93,8 @@ def adopt(*, cert: Cert = None, serial: KnownSerial = None, mst: Mst = None, yes
         from safetok.workflows.known import Selection
 
         reading = tokens.look(context)  # what has just been plugged in counts; nothing needs to be
-        done = adopt_all(context, Selection(cert=cert, serial=serial, mst=mst), yes=yes)
-        errors = [tokens.driver_failed(failure) for failure in reading.failed if failure.named]
+        errors: list[SafetokError] = [tokens.driver_failed(one) for one in reading.failed if one.named]
+        done = adopt_all(context, Selection(cert=cert, serial=serial, mst=mst), yes=yes, unanswered=errors)
         return Outcome(done, data={"adopted": [one.data() for one in done]}, errors=errors)
 
     run(["certs", "adopt"], work, show_adopted)

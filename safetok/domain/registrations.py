@@ -107,14 +107,31 @@ def done(
     before = dict(registration.parts) if registration.state is RegistrationState.OPEN else {}
     parts = before | dict.fromkeys([part] if part else [name for name, _title in agency.parts], at)
     kept = tuple(sorted(parts.items()))
+    last = max([at, *parts.values()])
+    warning = " ".join(one for one in (warning, _replaced(registration, last)) if one)
     if any(name not in parts for name, _title in agency.parts):
         after = replace(registration, state=RegistrationState.OPEN, updated_at=None, until=None, reason="", parts=kept)
         return Moved(registration=after, warning=warning)
-    last = max([at, *parts.values()])
     wait = agency.rule if rule is None else rule
     until = accepted_from(wait, last, calendar or WorkingCalendar()) if wait.waits else None
     after = replace(registration, state=RegistrationState.UPDATED, updated_at=last, until=until, reason="", parts=kept)
     return Moved(registration=after, warning=warning)
+
+
+def _replaced(before: Registration, last: datetime) -> str:
+    """What a person should know whose word takes an earlier one away: the command may only have been run twice."""
+    if before.updated_at is None or before.updated_at == last:
+        return ""
+    texts = {
+        RegistrationState.UPDATED: _(
+            "an update at {was} was recorded before; now {at} counts. Was that wrong: safetok agencies undo {agency}"
+        ),
+        RegistrationState.ACCEPTED: _(
+            "it was accepted, by an update at {was}; now {at} counts. Was that wrong: safetok agencies undo {agency}"
+        ),
+    }
+    text = texts.get(before.state, "")
+    return text.format(was=show_instant(before.updated_at), at=show_instant(last), agency=before.agency)
 
 
 def accepted(registration: Registration, *, now: datetime) -> Moved:

@@ -13,6 +13,7 @@ from safetok.workflows.known import Selection
 
 if TYPE_CHECKING:
     from safetok.domain.certificates import Certificate
+    from safetok.errors import SafetokError
     from safetok.workflows.context import Context
 
 
@@ -123,27 +124,39 @@ def dismiss(context: Context, found: Appeared) -> None:
     Appearances(context.database).settle(found.new.sha256, "dismissed", context.now(), token_serial=found.token_serial)
 
 
-def adopt_all(context: Context, selection: Selection, *, yes: bool = False) -> tuple[Adopted, ...]:
+def adopt_all(
+    context: Context, selection: Selection, *, yes: bool = False, unanswered: list[SafetokError] | None = None
+) -> tuple[Adopted, ...]:
     """`certs adopt`: everything that appeared and fits, each with the person's yes (`yes` gives it beforehand).
 
     One that seems to replace another token's is taken over with `yes` when it was named, never by a bare `--yes`: whether a new
     token replaces an old one is for a person to say. A certificate named with `cert` or `serial` is taken over although it did
     not appear (it was there at safetok's first look).
-    Raises PersonNeeded (`adoption_unconfirmed`) when an answer is needed and nobody is there, and for a certificate named that no
-    agency should learn what `succession.check_in_use` raises.
+    One that needs an answer, where nobody is there, stops no other: it is left waiting, and its PersonNeeded
+    (`adoption_unconfirmed`) goes to `unanswered`. Raises the first of these where nothing was taken over, and for a certificate
+    named that no agency should learn what `succession.check_in_use` raises.
     """
     chosen = appeared(context, selection)
     if not chosen and (selection.cert or selection.serial):
         return _named(context, selection)
-    done = []
+    done: list[Adopted] = []
+    asked: list[SafetokError] = []
     for one in chosen:
-        opened = _agreed(context, one, yes=yes and (one.replaced_token is None or not selection.empty))
+        try:
+            opened = _agreed(context, one, yes=yes and (one.replaced_token is None or not selection.empty))
+        except PersonNeeded as error:
+            asked.append(error)
+            continue
         count = adopt(context, one) if opened else 0
         if not opened:
             dismiss(context, one)
         done.append(
             Adopted(new=one.new, old=one.old, token_serial=one.token_serial, opened=opened, agencies_open=count)
         )
+    if asked and not done:
+        raise asked[0]
+    if unanswered is not None:
+        unanswered += asked
     return tuple(done)
 
 

@@ -27,7 +27,7 @@ Source = Literal["prompt", "given", "keyring"]
 
 @dataclass(kw_only=True)
 class PinSource:
-    """One PIN for one token. `given` is read before any child process starts and forgotten after its one use."""
+    """One PIN for one token. `given` is read before any child process starts; one that did not open its token is forgotten."""
 
     as_is: bool = False  # --pin-as-is: no question about a PIN that does not fit the CA's profile
     force_last_try: bool = False
@@ -36,6 +36,7 @@ class PinSource:
     taken: str = field(default="", repr=False)  # the PIN taken last
     _given: str | None = field(default=None, repr=False)
     _used: set[str] = field(default_factory=set)  # tokens that have had the PIN given, or the keyring's, in this run
+    _opens: dict[str, str] = field(default_factory=dict, repr=False)  # the PIN given, by the token it has opened
 
     @property
     def given(self) -> bool:
@@ -50,9 +51,12 @@ class PinSource:
             return _("The PIN kept in the keyring")
         return _("The PIN in {place}").format(place=self.place) if self.place else _("The PIN given")
 
-    def worked(self, token_serial: str) -> None:
-        """The keyring's PIN opened this token: it may do so again."""
-        self._used.discard(token_serial)
+    def worked(self, token_serial: str, came_from: Source) -> None:
+        """The keyring's PIN, or the one given, opened this token: it may do so again, where one run logs in to it twice."""
+        if came_from == "keyring":
+            self._used.discard(token_serial)
+        elif came_from == "given":
+            self._opens[token_serial] = self.taken
 
     def purpose(self, came_from: Source) -> str:
         """What the log of tries is told a login was for."""
@@ -76,6 +80,8 @@ class PinSource:
             pin, self._given = self._given, None
             self._used.add(token_serial)
             return pin, "given"
+        if (opens := self._opens.get(token_serial)) is not None:
+            return opens, "given"
         unheard = ""
         if self.keyring and token_serial not in self._used:
             stored, unheard = _stored(context, token_serial)
@@ -166,8 +172,7 @@ def log_in(context: Context, session: Session, source: PinSource, *, name: str, 
             raise
         finally:
             source.settled(serial, opened=opened)
-        if came_from == "keyring":
-            source.worked(serial)
+        source.worked(serial, came_from)
         return came_from
     raise AssertionError  # the second attempt returned or raised
 

@@ -326,6 +326,23 @@ def test_what_is_renewed_or_under_way_is_said_in_the_plan(cli: Inside, fleet: Fl
     assert ran(cli, fleet) == (0, [])
 
 
+def test_what_was_given_up_is_cleaned_away_and_the_row_is_renewed(cli: Inside, fleet: Fleet) -> None:
+    """A renewal of the token was given up and its new key is still there: the run removes it and makes the row's own renewal. The
+    row had been called "nothing due", and no later run took it.
+    """
+    path = listed(fleet, row(fleet, 0))
+    write_json(fleet.places.ca / "faults.json", [{"name": "cut", "on": "kur", "processed": False}])
+    words = ["--serial", fleet.serials[0], "--yes", "--confirm-contract-end", END, "--pin-file"]
+    sent = cli.json("renew", *words, str(fleet.folder / "pin.txt"), "--new-key")
+    assert (sent.status, sent.data["state"]) == (8, "REQUESTED")
+    left = cli.json("renew", "--abandon", sent.data["renewal_id"], "--force")
+    assert (left.status, left.data["state"]) == (11, "ABANDONED"), "its key stays until somebody gives the PIN"
+    planned(cli, path)
+    ran = cli.json("batch", "run", str(fleet.folder / "list.plan.json"))
+    assert (ran.status, [one["state"] for one in ran.data["rows"]]) == (0, ["done"])
+    assert cli.json("renew", "--list").data["renewals"] == []
+
+
 def test_a_plan_made_again_keeps_what_the_night_has_done(cli: Inside, fleet: Fleet) -> None:
     """Rows that safetok has renewed have nothing due; the new plan's report still says from which serial to which, and when."""
     path = listed(fleet, row(fleet, 0), row(fleet, 1))

@@ -297,7 +297,5 @@ def test_an_offer_that_expired_before_it_was_used_is_asked_for_again(box: Box, *
     assert (came.status, came.code) == (11, "offer_expired")
     assert box.issued() == []
     done = box.renew(new_key=new_key)
-    while done.state == "ABANDONED":
-        done = box.renew(new_key=new_key)
-    assert (done.status, done.state) == (0, "DONE")
+    assert (done.status, done.state) == (0, "DONE"), "one run: a script takes 0 for a renewal that was made"
     assert len(box.objects()["Private Key"]) == len(before["Private Key"]) + new_key

@@ -156,6 +156,25 @@ def test_what_another_run_did_meanwhile_is_not_done_again(box: Box, *, kept_wait
     assert len(box.transactions()) == 1
 
 
+@pytest.mark.parametrize("new_key", [False, True])
+def test_an_offer_that_is_over_is_asked_for_again_at_once(box: Box, *, new_key: bool) -> None:
+    """Confirmed, stopped, and carried on after the offer's end by a person: told, and asked anew in the same run; one issue."""
+    assert box.confirm_end is not None
+    keys = box.objects()["Private Key"]
+    with (
+        patch("safetok.ca.cmp.requests.build_request", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        box.renew(new_key=new_key)
+    box.clock.turn(days=2)
+    person = Answers(lines=[show_day(box.confirm_end)])
+    came = asked(box, person, new_key=new_key)
+    assert (came.status, came.state) == (0, "DONE"), told(person)
+    assert [line for line in person.heard if "hết hạn trước khi" in line], told(person)
+    assert len(box.transactions()) == 1
+    assert len(box.objects()["Private Key"]) == len(keys) + new_key
+
+
 def test_three_lines_that_are_no_day_stop_it(box: Box) -> None:
     """bad_day, 2, after the third; nothing was sent."""
     came = asked(box, Answers(lines=["mai", "cuối năm", "31.02.2027"]))
@@ -268,6 +287,23 @@ def test_without_offers_an_end_remembered_from_another_run_is_told(box: Box) -> 
         "a script learns that nothing was done"
     )
     assert box.renew(contract_end=box.confirm_end).state == "DONE"
+
+
+def test_without_offers_a_certificate_that_was_topped_up_is_not_topped_up_again(box: Box) -> None:
+    """A script that names the old certificate every night: nothing to do, 0, once the new one is there; a later end names it."""
+    configure(box, offers_url=None)
+    end = box.confirm_end
+    assert end is not None
+    old = box.renew(contract_end=end).result
+    assert old is not None
+    again = box.renew(contract_end=end, cert=old.old_serial, pin=False)
+    assert (again.status, again.state) == (0, "NOTHING_DUE")
+    later = end + timedelta(days=90)
+    further = box.renew(contract_end=later, confirm_contract_end=later, cert=old.old_serial, pin=False)
+    assert (further.status, further.code) == (11, "superseded")
+    assert further.error is not None
+    assert str(old.new_serial) in further.error.hint
+    assert len(box.issued()) == 1
 
 
 def test_without_offers_a_contract_that_is_over_is_not_asked_for(box: Box) -> None:

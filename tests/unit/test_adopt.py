@@ -12,7 +12,7 @@ from support_store import NOW, certificate, reading, renewal
 
 from safetok.domain.renewal import State
 from safetok.domain.revocation import Revocation, RevocationAnswer
-from safetok.errors import CertificateRevoked, PersonNeeded, UsageError
+from safetok.errors import CertificateRevoked, PersonNeeded, SafetokError, UsageError
 from safetok.knowledge import load as knowledge
 from safetok.store.answers import Answers
 from safetok.store.inventory import Inventory
@@ -127,6 +127,20 @@ def test_a_token_that_replaces_another_is_never_assumed(context: Context, invent
     assert predecessor(context, NEW) is None
     (done,) = adopt.adopt_all(context, Selection(cert=NEW.serial), yes=True)
     assert done.opened
+
+
+def test_one_that_needs_an_answer_stops_no_other(context: Context, inventory: Inventory) -> None:
+    """`--yes` takes over what followed on its own token, also behind one that may replace another token, which is named."""
+    inventory.record(reading("T1", OLD), NOW)
+    inventory.record(reading("T3", certificate(8, mst="0312345678")), NOW)
+    inventory.record(reading("T2", NEW), NOW + timedelta(hours=1))
+    later = certificate(9, mst="0312345678", days=390)
+    inventory.record(reading("T3", certificate(8, mst="0312345678"), later), NOW + timedelta(hours=2))
+    waiting: list[SafetokError] = []
+    (done,) = adopt.adopt_all(context, EVERYTHING, yes=True, unanswered=waiting)
+    assert (done.new, done.opened) == (later, True)
+    assert [(one.code, one.data["new_serial"]) for one in waiting] == [("adoption_unconfirmed", NEW.serial)]
+    assert [one.new for one in adopt.appeared(context)] == [NEW]
 
 
 def test_a_person_is_asked_with_yes_as_the_default_for_the_same_token(

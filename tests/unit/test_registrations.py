@@ -161,6 +161,22 @@ def test_in_january_december_is_last_years() -> None:
     assert moves.parse_at("29/02 10:00", _vn(2029, 1, 2, 9, 0)) == _vn(2028, 2, 29, 10, 0)
 
 
+def test_a_second_update_says_what_it_takes_away() -> None:
+    """The same command run twice moves the 24 hours, or takes an acceptance back: the earlier moment is told, and the way back."""
+    first = moves.done(_open(), CUSTOMS, at=NOW - HOUR, now=NOW)
+    assert first.warning == ""
+    again = moves.done(first.registration, CUSTOMS, at=NOW, now=NOW)
+    assert show_instant(NOW - HOUR) in again.warning
+    assert f"agencies undo {CUSTOMS.name}" in again.warning
+    taken = moves.accepted(first.registration, now=NOW).registration
+    assert "chấp nhận" in moves.done(taken, CUSTOMS, at=NOW, now=NOW).warning
+    assert moves.done(taken, CUSTOMS, at=NOW - HOUR, now=NOW).warning == "", "the same moment says nothing new"
+    refused = moves.rejected(first.registration).registration
+    assert moves.done(refused, CUSTOMS, at=NOW, now=NOW).warning == "", (
+        "after a rejection another update is what is wanted"
+    )
+
+
 @pytest.mark.parametrize(
     "text", ["", "sáng nay", "25:00", "16:60", "31/02 10:00", "2026-11-23", "23/11/2026", "16.05", "99/99 1:00"]
 )

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from safetok.domain.plan import PlanRow, RowResult, RowState
+from safetok.domain.renewal import State
 from safetok.domain.times import show_day, vietnamese_day
 from safetok.domain.tokens import Reading
 from safetok.errors import (
@@ -80,7 +81,7 @@ def run_row(
         if unfinished_of(context, token.info.serial, chosen.certificate) is None:
             _as_planned(context, row, chosen)
             _use_agencies(context, row, chosen)
-        return renew_chosen(context, tokens, chosen, request)
+        result = renew_chosen(context, tokens, chosen, request)
     except DriverFailed as error:
         if error.code != "token_removed":
             raise
@@ -88,6 +89,11 @@ def run_row(
         raise NoToken(error.message, code=error.code, hint=hint, token=error.token, data=error.data) from error
     finally:
         pin.release()
+    if result.state != State.ABANDONED.value:
+        return result
+    return run_row(
+        context, tokens, token, row, pins, kit=kit
+    )  # what was given up is cleaned away: its own is still to come
 
 
 def _as_planned(context: Context, row: PlanRow, chosen: Chosen) -> None:

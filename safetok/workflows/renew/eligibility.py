@@ -92,6 +92,8 @@ def assess(context: Context, chosen: Chosen, request: RenewRequest) -> Eligible 
             return _by_campaign(context, chosen, authority, verdict, stated)
     else:
         offered = False
+        if (followed := _followed(context, chosen, authority, stated)) is not None:
+            return followed
         _needs_stated_end(certificate, request, stated)
         if stated and (reached := reaching(context, chosen, authority, stated)) is not None:
             if (confirmed := request.confirm_contract_end) is not None and confirmed != stated:
@@ -103,6 +105,35 @@ def assess(context: Context, chosen: Chosen, request: RenewRequest) -> Eligible 
     _expired_refused(context.now(), certificate, authority, offered=offered)
     _checkable(context, authority)
     return Eligible(chosen=chosen, authority=authority, verdict=verdict, offered=offered, contract_end=stated)
+
+
+def _followed(context: Context, chosen: Chosen, authority: Authority, stated: date | None) -> NothingDue | None:
+    """Nothing is to be done for a certificate named by its serial whose company has a newer one beside it that does what is wanted:
+    a CA without offers would issue another. Raises PersonNeeded (`superseded`) where only the newer one falls short.
+    """
+    from safetok.domain.validity import Validity, validity
+    from safetok.store.answers import Answers
+
+    if chosen.newer is None:
+        return None
+    old, new = chosen.certificate, chosen.newer.certificate
+    state = validity(new, context.now(), Answers(context.database).revocation(new.sha256))
+    if state in {Validity.REVOKED, Validity.EXPIRED}:
+        return None
+    if stated is None or last_usable_day(new.not_after) >= stated:
+        reason = _("a later certificate is there: Serial {serial}, until {day}").format(
+            serial=new.serial, day=show_date(new.not_after)
+        )
+        return NothingDue(chosen=chosen, reasons=(reason,), contract_end=stated)
+    raise PersonNeeded(
+        _("Certificate {serial} of {name} is an old one: {new} has taken its place.").format(
+            serial=old.serial, name=old.subject_name, new=new.serial
+        ),
+        code="superseded",
+        hint=_("To top up the new one: safetok renew --cert {new}").format(new=new.serial),
+        token=chosen.token.info.serial,
+        data={"new_serial": new.serial, "authority": authority.name},
+    )
 
 
 def reaching(context: Context, chosen: Chosen, authority: Authority, stated: date) -> NothingDue | None:

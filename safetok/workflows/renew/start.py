@@ -36,20 +36,32 @@ def renew(context: Context, request: RenewRequest) -> RenewResult:
 
     Raises every error of the contract with scripts; see `engine.carry_on` and the steps of `assess` and `consent`.
     """
+    with context.tokens() as tokens:
+        while True:
+            result = _once(context, tokens, request)
+            if result is not None and result.state != State.ABANDONED.value:
+                return result  # else nothing is left of an earlier one, and the renewal that was asked for is still to come
+
+
+def _once(context: Context, tokens: Tokens, request: RenewRequest) -> RenewResult | None:
+    """One look and what follows from it. None where the offer of a renewal under way is over and a person is there to be asked
+    anew.
+    """
     from safetok.store.inventory import Inventory
 
-    with context.tokens() as tokens:
-        reading = tokens.read(session_follows=True, meanwhile=load_ahead)
-        inventory = Inventory(context.database)
-        if not context.dry_run:
-            inventory.record(reading, context.now())
-        chosen = choose(context, reading, serial=request.serial, cert=request.cert, mst=request.mst)
-        try:
-            return renew_chosen(context, tokens, chosen, request)
-        except SafetokError as error:
-            error.token = error.token or chosen.token.info.serial
-            error.data = {**known_so_far(chosen, request).data(), **who_helps(context, chosen, error), **error.data}
-            raise
+    reading = tokens.read(session_follows=True, meanwhile=load_ahead)
+    if not context.dry_run:
+        Inventory(context.database).record(reading, context.now())
+    chosen = choose(context, reading, serial=request.serial, cert=request.cert, mst=request.mst)
+    try:
+        return renew_chosen(context, tokens, chosen, request)
+    except SafetokError as error:
+        if error.code == "offer_expired" and error.data.get("renewal_id") and context.prompter.interactive:
+            context.prompter.warn(error.message)
+            return None
+        error.token = error.token or chosen.token.info.serial
+        error.data = {**known_so_far(chosen, request).data(), **who_helps(context, chosen, error), **error.data}
+        raise
 
 
 def load_ahead() -> None:
