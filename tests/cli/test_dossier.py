@@ -184,6 +184,20 @@ def test_only_lcs_has_this_procedure(cli: Clocked) -> None:
     assert cli.json("dossier", "start", "--mst", "0106324653", "--case", "revoked").codes == ["no_dossier_procedure"]
 
 
+@pytest.mark.parametrize("state", ["suspended", "revoked"])
+def test_what_is_worse_than_missing_papers_leads_to_the_plan(cli: Clocked, state: str) -> None:
+    """The look-up page says suspended or revoked meanwhile: the notice's consequence, and the command that goes on."""
+    did(cli, "start", "--case", "papers-missing", "--mst", MST, "--one")
+    said = " ".join(cli("dossier", "record", state).out.split())
+    assert "vĩnh viễn không thể phát hành hóa đơn điện tử" in said
+    assert ("vĩnh viễn không thể khôi phục" in said) is (state == "revoked")
+    command = said.partition("→ safetok ")[2].split()
+    assert command[:6] == ["dossier", "start", "--case", state, "--again", "--mst"]
+    cli.later(minutes=1)
+    assert did(cli, *command[1:7], "--one")["path"] == "restoration"
+    assert "→" not in cli("dossier", "show").out
+
+
 def test_what_the_lookup_page_says_is_recorded(seen: Clocked) -> None:
     """In the page's four answers; without a dossier the page's address is shown, and no PIN is asked for."""
     said = seen("dossier", "show")
