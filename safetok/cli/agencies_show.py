@@ -227,13 +227,11 @@ def _heads() -> list[Column]:
 
 def _rows(views: Iterable[RegistrationView], listing: Listing, *, signing: bool = False) -> list[list[Cell]]:
     """Title, short name and state of each; with `signing` also what to sign with today."""
-    from safetok.workflows.agencies import key
-
     rows: list[list[Cell]] = []
     for view in views:
         row: list[Cell] = [view.title, view.registration.agency, _state(view, listing, late=listing.overdue(view))]
         if signing:
-            row.append(signing_text(listing.signing[key(view.registration)]))
+            row.append(_signing(view, listing))
         rows.append(row)
     return rows
 
@@ -259,6 +257,22 @@ def signing_text(signing: Signing) -> Toned:
         "unused": "–",
     }
     return Toned(words[signing.answer], _SIGN_TONES[signing.answer])
+
+
+def _signing(view: RegistrationView, listing: Listing) -> Toned:
+    """What to sign with at an agency; services updated before the rest of it by themselves."""
+    from safetok.workflows.agencies import key
+
+    whole, parts = (
+        signing_text(listing.signing[key(view.registration)]),
+        listing.by_part.get(key(view.registration), {}),
+    )
+    if not parts:
+        return whole
+    titles = dict(view.parts)
+    words = [f"{titles.get(part, part)}: {signing_text(one).text}" for part, one in parts.items()]
+    left = ", ".join(title for part, title in view.parts if part not in parts)
+    return Toned("; ".join([*words, f"{left}: {whole.text}"]), whole.tone)
 
 
 def _reasons(out: Screen, views: Iterable[RegistrationView], listing: Listing) -> None:

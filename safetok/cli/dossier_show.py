@@ -11,7 +11,7 @@ from safetok.locale import _
 
 if TYPE_CHECKING:
     from safetok.cli.render import Tone
-    from safetok.domain.dossier import Said
+    from safetok.domain.dossier import Said, Situation
     from safetok.workflows.dossier_view import View
 
 
@@ -70,12 +70,31 @@ def _consequences(out: Screen, view: View) -> None:
 
     said, found = load.dossier_said(), view.dossier
     assert found is not None
+    worse = _worse(view)
+    situation = worse or found.situation
     if found.of_the_notice:
         out.line(said["dates"])
-    if found.situation != "papers-missing" or found.of_the_notice:
-        out.line(load.notices()["lcs_invoices"].text if found.situation != "papers-missing" else said["late"], "warn")
-    if found.situation == "revoked":
+    if situation != "papers-missing" or found.of_the_notice:
+        out.line(load.notices()["lcs_invoices"].text if situation != "papers-missing" else said["late"], "warn")
+    if situation == "revoked":
         out.line(said["revoked"])
+    if worse:
+        which = f" --mst {found.mst}" if found.mst else ""
+        out.notice(
+            _("A suspended or revoked certificate takes LCS's plan to go on, not the ordinary path."),
+            "warn",
+            hint=f"→ safetok dossier start --case {worse} --again{which}",
+        )
+
+
+def _worse(view: View) -> Situation | None:
+    """What the look-up page or the CA has said since, where the papers alone help no more."""
+    found = view.dossier
+    if found is None or found.path != "ordinary":
+        return None
+    kept = found.record("said")
+    heard = view.answer.state if view.answer is not None else kept.said.get("state") if kept is not None else None
+    return "revoked" if heard == "revoked" else "suspended" if heard == "suspended" else None
 
 
 def _case(view: View) -> str:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from safetok.ca import proof
-from safetok.domain.times import end_of_day, parse_rfc3339, rfc3339
+from safetok.domain.times import end_of_day, parse_rfc3339, rfc3339, vietnamese_day
 from safetok.errors import SafetokError
 from safetok.sandbox.books import Books, Entry
 from safetok.sandbox.pki import LCS, SAFE_NEW, Pki
@@ -101,7 +101,7 @@ class OfferService:
             return entry
         answer: dict[str, Any] = {"state": entry.dossier}
         if entry.since is not None:
-            answer["since"] = entry.since.date().isoformat()
+            answer["since"] = vietnamese_day(entry.since).isoformat()
         if entry.missing:
             answer["missing"] = list(entry.missing)
         return _json(answer)

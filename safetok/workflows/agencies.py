@@ -14,7 +14,14 @@ from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows import known
 from safetok.workflows.agency_names import Wanted, all_agencies, meant, short_name, wanted
-from safetok.workflows.agency_rules import for_no_agency, rule_of, signing_of, told_of_no_agency, working
+from safetok.workflows.agency_rules import (
+    for_no_agency,
+    rule_of,
+    signing_by_part,
+    signing_of,
+    told_of_no_agency,
+    working,
+)
 from safetok.workflows.known import Selection
 from safetok.workflows.machine_clock import check_clock
 from safetok.workflows.overview import RegistrationView, not_opened_data
@@ -33,7 +40,8 @@ _TIMER = ("agency", "mst", "cert", "updated_at", "until")
 class Listing:
     """Registrations as they stand, by certificate in the order opened; `certificates` are those of the inventory, by SHA-256.
 
-    `signing` says what to sign with today, `touched` when somebody last did something; both by certificate and agency.
+    `signing` says what to sign with today, `by_part` the same of services updated before the rest of their agency, `touched` when
+    somebody last did something; all by certificate and agency.
     """
 
     now: datetime
@@ -41,6 +49,7 @@ class Listing:
     certificates: dict[str, Certificate]
     old: dict[tuple[str, str], Certificate]  # the one each agency knows, by `key`
     signing: dict[tuple[str, str], Signing]
+    by_part: dict[tuple[str, str], dict[str, Signing]]
     touched: dict[tuple[str, str], datetime]
     not_opened: tuple[Certificate, ...] = ()  # a person said not to open their lists
     overdue_after: timedelta | None = None
@@ -70,6 +79,10 @@ class Listing:
                 | {
                     "sign_with": self.signing[key(view.registration)].answer,
                     "sign_why": self.signing[key(view.registration)].why,
+                    "sign_parts": [
+                        {"part": part, "sign_with": one.answer, "sign_why": one.why}
+                        for part, one in self.by_part.get(key(view.registration), {}).items()
+                    ],
                     "old_cert": self.old[of].serial if (of := key(view.registration)) in self.old else None,
                     "overdue": self.overdue(view),
                 }
@@ -124,6 +137,7 @@ def listing(context: Context, selection: Selection, *, overdue: str | None = Non
         certificates=certificates,
         old=old,
         signing=signing,
+        by_part=signing_by_part(context, rows, certificates),
         touched={row: last for row, (_changes, last) in store.acts().items()},
         not_opened=not_opened(context, selection),
         overdue_after=overdue_after,
@@ -182,6 +196,11 @@ def _record(
             after[agency.name] = _undo(store, row, certificate)
             continue
         if move == "done":
+            if row.state is RegistrationState.ACCEPTED:
+                text = _(
+                    "it was recorded as accepted, which no longer counts. A mistake? safetok agencies undo {which}"
+                )
+                warnings.append(f"{agency.title}: {text.format(which=f'{agency.name} --cert {row.certificate}')}")
             moved = moves.done(
                 row,
                 agency,

@@ -139,3 +139,34 @@ def signing_of(
             came=came[row.certificate_sha256],
         )
     return old, signing
+
+
+def signing_by_part(
+    context: Context, rows: Iterable[Registration], certificates: dict[str, Certificate]
+) -> dict[tuple[str, str], dict[str, Signing]]:
+    """What to sign with at those services of an agency that are updated while others are not; by new certificate (SHA-256) and
+    agency, then by service.
+    """
+    from safetok.domain.acceptance import accepted_from
+    from safetok.domain.agencies import RegistrationState
+    from safetok.store.answers import Answers
+    from safetok.store.registrations import Registrations
+    from safetok.workflows.agency_names import all_agencies
+
+    found: dict[tuple[str, str], dict[str, Signing]] = {}
+    for row in rows:
+        if row.state is not RegistrationState.OPEN or not row.parts:
+            continue
+        new = certificates.get(row.certificate_sha256)
+        agency = all_agencies(Registrations(context.database)).get(row.agency)
+        rule = rule_of(context, agency, new) if agency else None
+        for part, at in row.parts:
+            until = accepted_from(rule, at, working(context)) if rule is not None and rule.waits else None
+            found.setdefault((row.certificate_sha256, row.agency), {})[part] = sign_today(
+                dataclasses.replace(row, state=RegistrationState.UPDATED, updated_at=at, until=until),
+                now=context.now(),
+                new=new,
+                old=None,
+                new_revocation=Answers(context.database).revocation(row.certificate_sha256),
+            )
+    return found

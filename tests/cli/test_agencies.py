@@ -157,6 +157,16 @@ def test_accepted_needs_an_update_first(cli: Cli) -> None:
     assert cli.json("agencies", "accepted", "vnaccs").codes == ["not_updated"]
 
 
+def test_an_update_recorded_after_the_acceptance_says_what_it_takes_back(cli: Cli) -> None:
+    """Typed once more by mistake it would begin the 24 hours again: it is told, and the command that is named brings it back."""
+    cli.json("agencies", "done", "vnaccs")
+    assert cli.json("agencies", "accepted", "vnaccs").data["registrations"][0]["state"] == "accepted"
+    (told,) = cli.json("agencies", "done", "vnaccs").data["warnings"]
+    assert "trước đó đã ghi được chấp nhận" in told
+    command = told.partition("safetok ")[2].split()
+    assert cli.json(*command).data["registrations"][0]["state"] == "accepted"
+
+
 def test_skip_is_remembered_for_the_companys_next_certificate(cli: Cli) -> None:
     """An agency that is not used is not opened again for the same MST, and undo takes that back."""
     cli.json("agencies", "skip", "vnaccs", "v5")

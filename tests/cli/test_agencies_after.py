@@ -111,6 +111,23 @@ def test_etax_has_two_halves(cli: Clocked) -> None:
     assert cli.json("agencies", "done", "vnaccs:khai").codes == ["no_such_part"]
 
 
+def test_of_two_halves_the_one_updated_is_signed_for_with_the_new_one(cli: Clocked) -> None:
+    """Declarations know the new certificate already, payments not yet: each half says its own, also where a rule makes it wait."""
+    _heard(cli, OLD.sha256, RevocationAnswer.GOOD)
+    cli.json("agencies", "done", "etax:khai")
+    row = listed(cli)["etax"]
+    assert (row["sign_with"], [(one["part"], one["sign_with"]) for one in row["sign_parts"]]) == (
+        "old",
+        [("khai", "new")],
+    )
+    shown = " ".join(cli("agencies", "list").out.split())
+    assert "Khai thuế điện tử: CTS mới; Nộp thuế điện tử: CTS cũ" in shown
+    _settings(cli, '[agencies.etax.acceptance]\nrule = "working_hours"\namount = 4\nsource = "Viettel"\n')
+    assert [one["sign_with"] for one in listed(cli)["etax"]["sign_parts"]] == ["neither"]
+    cli.json("agencies", "done", "etax:nop")
+    assert listed(cli)["etax"]["sign_parts"] == []
+
+
 def test_two_who_record_two_services_at_once_lose_neither(cli: Clocked) -> None:
     """The second run has looked before the first one wrote: what it adds is added to what stands there by then."""
     looked = agencies._chosen

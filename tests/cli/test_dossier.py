@@ -90,6 +90,7 @@ def test_a_dossier_begun_by_tax_code_is_the_companys_once_its_token_is_seen(cli:
     begin = ("dossier", "start", "--case", "revoked", "--mst", MST, "--one")
     assert cli.json(*begin).codes == ["dossier_exists"]
     assert did(cli, "papers-ready", "--mst", MST)["step"] == "sent"
+    cli.later(minutes=1)
     assert cli.json(*begin, "--again").status == 0
     assert [one["cert"] for one in cli.json("dossier", "list").data["dossiers"]] == [lcs(3, vn(2025, 6, 1)).serial]
     assert did(cli, "show", "--mst", MST)["deadline"] is None
@@ -182,6 +183,20 @@ def test_only_lcs_has_this_procedure(cli: Clocked) -> None:
     with Database(home(cli.env).database) as db:
         Inventory(db).record(reading("T1", certificate(1)), START)
     assert cli.json("dossier", "start", "--mst", "0106324653", "--case", "revoked").codes == ["no_dossier_procedure"]
+
+
+@pytest.mark.parametrize("state", ["suspended", "revoked"])
+def test_what_is_worse_than_missing_papers_leads_to_the_plan(cli: Clocked, state: str) -> None:
+    """The look-up page says suspended or revoked meanwhile: the notice's consequence, and the command that goes on."""
+    did(cli, "start", "--case", "papers-missing", "--mst", MST, "--one")
+    said = " ".join(cli("dossier", "record", state).out.split())
+    assert "vĩnh viễn không thể phát hành hóa đơn điện tử" in said
+    assert ("vĩnh viễn không thể khôi phục" in said) is (state == "revoked")
+    command = said.partition("→ safetok ")[2].split()
+    assert command[:6] == ["dossier", "start", "--case", state, "--again", "--mst"]
+    cli.later(minutes=1)
+    assert did(cli, *command[1:7], "--one")["path"] == "restoration"
+    assert "→" not in cli("dossier", "show").out
 
 
 def test_what_the_lookup_page_says_is_recorded(seen: Clocked) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -154,5 +155,10 @@ def test_the_dossier_is_told_to_its_own_token(ca: Ca) -> None:
     """State and what is missing."""
     der = proven("dossier-missing", aud=f"{BASE}/v1/dossiers", purpose="dossier")
     assert body(ca.offers.dossier(der, NOW)) == {"state": "missing", "missing": ["Hồ sơ (BẢN GIẤY)"]}
+    evening = NOW.replace(hour=20)  # the next day in Vietnam, as its OCSP answers are shown
+    entry = ca.books.entries[domain("dossier-missing").serial]
+    ca.books.keep(entries=(replace(entry, standing="suspended", since=evening),))
+    der = proven("dossier-missing", aud=f"{BASE}/v1/dossiers", purpose="dossier")
+    assert body(ca.offers.dossier(der, NOW))["since"] == f"{evening + timedelta(days=1):%Y-%m-%d}"
     der = proven("v1-owed", aud=f"{BASE}/v1/dossiers", purpose="dossier", time=rfc3339(NOW + timedelta(minutes=1)))
     assert body(ca.offers.dossier(der, NOW + timedelta(minutes=1))) == {"state": "complete"}

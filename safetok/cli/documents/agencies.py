@@ -33,9 +33,18 @@ class Registration(Timer):
     parts: list[Part]
 
 
+class SignedPart(Document):
+    """A service that is updated while others of its agency are not."""
+
+    part: str
+    sign_with: SignWith
+    sign_why: str
+
+
 class Listed(Registration):
     sign_with: SignWith
     sign_why: str
+    sign_parts: list[SignedPart]
     old_cert: Serial | None
     overdue: bool
 
