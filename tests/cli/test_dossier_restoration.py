@@ -272,3 +272,13 @@ def test_an_open_dossier_goes_before_one_that_is_over(cli: Clocked) -> None:
     did(cli, "start", "--case", "revoked", "--mst", "0106324653", "--one")
     assert did(cli, "show")["mst"] == "0106324653"
     assert did(cli, "show", "--mst", MST)["urgency"] == "lost"
+
+
+def test_a_dossier_that_is_over_forecasts_no_arrival(cli: Clocked) -> None:
+    """Its last step recorded, the token's coming never: nothing is said any more of days on which it must not come."""
+    cli.now = vn(2027, 1, 28, 9)
+    did(cli, "start", "--case", "revoked", "--mst", MST, "--one")
+    assert cli.json("dossier", "show").data["if_received_today"] is not None
+    assert did(cli, "contract-received")["urgency"] == "finished"
+    data = cli.json("dossier", "show").data
+    assert (data["if_received_today"], data["bad_days"]) == (None, [])
