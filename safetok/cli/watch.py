@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +12,7 @@ from safetok.cli.commands import Commands
 from safetok.cli.globals import flags
 from safetok.cli.log import begin as begin_log
 from safetok.cli.run import Outcome, run, surroundings
-from safetok.cli.text import is_terminal, speaks_unicode
+from safetok.cli.text import is_terminal, speaks_unicode, unheard
 from safetok.errors import ExitStatus, first_that_holds
 from safetok.locale import _, later
 from safetok.log import note
@@ -53,13 +50,14 @@ def watch(*, refresh: Refresh = False, unit: AtLogin = False) -> None:
     flags().command = ["watch"]
     begin_log()
     note("safetok watch")
-    with _stoppable(), surroundings() as context:
+    with surroundings() as context:
         try:
             _announce(context, refresh=refresh)
         except KeyboardInterrupt:
             note("stopped")
             if is_terminal(sys.stderr):
-                sys.stderr.write("\n")  # after the ^C
+                with unheard():
+                    sys.stderr.write("\n")  # after the ^C
     raise typer.Exit(0)
 
 
@@ -73,18 +71,6 @@ def _announce(context: Context, *, refresh: bool) -> None:
         else:
             show(event, context)
         sys.stdout.flush()
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """SIGTERM (systemd, `kill`) and SIGHUP (the terminal was closed) end it in order, as Ctrl-C does."""
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {name: signal.signal(getattr(signal, name), signal.default_int_handler) for name in names}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
 
 
 def print_line(event: Happened) -> None:

@@ -12,9 +12,10 @@ from icalendar import Calendar
 from support_agencies import HOSTILE, followed, joined, listed, overtaken
 from support_clock import Clocked
 from support_notifications import desktop
-from support_store import NOW
+from support_store import NOW, certificate
 
 from safetok.domain.times import VIETNAM
+from safetok.workflows import reminders
 
 
 @pytest.fixture
@@ -92,6 +93,62 @@ def test_a_certificate_that_was_replaced_leaves_the_calendar(cli: Clocked, tmp_p
     ended = [(second[uid].name, second[uid]["status"]) for uid in first]
     assert sorted(ended) == [("VEVENT", "CANCELLED")] * 2 + [("VTODO", "CANCELLED")] * 5 + [("VTODO", "COMPLETED")] * 2
     assert [part["status"] for uid, part in second.items() if uid not in first] == ["NEEDS-ACTION"] * 7
+
+
+def test_what_is_not_used_or_refused_leaves_what_stood_in_the_calendar(cli: Clocked, tmp_path: Path) -> None:
+    """An agency that a person says is not used: its to-do is cancelled. One that refused: no more wait, its to-do open again."""
+    path = tmp_path / "c.ics"
+    cli.json("agencies", "done", "vnaccs")
+    first = _calendar(cli, path)
+    cli.json("agencies", "skip", "bhxh")
+    cli.json("agencies", "reject", "vnaccs")
+    second = _calendar(cli, path)
+    assert {*second} == {*first}
+    changed = {uid: part["status"] for uid, part in second.items() if part["sequence"] != first[uid]["sequence"]}
+    assert sorted(changed.values()) == ["CANCELLED", "CANCELLED", "NEEDS-ACTION"]
+    assert not [part for part in second.values() if part["status"] == "CANCELLED" and part.walk("VALARM")]
+
+
+def test_a_to_do_is_due_a_day_after_its_list_was_opened(cli: Clocked, tmp_path: Path) -> None:
+    """And where it was updated, then."""
+    before = {uid: part["due"].dt for uid, part in _calendar(cli, tmp_path / "c.ics").items()}
+    assert {*before.values()} == {(NOW + timedelta(days=1)).astimezone(VIETNAM)}
+    cli.later(hours=3)
+    cli.json("agencies", "done", "bhxh")
+    after = {uid: part["due"].dt for uid, part in _calendar(cli, tmp_path / "c.ics").items()}
+    assert [after[uid] for uid in before if after[uid] != before[uid]] == [cli.now.astimezone(VIETNAM)]
+
+
+def test_a_calendar_of_one_company_says_nothing_of_another(two: Clocked, tmp_path: Path) -> None:
+    """Also of certificates that were replaced since."""
+    overtaken(two)
+    path = tmp_path / "c.ics"
+    assert two.json("agencies", "remind", "--mst", "0312345678", "--ics", str(path)).status == 0
+    parts = [part for part in Calendar.from_ical(path.read_bytes()).walk() if part.name == "VTODO"]
+    assert len(parts) == 7
+    assert all("0106324653" not in str(part["description"]) for part in parts)
+
+
+def test_the_desktop_is_told_of_so_many_lines_and_how_many_more(cli: Clocked, tmp_path: Path) -> None:
+    """As many lines as are shown need no word of more; of a part that nobody touched for long only that is told."""
+    for number in range(2, reminders.LINES + 1):
+        joined(cli, certificate(100 + number, mst=f"03123456{number:02}", subject_name=f"CÔNG TY {number}"))
+    with desktop(tmp_path) as (address, shown):
+        bus = {"DBUS_SESSION_BUS_ADDRESS": address}
+        assert cli.json("agencies", "remind", "--notify", env=bus).status == 0
+        body = shown.get(timeout=10)[2].splitlines()
+        assert len(body) == reminders.LINES
+        assert all("CÔNG TY" in line for line in body)
+        joined(cli, HOSTILE)
+        cli.json("agencies", "remind", "--notify", env=bus)
+        assert len(shown.get(timeout=10)[2].splitlines()) == reminders.LINES + 1
+        cli.later(days=3)
+        cli.json("agencies", "done", "vnaccs", "--mst", "0106324653")
+        cli.json("agencies", "undo", "vnaccs", "--mst", "0106324653")
+        cli.json("agencies", "remind", "--notify", "--overdue", "2d", "--mst", "0106324653", env=bus)
+        (line,) = shown.get(timeout=10)[2].splitlines()
+        assert "BHXH" in line
+        assert "VNACCS" not in line
 
 
 def test_the_desktop_is_told_what_is_to_do(two: Clocked, tmp_path: Path) -> None:

@@ -146,6 +146,19 @@ def test_a_list_knows_the_steps_that_were_recorded_here(cli: Clocked, tmp_path: 
     assert did(cli, "papers-ready")["steps"][-1]["step"] == "papers-ready"
 
 
+def test_what_was_recorded_here_goes_before_what_a_list_says_of_the_same_step(cli: Clocked, tmp_path: Path) -> None:
+    """The day a token came, recorded here, is not moved by another day in the list; what is over here says nothing of it."""
+    to_the_token(cli, vn(2027, 1, 18, 15))
+    cli.now = vn(2027, 1, 20, 9)
+    rows = [["MST", "Tình trạng", "Ngày nhận token"], [MST, "thu hồi", date(2027, 1, 20)]]
+    file = _as_csv(tmp_path / "list.csv", rows)
+    (found,) = cli.json("dossier", "list", "--from", str(file)).data["dossiers"]
+    assert (found["deadline"]["received"], found["token"]) == ("2027-01-18", "T9")
+    did(cli, "lost")
+    (found,) = cli.json("dossier", "list", "--from", str(file)).data["dossiers"]
+    assert (found["deadline"]["received"], found["token"]) == ("2027-01-20", None)
+
+
 def test_a_list_that_cannot_be_read_is_refused(cli: Clocked, tmp_path: Path) -> None:
     """No such file, no column of tax codes, no text, no workbook: named."""
     path = tmp_path / "x.csv"

@@ -232,3 +232,66 @@ def test_a_deadline_that_runs_no_more_leaves_the_calendar(cli: Clocked, tmp_path
         assert (again["uid"], again["status"]) == (first["uid"], "CONFIRMED")
         assert again["dtstart"].dt == datetime(2027, 1, 22, 17, tzinfo=VIETNAM)
         assert again["sequence"] > last["sequence"]
+
+
+def test_an_old_certificate_of_the_company_is_not_the_new_one(cli: Clocked) -> None:
+    """Without a Token ID: neither what was there before the dossier, nor the very one it is about, nor one that is in no token any
+    more is what came with the new token.
+    """
+    about = lcs(7, cli.now - timedelta(hours=2))
+    plugged_in(cli, "T1", lcs(6, cli.now - timedelta(days=300)), about)
+    assert did(cli, "start", "--case", "suspended", "--mst", MST, "--one", "--cert", about.serial)["token"] is None
+    did(cli, "token-received")
+    did(cli, "lcs-received")
+    assert cli.json("dossier", "activated").data["new_cert"] is None
+    gone = lcs(8, cli.now - timedelta(hours=1))
+    plugged_in(cli, "T2", gone)
+    assert cli.json("dossier", "activated").data["new_cert"] == gone.serial
+    plugged_in(cli, "T2")
+    assert cli.json("dossier", "activated").data["new_cert"] is None
+
+
+def test_a_representative_of_several_who_has_called_is_not_told_to_call(cli: Clocked) -> None:
+    """The upload before the call is warned of; after it, it is not."""
+    warned = []
+    for again in ((), ("--again",)):
+        did(cli, "start", "--case", "revoked", "--mst", MST, "--several", *again)
+        if again:
+            did(cli, "called")
+        warned.append(cli.json("dossier", "uploaded").data["warnings"])
+    assert "19004525" in warned[0][0]
+    assert warned[1] == []
+
+
+def test_while_a_token_waits_to_be_activated_nobody_is_asked_for_its_pin(cli: Clocked) -> None:
+    """With an endpoint the CA is asked, which takes a token and its PIN; not from the token's coming on to its activation."""
+    settings = Path(cli.env["SAFETOK_HOME"]) / "settings.toml"
+    plugged_in(cli, "T1", lcs(7, cli.now - timedelta(days=300)))
+    settings.write_text('[authorities.lcs-ca]\noffers_url = "https://127.0.0.1:9"\n')
+    did(cli, "start", "--case", "revoked", "--mst", MST, "--one")
+    assert cli.json("dossier", "show").status != 0
+    did(cli, "token-received")
+    shown = cli.json("dossier", "show")
+    assert (shown.status, shown.data["answer"], shown.data["dossier"]["not_activated"]) == (0, None, True)
+    did(cli, "activated")
+    assert cli.json("dossier", "show").status != 0
+
+
+def test_an_open_dossier_goes_before_one_that_is_over(cli: Clocked) -> None:
+    """With one company's lost and another's begun the latter is meant; the former still when it is named."""
+    did(cli, "start", "--case", "revoked", "--mst", MST, "--one")
+    did(cli, "token-received")
+    did(cli, "lost")
+    did(cli, "start", "--case", "revoked", "--mst", "0106324653", "--one")
+    assert did(cli, "show")["mst"] == "0106324653"
+    assert did(cli, "show", "--mst", MST)["urgency"] == "lost"
+
+
+def test_a_dossier_that_is_over_forecasts_no_arrival(cli: Clocked) -> None:
+    """Its last step recorded, the token's coming never: nothing is said any more of days on which it must not come."""
+    cli.now = vn(2027, 1, 28, 9)
+    did(cli, "start", "--case", "revoked", "--mst", MST, "--one")
+    assert cli.json("dossier", "show").data["if_received_today"] is not None
+    assert did(cli, "contract-received")["urgency"] == "finished"
+    data = cli.json("dossier", "show").data
+    assert (data["if_received_today"], data["bad_days"]) == (None, [])

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import subprocess
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,16 +10,18 @@ from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509 import load_pem_x509_certificates
 from icalendar import Calendar
 from support_inside import Inside
-from support_store import reading
+from support_store import reading, renewal
 from support_trust import ca, ca_false, issue, key, name, usage
 
 from safetok.domain.certificates import Certificate
+from safetok.domain.renewal import State
 from safetok.domain.revocation import Revocation, RevocationAnswer
 from safetok.knowledge import load
 from safetok.reports.files import pem
 from safetok.store.answers import Answers
 from safetok.store.database import Database
 from safetok.store.inventory import Inventory
+from safetok.store.journal import Journal
 from safetok.store.paths import home
 from safetok.store.registrations import Registrations
 
@@ -39,7 +42,7 @@ def _leaf(company: str = "CÔNG TY TNHH HOÀNG MAI", mst: str = "0106324653", *,
     )
 
 
-OLD, NEW = _leaf(), _leaf(days=290)
+OLD, NEW, NEWEST = _leaf(), _leaf(days=290), _leaf(days=295)
 
 
 @pytest.fixture
@@ -376,3 +379,42 @@ def test_an_expired_certificate_is_no_news(cli: Inside, tmp_path: Path) -> None:
         Inventory(db).record(reading("T2", *ended), NOW)
     status, code, _told = _refused(cli, tmp_path, "--mst", "0312345678")
     assert (status, code) == (11, "certificate_expired")
+
+
+def test_one_that_another_has_followed_is_not_called_new(cli: Inside, tmp_path: Path) -> None:
+    """Of three in a row, the one in between is a certificate like any other in its own export; the last one is the new one."""
+    with Database(home(cli.env).database) as db:
+        Inventory(db).record(reading("T1", NEWEST), NOW)
+    for chosen, heading in ((NEW, "CERTIFICATE"), (NEWEST, "NEW CERTIFICATE")):
+        out = tmp_path / chosen.serial
+        assert cli.json("export", "--cert", chosen.serial, "--out", str(out), "--lang", "en").status == 0
+        text = (out / f"0106324653_{chosen.serial}.txt").read_text("utf-8-sig")
+        assert text.splitlines()[0] == heading
+
+
+def test_the_contract_end_that_is_known_stands_in_the_kit(cli: Inside, tmp_path: Path) -> None:
+    """Also where no renewal of safetok's own brought it."""
+    with Database(home(cli.env).database) as db:
+        Inventory(db).set_contract_end(NEW.sha256, date(2028, 7, 19))
+    said = cli.json("export", "--kit", str(tmp_path / "kit"))
+    assert "19/07/2028" in Path(said.data["page"]).read_text("utf-8")
+
+
+def test_a_chain_without_anchors_ends_with_the_root(cli: Inside, tmp_path: Path) -> None:
+    """Where the settings name no anchors, what is known above is climbed once: a root that signed itself is not climbed again."""
+    home(cli.env).settings.write_text('[authorities.safe-ca]\nissuers = ["issuer.pem", "root.pem"]\n')
+    assert cli.json("export", "--out", str(tmp_path)).status == 0
+    whole = load_pem_x509_certificates((tmp_path / f"0106324653_{NEW.serial}_chain.pem").read_bytes())
+    assert whole == [one.x509() for one in (NEW, ISSUER, ROOT)]
+
+
+def test_what_the_ca_sent_along_makes_the_chain_where_no_setting_does(cli: Inside, tmp_path: Path) -> None:
+    """A renewal kept what came with its certificate: written as far as one signed the other, and not called complete."""
+    home(cli.env).settings.unlink()
+    with Database(home(cli.env).database) as db:
+        kept = renewal(old_certificate=OLD.der, old_serial=OLD.serial, state=State.DONE)
+        Journal(db).create(replace(kept, certificate=NEW.der, chain=(ca("stranger").der, ROOT.der, ISSUER.der)))
+    said = cli.json("export", "--out", str(tmp_path))
+    assert (said.status, said.data["chain_complete"]) == (0, False)
+    whole = load_pem_x509_certificates((tmp_path / f"0106324653_{NEW.serial}_chain.pem").read_bytes())
+    assert whole == [one.x509() for one in (NEW, ISSUER, ROOT)]

@@ -106,6 +106,25 @@ def test_a_token_whose_coming_is_recorded_is_announced_with_its_dossier(
     running.end(signal.SIGTERM)
 
 
+@pytest.mark.parametrize("left_aside", [False, True])
+def test_a_terminal_that_is_closed_ends_it_unless_that_is_left_aside(
+    cli: Cli, make_token: Callable[..., MadeToken], rsa_key: Any, *, left_aside: bool
+) -> None:
+    """SIGHUP is its ordinary end; behind nohup it goes on, and Ctrl-C or SIGTERM ends it."""
+    token = make_token("Kho A", certificates=[issued(rsa_key)])
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if left_aside else signal.SIG_DFL)
+    try:
+        running = Watching(cli, "--json")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert running.event()["data"]["event"] == "present"
+    if left_aside:
+        running.process.send_signal(signal.SIGHUP)
+        pulled(token)
+        assert running.event()["data"]["event"] == "removed"
+    assert running.end(signal.SIGTERM if left_aside else signal.SIGHUP)[0] == 0
+
+
 def test_a_certificate_that_comes_while_the_token_stays_in(
     cli: Cli, make_token: Callable[..., MadeToken], softhsm: SoftHsm, rsa_key: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,3 +103,11 @@ def test_lines_are_folded_at_75_octets() -> None:
     """No line is longer, whatever its letters take (RFC 5545 section 3.1)."""
     long = replace(WAIT, title="ắ" * 300)
     assert max(len(line) for line in write([long], NOW).split(b"\r\n")) <= 75
+
+
+@pytest.mark.parametrize(("entry", "related"), [(WAIT, None), (TODO, "END")])
+def test_an_alarm_comes_so_long_before(entry: Entry, related: str | None) -> None:
+    """Before the moment, never after it; a to-do's counts from when it is due (RFC 5545 section 3.8.6.3)."""
+    alarms = Calendar.from_ical(write([replace(entry, alarms=(24 * 60, 0))], NOW)).walk("VALARM")
+    assert [alarm["trigger"].dt for alarm in alarms] == [-timedelta(days=1), timedelta()]
+    assert [alarm["trigger"].params.get("RELATED") for alarm in alarms] == [related] * 2

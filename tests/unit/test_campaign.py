@@ -185,3 +185,26 @@ def test_reasons_speak_both_languages(campaign: Campaign, language: str) -> None
     set_language("vi" if language == "vi" else "en")
     assert "383" in verdict(campaign, certificate(), OWED).reasons[-1]
     assert "06/02/2025" in verdict(campaign, certificate(), OWED).reasons[1]
+
+
+def test_a_top_up_whose_contract_has_ended_is_over(campaign: Campaign) -> None:
+    """Not the old certificate alone: with the top-up in use there is no time left either, and it is said so."""
+    ended = TODAY - timedelta(days=1)
+    new = certificate("2026-01-10", until=ended, serial="5401")
+    assert verdict(campaign, new, ended, others=(certificate(),)).answer is CampaignAnswer.OVER
+
+
+def test_a_later_certificate_makes_nothing_of_one_that_was_never_in_the_programme(campaign: Campaign) -> None:
+    """Issued too late, it is owed nothing; that another followed it is no top-up of it."""
+    late = certificate("2025-06-01", until=date(2026, 12, 1))
+    after = certificate("2026-06-01", until=date(2028, 1, 1), serial="5401")
+    assert verdict(campaign, late, OWED, others=(after,)).answer is CampaignAnswer.NO
+
+
+def test_one_that_reaches_the_contract_s_last_day_is_not_said_to_end_with_the_ca(campaign: Campaign) -> None:
+    """Also where both are the same day."""
+    set_language("en")
+    reached = verdict(campaign, certificate(until=OWED), OWED)
+    assert "reaches the contract end" in reached.reasons[0]
+    capped = verdict(campaign, certificate(until=campaign.ca_until), campaign.ca_until + timedelta(days=1))
+    assert "the CA's own certificate ends then" in capped.reasons[0]

@@ -86,3 +86,15 @@ def test_a_folder_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.Monke
         write_file(Path("list.csv"), b"x")
     assert refused.value.code == "file_not_written"
     assert "list.csv" in refused.value.message
+
+
+def test_a_link_among_the_files_of_a_folder_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    """Whatever it leads to, a pipe also: asked for first, then a plain file stands there and what it led to is as it was."""
+    os.mkfifo(tmp_path / "real")
+    (tmp_path / "a.pem").symlink_to("real")
+    with pytest.raises(UsageError) as refused:
+        write_all(tmp_path, {"a.pem": b"new"})
+    assert refused.value.code == "file_exists"
+    assert write_all(tmp_path, {"a.pem": b"new"}, replace=True) == [tmp_path / "a.pem"]
+    assert ((tmp_path / "a.pem").is_symlink(), (tmp_path / "a.pem").read_bytes()) == (False, b"new")
+    assert (tmp_path / "real").is_fifo()

@@ -4,6 +4,7 @@ import hashlib
 import re
 import xml.etree.ElementTree as ET
 from base64 import b64encode
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 
@@ -12,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support_kit import HOSTILE, NOW, OLD_SERIAL, SERIAL, fields, kit, own_agency, registration
 
-from safetok.domain.agencies import RegistrationState
+from safetok.domain.acceptance import Acceptance
+from safetok.domain.agencies import Registration, RegistrationState
 from safetok.domain.times import VIETNAM, show_instant
 from safetok.knowledge import load
 from safetok.locale import set_language
@@ -20,7 +22,7 @@ from safetok.reports.einvoice import Row, as_hthuc, rows_of, text_file, xml_file
 from safetok.reports.fields import plain_line
 from safetok.reports.kit import message
 from safetok.reports.kit_files import kit_files
-from safetok.reports.page import copyable, page
+from safetok.reports.page import copyable, page, values
 from safetok.reports.record import record
 
 
@@ -278,3 +280,63 @@ def test_english_pages_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     set_language("en")
     assert '<html lang="en">' in page(kit())
     assert "Update the new certificate at the agencies (mandatory)" in page(kit())
+
+
+KEEP = "Giữ CTS cũ trong USB Token cho đến khi cập nhật xong"
+ALL_ACCEPTED = "Tất cả các cơ quan đã chấp nhận CTS mới."
+
+
+def _all(state: RegistrationState, **but: RegistrationState) -> list[Registration]:
+    states = {one.name: but.get(one.name, state) for one in load.agencies()}
+    return [registration(name, one, updated_at=NOW) for name, one in states.items()]
+
+
+def test_what_was_refused_is_to_be_updated_again() -> None:
+    """The client is told of it as of what is still to do."""
+    told = message(kit(registrations=_all(RegistrationState.ACCEPTED, bhxh=RegistrationState.REJECTED)))
+    assert [line for line in told.splitlines() if re.match(r"\d\. ", line)] == [
+        f"1. {next(one.title for one in load.agencies() if one.name == 'bhxh')}"
+    ]
+    assert ALL_ACCEPTED not in told
+
+
+def test_that_every_agency_has_accepted_is_said_only_where_one_has() -> None:
+    """A company that uses none of them has nothing accepted."""
+    assert ALL_ACCEPTED in message(kit(registrations=_all(RegistrationState.ACCEPTED, v5=RegistrationState.UNUSED)))
+    assert ALL_ACCEPTED not in message(kit(registrations=_all(RegistrationState.UNUSED)))
+
+
+def test_the_old_certificate_is_kept_while_customs_waits() -> None:
+    """Updated there and not accepted yet: a refusal would want the old one again; once it is accepted nothing is said of it."""
+    waits = _all(RegistrationState.ACCEPTED, vnaccs=RegistrationState.UPDATED)
+    assert KEEP in message(kit(registrations=waits))
+    assert KEEP not in message(kit(registrations=_all(RegistrationState.ACCEPTED)))
+
+
+def test_only_a_wait_of_24_hours_is_called_so() -> None:
+    """An agency whose rule is another is to be updated like the rest, without the notice's 24h00."""
+    whole = kit()
+    other = Acceptance(rule="hours", amount=48)
+    bent = tuple(replace(card, rule=other) if card.agency.name == "v5" else card for card in whole.cards)
+    for shown, expected in ((whole, True), (replace(whole, cards=bent), False)):
+        (line,) = [one for one in message(shown).splitlines() if "sau 24h00" in one]
+        assert ("Hải quan (V5)" in line) is expected
+        assert "Hải quan (VNACCS)" in line
+
+
+def test_what_is_not_known_is_no_empty_field_to_copy() -> None:
+    """A certificate without a tax code, and one that follows none: their lines are left out of every agency's values."""
+    bare = kit(old=None, new=replace(fields(), mst=""))
+    for card in bare.cards:
+        assert all(value for _label, value in values(bare, card))
+    assert "–QL" not in page(bare)
+    assert '<bdi class="number-value"></bdi>' not in page(bare)
+
+
+def test_a_record_without_the_moment_of_receipt_leaves_it_out() -> None:
+    """A renewal by mail has none."""
+    whole = kit()
+    assert whole.renewed is not None
+    by_mail = replace(whole, renewed=replace(whole.renewed, received_at=None))
+    assert "Nhận CTS mới" in record(whole)
+    assert "Nhận CTS mới" not in record(by_mail)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from safetok.domain.companies import plain_mst
 from safetok.domain.mst import find_mst, find_personal_id, verdict
 
 
@@ -34,3 +35,24 @@ def test_the_tax_code_among_two_uids() -> None:
 def test_no_tax_code_is_none(uids: tuple[str, ...]) -> None:
     """Without a value behind MST: there is no tax code, whatever else the UIDs say."""
     assert find_mst(uids) is None
+
+
+def test_an_empty_tax_code_is_passed_over() -> None:
+    """Blanks behind MST: are no tax code; another UID's may be one."""
+    assert find_mst(("MST: ", "MST:0106324653")) == "0106324653"
+    assert find_mst(("MST: ",)) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "compared"),
+    [
+        ("0301519977029", "0301519977-029"),
+        (" 0301519977 - 029 ", "0301519977-029"),
+        ("0106324653", "0106324653"),
+        ("079200001234", "079200001234"),
+        ("03015199770291", "03015199770291"),
+    ],
+)
+def test_a_tax_code_is_compared_however_it_is_written(written: str, compared: str) -> None:
+    """Thirteen digits are a branch's, with its dash; no other length gets one."""
+    assert plain_mst(written) == compared

@@ -59,6 +59,11 @@ def crl(
     return builder.sign(signer or key("SAFE-CA"), hashes.SHA256()).public_bytes(Encoding.PEM if pem else Encoding.DER)
 
 
+def test_a_list_holds_to_its_last_second() -> None:
+    """At nextUpdate itself it is current still."""
+    assert verdict(crl(ends=NOW)).answer is RevocationAnswer.GOOD
+
+
 def verdict(body: bytes, *, leaf: Certificate = LEAF, issuer: Certificate = ISSUER) -> Revocation:
     return read(body, leaf.x509(), issuer.x509(), now=NOW)
 

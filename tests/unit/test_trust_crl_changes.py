@@ -106,6 +106,11 @@ def test_changes_in_doubt_change_nothing(page: object) -> None:
     assert asked({CRL_URL: whole(entry(HOLD)), CHANGES_URL: page}).answer is SUSPENDED
 
 
+def test_changes_of_the_list_s_own_number_count() -> None:
+    """A CA that gives both out at once numbers them alike (RFC 5280 5.2.3)."""
+    assert asked({CRL_URL: whole(), CHANGES_URL: changes(entry(), number=7)}).answer is REVOKED
+
+
 def test_changes_to_a_list_without_number_are_not_used() -> None:
     """A list that has no number cannot be what changes belong to."""
     unnumbered = crl(extensions=((x509.FreshestCRL([FRESHEST]), False),))

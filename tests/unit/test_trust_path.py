@@ -10,7 +10,7 @@ from support_trust import DAY, NOW, ca, ca_false, ca_true, issue, key, name, rsa
 
 from safetok.domain.certificates import Certificate
 from safetok.errors import NotTrusted
-from safetok.trust.path import build_path, moment_of
+from safetok.trust.path import build_path, issuer_of, moment_of
 
 ROOT = ca("Vietnam National Root CA")
 ISSUING = ca("SAFE-CA", "Vietnam National Root CA", extensions=(ca_true(0), usage("key_cert_sign", "crl_sign")))
@@ -132,3 +132,11 @@ def test_a_circle_of_cas_ends() -> None:
     """Two CAs that signed each other lead nowhere, in finite time."""
     one, two = ca("ONE", "TWO"), ca("TWO", "ONE")
     assert refused(issue("X", "ONE", key("leaf"), key("ONE")), one, two)
+
+
+@pytest.mark.parametrize("extensions", [(ca_true(), usage("crl_sign")), (ca_false(), usage("key_cert_sign")), ()])
+def test_whoever_may_not_sign_certificates_issued_none(extensions: tuple[tuple[x509.ExtensionType, bool], ...]) -> None:
+    """The right name and key, but no CA, or one whose KeyUsage lacks keyCertSign: it is nobody's issuer."""
+    assert issuer_of(LEAF.x509(), [ISSUING.x509()]) == ISSUING.x509()
+    bent = ca("SAFE-CA", "Vietnam National Root CA", extensions=extensions)
+    assert issuer_of(LEAF.x509(), [bent.x509()]) is None

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509 import ocsp
+from cryptography.x509.oid import AuthorityInformationAccessOID
 from support_trust import AIA_URL, CRL_URL, DAY, NOW, OCSP_URL, Web, ca, ca_true, issue, key, places
 from test_trust_crl import HOLD, crl, entry, scope
 from test_trust_ocsp import refusal, responder
@@ -193,3 +194,26 @@ def test_a_cache_folder_serves_lists_only(tmp_path: Path) -> None:
     for _again in range(2):
         check(LEAF, issuers=[ISSUER], http=web, now=NOW, cache=tmp_path)  # type: ignore[arg-type]
     assert [url for _method, url in web.asked].count(CRL_URL) == 1
+
+
+def test_a_certificate_is_judged_as_usual_to_its_last_second() -> None:
+    """notAfter itself is within the validity (RFC 5280 4.1.2.5); the second after it is not."""
+    last = LEAF.not_after
+    answers = responder(of=LEAF, begins=last - DAY, ends=last + DAY)
+    assert checked({OCSP_URL: answers}, now=last)[0].answer is GOOD
+    assert checked({OCSP_URL: answers}, now=last + timedelta(seconds=1))[0].answer is UNKNOWN
+
+
+def test_the_ca_s_own_unknown_is_told_before_what_was_not_reached() -> None:
+    """Of two responders the first is down and the second does not know the certificate: that is the CA's word, and its source."""
+    access = [
+        x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(url))
+        for url in ("http://down.example/", OCSP_URL)
+    ]
+    leaf = issue(
+        "CONG TY A", "SAFE-CA", key("leaf"), key("SAFE-CA"), [(x509.AuthorityInformationAccess(access), False)]
+    )
+    unknown = responder(of=leaf, status=ocsp.OCSPCertStatus.UNKNOWN)
+    answer, _web = checked({"http://down.example/": 503, OCSP_URL: unknown}, leaf=leaf)
+    assert (answer.answer, answer.source) == (UNKNOWN, "ocsp")
+    assert "503" not in answer.reason
