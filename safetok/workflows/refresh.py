@@ -12,31 +12,22 @@ from safetok.workflows.check import ask_now, not_checked
 from safetok.workflows.patience import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from safetok.domain.authorities import Authority
     from safetok.domain.certificates import Certificate
     from safetok.net import Http
     from safetok.workflows.context import Context
 
 
-def refresh(
-    context: Context,
-    *,
-    token_serial: str | None = None,
-    progress: Callable[[int, int], None] = lambda _done, _all: None,
-) -> tuple[SafetokError, ...]:
+def refresh(context: Context, *, token_serial: str | None = None) -> tuple[SafetokError, ...]:
     """Ask for the current certificates of every known token (or one), keep the answers, and return what could not be asked.
 
     A server that cannot be reached is tried once in a run, not once for each certificate. An expired certificate is asked
     about, and that nobody answers for it is no failure. Each error has the token's serial, and the certificate's in `data`.
     """
-    known = current_certificates(context, token_serial)
     patience = Patience(context.http)
     failures: list[SafetokError] = []
-    for number, (serial, certificate) in enumerate(known, 1):
+    for serial, certificate in current_certificates(context, token_serial):
         failures += _ask(context, serial, certificate, patience)
-        progress(number, len(known))
     return tuple(failures)
 
 
