@@ -209,11 +209,6 @@ def usb_cd_words() -> tuple[str, ...]:
     return tuple(_table("usb")["cd"]["words"])
 
 
-def csp_shells() -> tuple[str, ...]:
-    """Patterns of files beside a driver that are no PKCS#11 and must not be loaded."""
-    return tuple(_table("drivers")["shells"]["names"])
-
-
 @cache
 def kind_rules() -> tuple[KindRule, ...]:
     """Shipped rules that tell V1 from V2: none, because no public source states one."""

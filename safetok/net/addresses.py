@@ -13,9 +13,7 @@ from safetok.errors import SafetokError
 from safetok.locale import _
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_ASSIGNED = ipaddress.IPv6Network(
-    "2000::/3"
-)  # all that IANA has given out for the open internet (RFC 4291 section 2.4)
+_ASSIGNED = ipaddress.IPv6Network("2000::/3")  # what IANA has given out for the open internet (RFC 4291 2.4)
 
 Fail = Callable[[str, str], SafetokError]  # message, code -> the error of this kind of call
 

@@ -49,10 +49,12 @@ def workbook(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
         from openpyxl.cell import WriteOnlyCell
         from openpyxl.styles import Font
     except ImportError as error:
+        from safetok.reports.worklist import installing
+
         raise UsageError(
             _("Writing an Excel file needs an addition that is not installed."),
             code="xlsx_missing",
-            hint=_("Install it: pip install 'safetok[xlsx]'; or use --format csv."),
+            hint=_("Install it: {command}; or use --format csv.").format(command=installing()),
         ) from error
     book = Workbook(write_only=True)
     sheet = book.create_sheet("batch")

@@ -6,6 +6,9 @@ What comes back is a stranger's: nothing in it is taken but values.
 from __future__ import annotations
 
 import io
+import os
+import shlex
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -168,6 +171,14 @@ def _text(cell: Any, value: str) -> None:
     cell.quotePrefix = True
 
 
+def installing() -> str:
+    """The command that puts openpyxl beside this very safetok, however it was installed: the `pip` of another Python would not."""
+    python = sys.executable
+    if os.name == "nt":
+        return f'& "{python}" -m pip install openpyxl' if " " in python else f"{python} -m pip install openpyxl"
+    return f"{shlex.quote(python)} -m pip install openpyxl"
+
+
 def _openpyxl() -> Any:
     try:
         import openpyxl
@@ -175,6 +186,6 @@ def _openpyxl() -> Any:
         raise UsageError(
             _("Excel files need one more package, which is not installed."),
             code="xlsx_missing",
-            hint='pip install "safetok[xlsx]"',
+            hint=_("Install it: {command}").format(command=installing()),
         ) from error
     return openpyxl

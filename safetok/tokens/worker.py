@@ -339,9 +339,8 @@ def _settle() -> tuple[int, int]:
         import resource
     except ImportError:  # Windows
         return pipes
-    least = (
-        1 if resource.getrlimit(resource.RLIMIT_CORE)[1] else 0
-    )  # 1 keeps it from a program that takes cores, too: core(5)
+    # 1 keeps it from a program that takes cores, too: core(5)
+    least = 1 if resource.getrlimit(resource.RLIMIT_CORE)[1] else 0
     resource.setrlimit(resource.RLIMIT_CORE, (least, least))
     return pipes
 

@@ -174,15 +174,38 @@ class _Redaction:
             words[str(Path.home())] = "~"
         with suppress(OSError, KeyError):
             words[getpass.getuser()] = "<user>"
-        usable = [(text, instead) for text, instead in words.items() if len(text) >= _SHORTEST]
-        self._words = sorted(usable, key=lambda pair: len(pair[0]), reverse=True)
+        # By how it begins: an office knows thousands of names, and each would else be looked for through the whole report.
+        self._beginning: dict[str, list[tuple[str, str]]] = {}
+        for text, instead in sorted(words.items(), key=lambda pair: len(pair[0]), reverse=True):
+            for form in {text, json.dumps(text, ensure_ascii=False)[1:-1]} if len(text) >= _SHORTEST else ():
+                self._beginning.setdefault(form[:_SHORTEST], []).append((form, instead))
         self._kept = _kept(examination)
 
     def __call__(self, text: str) -> str:
-        for name, instead in self._words:
-            for form in {name, json.dumps(name, ensure_ascii=False)[1:-1]}:
-                text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", instead, text)
-        return discreet(_NUMBER.sub(lambda found: found[0] if found[0] in self._kept else "<number>", text))
+        hidden, shown, at = [], 0, 0
+        while at < len(text):
+            end, instead = self._named(text, at)
+            if not instead:
+                at += 1
+                continue
+            hidden += [text[shown:at], instead]
+            while (at := at + 1) < end:  # names that run into each other are hidden to the end of the last
+                end = max(end, self._named(text, at)[0])
+            shown = at
+        hidden.append(text[shown:])
+        return discreet(_NUMBER.sub(lambda found: found[0] if found[0] in self._kept else "<number>", "".join(hidden)))
+
+    def _named(self, text: str, at: int) -> tuple[int, str]:
+        """Where the longest name that begins here, as a word of its own, ends, and what stands for it; 0 and nothing for none."""
+        for form, instead in self._beginning.get(text[at : at + _SHORTEST], ()):
+            end = at + len(form)
+            if text.startswith(form, at) and not _letter(text[at - 1 : at]) and not _letter(text[end : end + 1]):
+                return end, instead
+        return 0, ""
+
+
+def _letter(character: str) -> bool:
+    return character.isalnum() or character == "_"
 
 
 def _kept(examination: Examination) -> set[str]:

@@ -12,20 +12,13 @@ from safetok.workflows.check import ask_now, not_checked
 from safetok.workflows.patience import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from safetok.domain.authorities import Authority
     from safetok.domain.certificates import Certificate
     from safetok.net import Http
     from safetok.workflows.context import Context
 
 
-def refresh(
-    context: Context,
-    *,
-    token_serial: str | None = None,
-    progress: Callable[[int, int], None] = lambda _done, _all: None,
-) -> tuple[SafetokError, ...]:
+def refresh(context: Context, *, token_serial: str | None = None) -> tuple[SafetokError, ...]:
     """Ask for the current certificates of every known token (or one), keep the answers, and return what could not be asked.
 
     Of an old one with which an agency that has not learned the new one is still signed for, only revocation is asked.
@@ -38,9 +31,8 @@ def refresh(
     known += [one for one in _still_signing(context, token_serial) if one[1].sha256 not in current]
     patience = Patience(context.http)
     failures: list[SafetokError] = []
-    for number, (serial, certificate) in enumerate(known, 1):
+    for serial, certificate in known:
         failures += _ask(context, serial, certificate, patience, offer=certificate.sha256 in current)
-        progress(number, len(known))
     return tuple(failures)
 
 

@@ -119,10 +119,12 @@ def _workbook(path: Path, data: bytes) -> Sheet:
         import openpyxl
         from openpyxl.utils.datetime import CALENDAR_MAC_1904
     except ImportError as error:
+        from safetok.reports.worklist import installing
+
         raise UsageError(
             _("Reading {path} needs an addition that is not installed.").format(path=path.name),
             code="xlsx_missing",
-            hint=_("Install it: pip install 'safetok[xlsx]'; or save the list as CSV UTF-8."),
+            hint=_("Install it: {command}; or save the list as CSV UTF-8.").format(command=installing()),
         ) from error
     try:
         with warnings.catch_warnings():

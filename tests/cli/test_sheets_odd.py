@@ -87,7 +87,9 @@ def test_without_a_reader_of_workbooks_each_command_says_what_to_install(
     ):
         said = cli.json(*words, str(path))
         assert (said.status, said.codes) == (2, ["xlsx_missing"]), words
-        assert "safetok[xlsx]" in said.envelope["errors"][0]["hint"]
+        assert f"{sys.executable} -m pip install openpyxl" in said.envelope["errors"][0]["hint"], (
+            "not another Python's pip"
+        )
 
 
 def test_a_workbook_that_is_damaged_inside_is_told(tmp_path: Path) -> None:

@@ -36,9 +36,8 @@ def write(context: Context, plan: Plan, path: Path) -> None:
     text = json.dumps(document, ensure_ascii=False, indent=1)  # a list's name may be no UTF-8: JSON escapes such bytes
     half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        half.unlink(
-            missing_ok=True
-        )  # a killed run's, or a link that somebody laid there: what it leads to is not touched
+        # A killed run's, or a link that somebody laid there: what it leads to is not touched.
+        half.unlink(missing_ok=True)
         with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(text.encode(errors="backslashreplace"))
             file.flush()
