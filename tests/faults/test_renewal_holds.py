@@ -151,7 +151,7 @@ def test_a_key_that_signs_otherwise_is_no_success(box: Box, story: str) -> None:
     """A test signature that the new certificate does not verify: 10, nothing is confirmed."""
     box.story = story
     stopped_in(box, "tokens.sessions.Session.place_certificate")
-    with patch("safetok.workflows.renew.writing._signs", return_value=False):
+    with patch("safetok.workflows.renew.writing.signs_for", return_value=False):
         came = box.resume()
     assert (came.status, came.code, came.state) == (10, "test_signature", "VERIFIED")
     assert came.error is not None

@@ -10,13 +10,14 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import openpyxl
 import pytest
 
 from safetok.cli.batch_progress import teller
 from safetok.domain.plan import Plan, PlanRow, RowResult, RowState, Verdict
+from safetok.domain.tokens import PinState
 from safetok.errors import (
     CaUnreachable,
     CaWait,
@@ -456,8 +457,10 @@ def test_only_an_answer_on_the_pin_stops_its_source(
         raise error
 
     source.take(context, "t2", "")
+    unchanged = Mock(pin_state=PinState.OK)
+    session = Mock(serial="t2", info=unchanged)
     with pytest.raises(SafetokError):
-        PinGuard(log, lambda: NOW)._counted("t2", source.purpose("given"), login)
+        PinGuard(log, lambda: NOW)._counted(session, source.purpose("given"), login, before=unchanged)
     source.settled("t2", opened=False)
     for token, stops in (("t2", stops_it_here or stops_all), ("t3", stops_all)):
         again = PinSources(context, rows, tmp_path, environ={}).of("file:pin.txt")
