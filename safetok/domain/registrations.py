@@ -120,18 +120,19 @@ def done(
 
 def _replaced(before: Registration, last: datetime) -> str:
     """What a person should know whose word takes an earlier one away: the command may only have been run twice."""
-    if before.updated_at is None or before.updated_at == last:
+    if before.updated_at is None or (before.updated_at == last and before.state is not RegistrationState.ACCEPTED):
         return ""
     texts = {
         RegistrationState.UPDATED: _(
-            "an update at {was} was recorded before; now {at} counts. Was that wrong: safetok agencies undo {agency}"
+            "an update at {was} was recorded before; now {at} counts. Was that wrong: safetok agencies undo {which}"
         ),
         RegistrationState.ACCEPTED: _(
-            "it was accepted, by an update at {was}; now {at} counts. Was that wrong: safetok agencies undo {agency}"
+            "it was recorded as accepted, which no longer counts. Was that wrong: safetok agencies undo {which}"
         ),
     }
     text = texts.get(before.state, "")
-    return text.format(was=show_instant(before.updated_at), at=show_instant(last), agency=before.agency)
+    which = f"{before.agency} --cert {before.certificate}"
+    return text.format(was=show_instant(before.updated_at), at=show_instant(last), which=which)
 
 
 def accepted(registration: Registration, *, now: datetime) -> Moved:

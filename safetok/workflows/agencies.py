@@ -196,11 +196,6 @@ def _record(
             after[agency.name] = _undo(store, row, certificate)
             continue
         if move == "done":
-            if row.state is RegistrationState.ACCEPTED:
-                text = _(
-                    "it was recorded as accepted, which no longer counts. A mistake? safetok agencies undo {which}"
-                )
-                warnings.append(f"{agency.title}: {text.format(which=f'{agency.name} --cert {row.certificate}')}")
             moved = moves.done(
                 row,
                 agency,
