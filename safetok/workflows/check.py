@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from safetok.domain.revocation import Revocation, RevocationAnswer
 from safetok.domain.times import show_date
-from safetok.errors import CertificateRevoked, NotChecked
+from safetok.errors import CertificateRevoked, NotChecked, SafetokError
 from safetok.locale import _
 
 if TYPE_CHECKING:
@@ -78,6 +78,27 @@ def before_renewal(context: Context, certificate: Certificate, authority: Author
     if answer.answer is RevocationAnswer.UNKNOWN:
         context.prompter.warn(not_checked(answer).message)
     return answer
+
+
+def after_renewal(context: Context, old: Certificate, authority: Authority | None) -> None:
+    """Ask for the old certificate once more, where its CA answered for it before: it may revoke it as it issues the new one, and
+    agencies that have not learned the new one are signed for with the old. Warns of a revocation; no answer is no failure.
+    """
+    from safetok.store.answers import Answers
+
+    heard = Answers(context.database).revocation(old.sha256)
+    if heard is None or heard.answer is not RevocationAnswer.GOOD:
+        return
+    try:
+        answer = ask_now(context, old, authority)
+    except SafetokError:  # the renewal is done, whatever hinders the question
+        return
+    if answer.answer in _BAD:
+        context.prompter.warn(
+            _("{ca} has taken the old certificate {serial} back: nothing is signed with it any more.").format(
+                ca=authority.title if authority else old.issuer_name, serial=old.serial
+            )
+        )
 
 
 def revoked(certificate: Certificate, authority: Authority | None, answer: Revocation) -> CertificateRevoked:

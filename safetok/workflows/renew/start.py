@@ -48,13 +48,15 @@ def _once(context: Context, tokens: Tokens, request: RenewRequest) -> RenewResul
     anew.
     """
     from safetok.store.inventory import Inventory
+    from safetok.store.settings import authority_of
+    from safetok.workflows.check import after_renewal
 
     reading = tokens.read(session_follows=True, meanwhile=load_ahead)
     if not context.dry_run:
         Inventory(context.database).record(reading, context.now())
     chosen = choose(context, reading, serial=request.serial, cert=request.cert, mst=request.mst)
     try:
-        return renew_chosen(context, tokens, chosen, request)
+        result = renew_chosen(context, tokens, chosen, request)
     except SafetokError as error:
         if error.code == "offer_expired" and error.data.get("renewal_id") and context.prompter.interactive:
             context.prompter.warn(error.message)
@@ -62,6 +64,9 @@ def _once(context: Context, tokens: Tokens, request: RenewRequest) -> RenewResul
         error.token = error.token or chosen.token.info.serial
         error.data = {**known_so_far(chosen, request).data(), **who_helps(context, chosen, error), **error.data}
         raise
+    if result.state == State.DONE.value and result.old_serial == chosen.certificate.serial:
+        after_renewal(context, chosen.certificate, authority_of(chosen.certificate, context.settings))
+    return result
 
 
 def load_ahead() -> None:
