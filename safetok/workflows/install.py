@@ -181,7 +181,7 @@ def _verify(
     floor: datetime | None,
 ) -> tuple[Certificate, ...]:
     from safetok.trust.answer import verify_answer
-    from safetok.workflows.renew.eligibility import ca_certificates
+    from safetok.workflows.renew.believing import ca_certificates
 
     issuers, anchors = ca_certificates(context, authority)
     try:

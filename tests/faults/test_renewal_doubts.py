@@ -23,7 +23,7 @@ from safetok.domain.times import show_instant
 from safetok.errors import NotTrusted, PersonNeeded
 from safetok.store.pem import load_pem
 from safetok.workflows.machine_clock import how_to_set
-from safetok.workflows.renew.eligibility import _checkable
+from safetok.workflows.renew.believing import checkable
 
 BUSY = {"name": "refuse", "on": "pollReq", "fail": "systemUnavail", "processed": False}
 REFUSED = {"name": "refuse", "on": "pollReq", "fail": "badRequest", "processed": False}
@@ -191,11 +191,11 @@ def test_an_issuing_certificate_that_has_ended_issues_nothing_more(box: Box) -> 
     box.places.settings.write_text(whole, encoding="utf-8")
     box.clock.now = load_pem(old)[0].not_after + timedelta(days=1)
     with box.context() as context, pytest.raises(PersonNeeded) as refused:
-        _checkable(context, context.settings.authorities["safe-ca"])
+        checkable(context, context.settings.authorities["safe-ca"])
     assert refused.value.code == "no_path"
     box.clock.now = load_pem(old)[0].not_after
     with box.context() as context:
-        _checkable(context, context.settings.authorities["safe-ca"])
+        checkable(context, context.settings.authorities["safe-ca"])
 
 
 # --- what the CA offers and takes back -------------------------------------------------------------------------------

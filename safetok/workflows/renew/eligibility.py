@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -11,16 +10,15 @@ from safetok.domain.authorities import Authority
 from safetok.domain.campaign import CampaignAnswer, CampaignVerdict
 from safetok.domain.certificates import Certificate
 from safetok.domain.companies import company_of
-from safetok.domain.times import end_of_day, last_usable_day, show_date, show_day, show_instant, vietnamese_day
-from safetok.errors import NotTrusted, PersonNeeded, UsageError
+from safetok.domain.times import end_of_day, last_usable_day, show_date, show_day, vietnamese_day
+from safetok.errors import PersonNeeded, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
-from safetok.workflows.machine_clock import how_to_set
+from safetok.workflows.renew.believing import checkable
 from safetok.workflows.renew.choose import Chosen
 from safetok.workflows.renew.request import RenewRequest, shortfall
 
 if TYPE_CHECKING:
-    from safetok.ca.cmp.endpoint import Endpoint
     from safetok.workflows.context import Context
 
 
@@ -103,7 +101,7 @@ def assess(context: Context, chosen: Chosen, request: RenewRequest) -> Eligible 
             remembered = _("That day was stated in an earlier run. To state another: --contract-end DATE.")
             return replace(reached, reasons=(*reached.reasons, remembered))
     _expired_refused(context.now(), certificate, authority, offered=offered)
-    _checkable(context, authority)
+    checkable(context, authority)
     return Eligible(chosen=chosen, authority=authority, verdict=verdict, offered=offered, contract_end=stated)
 
 
@@ -147,68 +145,6 @@ def reaching(context: Context, chosen: Chosen, authority: Authority, stated: dat
     if stated < vietnamese_day(context.now()):
         raise _contract_over(chosen, authority, stated)
     return None
-
-
-def ca_certificates(context: Context, authority: Authority) -> tuple[tuple[Certificate, ...], tuple[Certificate, ...]]:
-    """The issuing CAs and the anchors that a new certificate is checked by. Raises PersonNeeded (`no_ca_certificates`) where the
-    settings name none, UsageError (`bad_certificate_file`).
-    """
-    from safetok.store.settings import load_pem
-
-    issuers = tuple(ca for path in authority.issuers for ca in load_pem(path))
-    anchors = tuple(ca for path in authority.anchors for ca in load_pem(path))
-    if not issuers or not anchors:
-        raise PersonNeeded(
-            _("safetok has no certificates of {ca} itself to check a new one by.").format(ca=authority.title),
-            code="no_ca_certificates",
-            hint=_(
-                "Fetch them from the CA's own site and name the files in {file}: [authorities.{name}] issuers, anchors."
-            ).format(file=context.settings.home.settings, name=authority.name),
-            data={"authority": authority.name},
-        )
-    return issuers, anchors
-
-
-def endpoint(authority: Authority, issuers: tuple[Certificate, ...]) -> Endpoint:
-    """Where the CA answers and as whom. Raises UsageError for a `signer` file that cannot be used."""
-    from safetok.ca.cmp.endpoint import endpoint_of
-    from safetok.store.settings import load_pem
-
-    signer = load_pem(authority.signer)[0] if authority.signer else None
-    return endpoint_of(authority, issuers, signer)
-
-
-def _checkable(context: Context, authority: Authority) -> None:
-    """An answer of this CA, and a new certificate in it, could be believed: what nobody could check is not asked for."""
-    from safetok.trust.path import build_path
-
-    issuers, anchors = ca_certificates(context, authority)
-    endpoint(authority, issuers)
-    now, helping = context.now(), [issuer.der for issuer in issuers]
-    for issuer in issuers:
-        if not issuer.not_before <= now <= issuer.not_after:
-            continue
-        if issuer in anchors:
-            return
-        with suppress(NotTrusted):
-            build_path(issuer, intermediates=helping, anchors=anchors, at=now)
-            return
-    text = _("A new certificate of {ca} could not be checked: none of its issuing certificates leads to a root now.")
-    hint = _("Put right what {file} names: [authorities.{name}] issuers, anchors. No PIN was asked for.").format(
-        file=context.settings.home.settings, name=authority.name
-    )
-    if not any(issuer.not_before <= now <= issuer.not_after for issuer in issuers):
-        text = _(
-            "A new certificate of {ca} could not be checked: by this computer's clock ({now}) none of its issuing "
-            "certificates is valid."
-        )
-        hint = _("{set} If it is right: {otherwise}").format(set=how_to_set(), otherwise=hint)
-    raise PersonNeeded(
-        text.format(ca=authority.title, now=show_instant(now)),
-        code="no_path",
-        hint=hint,
-        data={"authority": authority.name},
-    )
 
 
 def _others(chosen: Chosen) -> tuple[Certificate, ...]:

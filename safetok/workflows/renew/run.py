@@ -72,7 +72,7 @@ class Run:
 
     @cached_property
     def endpoint(self) -> Endpoint:
-        from safetok.workflows.renew.eligibility import endpoint
+        from safetok.workflows.renew.believing import endpoint
 
         return endpoint(self.authority, self.issuers)
 
