@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import getpass
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,10 @@ NOTHING = Examination(findings=(), drivers=(), reading=None)
 
 @pytest.fixture
 def redaction(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """`redaction(["a name"], …)`: what hides these names, one list for each certificate."""
+    """`redaction(["a name"], …)`: what hides these names, one list for each certificate, on a computer of its own name."""
+    monkeypatch.setattr(socket, "gethostname", lambda: "may-ke-toan")
+    monkeypatch.setattr(getpass, "getuser", lambda: "thu-quy")
+    monkeypatch.setattr(Path, "home", lambda: Path("/home/thu-quy"))
 
     def made(*names: list[str]) -> Any:
         monkeypatch.setattr(doctor_bundle, "_certificates", lambda *_: range(len(names)))
@@ -37,10 +42,10 @@ def test_names_that_run_into_each_other_leave_no_end(redaction: Any) -> None:
     assert redaction(["Nguyễn Văn An"], ["An Bình Phú"])("[Nguyễn Văn An Bình Phú]") == "[<name 1>]"
 
 
-def test_thousands_of_names_take_no_minutes(redaction: Any) -> None:
-    """An office of a thousand clients, whose tokens are in: the report had taken four minutes."""
+def test_thousands_of_names_are_looked_for_at_once(redaction: Any) -> None:
+    """An office of a thousand clients, whose tokens are in: only what begins as a name is held against the names."""
     hide = redaction(*([f"CÔNG TY SỐ {n} HÀ NỘI", f"Nguyễn Văn {n}", f"MST:{n:010}"] for n in range(1000)))
-    report = "\n".join(f'"serial": "{n:016x}", "label": "tok {n}", "issuer": "SAFE-CA"' for n in range(5000))
-    begun = time.process_time()
-    assert hide(f"{report} CÔNG TY SỐ 999 HÀ NỘI") == f"{report} <name 1000>"
-    assert time.process_time() - begun < 20
+    lines = [f'"serial": "{n:016x}", "label": "tok {n}", "issuer": "SAFE-CA"' for n in range(5000)]
+    hidden = hide("\n".join([*lines, "CÔNG TY SỐ 999 HÀ NỘI"])).split("\n")
+    assert [line for line, was in zip(hidden, [*lines, "<name 1000>"], strict=True) if line != was] == []
+    assert not {"ser", "lab", "tok", "iss", "SAF"} & hide._beginning.keys()
