@@ -40,10 +40,13 @@ TO_DO = NOT_LEARNED | {RegistrationState.UPDATED}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """A registration after a person's word, and what that person should be warned of ("" when nothing)."""
+    """A registration after a person's word, what that person should be warned of, and what an earlier word has lost by it ("" when
+    nothing).
+    """
 
     registration: Registration
     warning: str = ""
+    replaced: str = ""
 
 
 def registrations_for(
@@ -108,14 +111,14 @@ def done(
     parts = before | dict.fromkeys([part] if part else [name for name, _title in agency.parts], at)
     kept = tuple(sorted(parts.items()))
     last = max([at, *parts.values()])
-    warning = " ".join(one for one in (warning, _replaced(registration, last)) if one)
+    replaced = _replaced(registration, last)
     if any(name not in parts for name, _title in agency.parts):
         after = replace(registration, state=RegistrationState.OPEN, updated_at=None, until=None, reason="", parts=kept)
-        return Moved(registration=after, warning=warning)
+        return Moved(registration=after, warning=warning, replaced=replaced)
     wait = agency.rule if rule is None else rule
     until = accepted_from(wait, last, calendar or WorkingCalendar()) if wait.waits else None
     after = replace(registration, state=RegistrationState.UPDATED, updated_at=last, until=until, reason="", parts=kept)
-    return Moved(registration=after, warning=warning)
+    return Moved(registration=after, warning=warning, replaced=replaced)
 
 
 def _replaced(before: Registration, last: datetime) -> str:

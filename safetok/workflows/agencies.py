@@ -212,7 +212,7 @@ def _record(
             moved = moves.rejected(row, reason=reason)
         else:
             moved = moves.skipped(row)
-        warnings += [f"{agency.title}: {moved.warning}"] if moved.warning else []
+        warnings += [f"{agency.title}: {text}" for text in (moved.warning, moved.replaced) if text]
         after[agency.name] = store.change(row, moved.registration, now=now, what=move)
         _remember(store, row, certificate, moved.registration.state is not RegistrationState.UNUSED)
     return [after[name] for name in dict.fromkeys(one.agency.name for one in named)], warnings

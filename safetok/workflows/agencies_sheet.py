@@ -182,7 +182,7 @@ def _import(
             text = _("recorded for serial {serial}, which a newer one has replaced: that one must be updated there too")
             warnings.append(f"{where}: {text.format(serial=row.certificate)}")
         for what, moved in steps:
-            warnings += [f"{where}: {moved.warning}"] if moved.warning else []
+            warnings += [f"{where}: {text}" for text in (moved.warning, moved.replaced) if text]
             if not dry_run:
                 store.change(rows[agencies.key(row)], moved.registration, now=context.now(), what=what)
             rows[agencies.key(row)] = moved.registration
@@ -301,11 +301,12 @@ def _steps(context: Context, one: Filled, row: Registration, agency: Agency) -> 
             rule=rule_of(context, agency, certificate),
             calendar=working(context),
         )
-        if row.state is RegistrationState.ACCEPTED and row.updated_at is not None and not moved.warning:
+        if row.state is RegistrationState.ACCEPTED and row.updated_at is not None:
             text = _("the time of the update changes from {before} to {at}").format(
                 before=show_instant(row.updated_at), at=show_instant(at)
             )
-            moved = replace(moved, warning=text)
+            text = ". ".join(one for one in (moved.warning, text) if one)
+            moved = replace(moved, warning=text, replaced="")
         steps.append(("done", moved))
         row = moved.registration
     if result is RegistrationState.ACCEPTED and row.state is not result:

@@ -164,16 +164,16 @@ def test_in_january_december_is_last_years() -> None:
 def test_a_second_update_says_what_it_takes_away() -> None:
     """The same command run twice moves the 24 hours, or takes an acceptance back: the earlier moment is told, and the way back."""
     first = moves.done(_open(), CUSTOMS, at=NOW - HOUR, now=NOW)
-    assert first.warning == ""
+    assert first.replaced == ""
     again = moves.done(first.registration, CUSTOMS, at=NOW, now=NOW)
-    assert show_instant(NOW - HOUR) in again.warning
-    assert f"agencies undo {CUSTOMS.name}" in again.warning
+    assert show_instant(NOW - HOUR) in again.replaced
+    assert f"agencies undo {CUSTOMS.name}" in again.replaced
     taken = moves.accepted(first.registration, now=NOW).registration
-    assert "chấp nhận" in moves.done(taken, CUSTOMS, at=NOW, now=NOW).warning
-    assert "chấp nhận" in moves.done(taken, CUSTOMS, at=NOW - HOUR, now=NOW).warning, "also at the same moment"
-    assert moves.done(first.registration, CUSTOMS, at=NOW - HOUR, now=NOW).warning == "", "that says nothing new"
+    assert "chấp nhận" in moves.done(taken, CUSTOMS, at=NOW, now=NOW).replaced
+    assert "chấp nhận" in moves.done(taken, CUSTOMS, at=NOW - HOUR, now=NOW).replaced, "also at the same moment"
+    assert moves.done(first.registration, CUSTOMS, at=NOW - HOUR, now=NOW).replaced == "", "that says nothing new"
     refused = moves.rejected(first.registration).registration
-    assert moves.done(refused, CUSTOMS, at=NOW, now=NOW).warning == "", (
+    assert moves.done(refused, CUSTOMS, at=NOW, now=NOW).replaced == "", (
         "after a rejection another update is what is wanted"
     )
 
