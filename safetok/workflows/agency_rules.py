@@ -153,12 +153,15 @@ def signing_by_part(
     from safetok.store.registrations import Registrations
     from safetok.workflows.agency_names import all_agencies
 
+    halves = [row for row in rows if row.state is RegistrationState.OPEN and row.parts]
+    if not halves:
+        return {}
+    agencies = all_agencies(Registrations(context.database))
+    heard = Answers(context.database).revocations({row.certificate_sha256 for row in halves})
     found: dict[tuple[str, str], dict[str, Signing]] = {}
-    for row in rows:
-        if row.state is not RegistrationState.OPEN or not row.parts:
-            continue
+    for row in halves:
         new = certificates.get(row.certificate_sha256)
-        agency = all_agencies(Registrations(context.database)).get(row.agency)
+        agency = agencies.get(row.agency)
         rule = rule_of(context, agency, new) if agency else None
         for part, at in row.parts:
             until = accepted_from(rule, at, working(context)) if rule is not None and rule.waits else None
@@ -167,6 +170,6 @@ def signing_by_part(
                 now=context.now(),
                 new=new,
                 old=None,
-                new_revocation=Answers(context.database).revocation(row.certificate_sha256),
+                new_revocation=heard.get(row.certificate_sha256),
             )
     return found
