@@ -1,5 +1,6 @@
 """PKCS#11 by ctypes, for what python-pkcs11 does not give: locking at C_Initialize, CK_TOKEN_INFO whole, a login on an open
-session, and the look at a token without a PIN, whose speed decides `status`. Imported only by the worker.
+session, a signature by a key's handle, and the look at a token without a PIN, whose speed decides `status`. Imported only by the
+worker.
 
 Nothing here knows a vendor. Calls release the GIL.
 """
@@ -13,7 +14,7 @@ from safetok.tokens.standard import ULONG, Attribute, FunctionList, Mechanism, T
 
 TYPE_CHECKING = False  # not typing's: its import costs the worker's start 5 ms
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
 
@@ -226,14 +227,21 @@ class Module:
                 yield kind, room.raw[: entry.length]
 
     def sign(
-        self, session: int, key: int, mechanism: int, parameter: c.Structure | None, data: bytes, pin: bytes | None
+        self,
+        session: int,
+        key: int,
+        mechanism: int,
+        parameter: c.Structure | None,
+        data: bytes,
+        login: Callable[[], None] | None = None,
     ) -> bytes:
-        """One signature by a key that wants its own login each time (CKA_ALWAYS_AUTHENTICATE)."""
+        """One signature; `login`: what goes before it with a key that wants a login each time (CKA_ALWAYS_AUTHENTICATE)."""
         how = Mechanism(mechanism, None, 0)
         if parameter is not None:
             how.parameter, how.length = c.addressof(parameter), c.sizeof(parameter)
         self.check("C_SignInit", ULONG(session), c.byref(how), ULONG(key))
-        self.login(session, pin, std.CKU_CONTEXT_SPECIFIC)
+        if login is not None:
+            login()
         room, length = c.create_string_buffer(_VALUE_ROOM), ULONG(_VALUE_ROOM)
         self.check("C_Sign", ULONG(session), data, ULONG(len(data)), room, c.byref(length))
         return room.raw[: length.value]

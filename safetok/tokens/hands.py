@@ -1,4 +1,4 @@
-"""The worker's hands: one session on one token, by python-pkcs11 for everything that uses or changes the token.
+"""The worker's hands: one session on one token, by python-pkcs11 for everything that changes the token.
 
 Imported only when a session is opened, so that a look costs nothing of it.
 """
@@ -6,17 +6,17 @@ Imported only when a session is opened, so that a look costs nothing of it.
 from __future__ import annotations
 
 import ctypes
-from functools import lru_cache
-from typing import Any, Protocol, cast
+from functools import lru_cache, partial
+from typing import Any, cast
 
 import pkcs11
 from pkcs11 import Attribute, CertificateType, KeyType, Mechanism, MechanismFlag, ObjectClass, _pkcs11
 from pkcs11.constants import DEFAULT
-from pkcs11.exceptions import PKCS11Error
 
 from safetok.tokens import cryptoki as ck
 from safetok.tokens import look
 from safetok.tokens import standard as std
+from safetok.tokens.begun import begun
 from safetok.tokens.der import DIGEST_INFO
 
 _HASHED_RSA = {
@@ -37,10 +37,6 @@ _HASHES = {
     "sha384": (Mechanism.SHA384, 3),
     "sha512": (Mechanism.SHA512, 4),
 }  # CKM_*, CKG_MGF1_* (PKCS#11 2.40 section 2.1.8)
-
-
-class _Signer(Protocol):
-    def sign(self, data: bytes, *, mechanism: Mechanism, mechanism_param: Any = None) -> bytes: ...
 
 
 class Wrong(Exception):
@@ -106,7 +102,6 @@ class Hands:
         library = _library(path)
         self._shared, self._module, self.slot = module, _its_module(library, module), slot
         self._session: Any = _place(library, slot).get_token().open(rw=read_write)
-        self._private: dict[int, Any] = {}
         self._mechanisms: frozenset[int] | None = None  # asked for when first needed: not within a login
         self.logged_in = False
 
@@ -128,7 +123,6 @@ class Hands:
     def logout(self) -> None:
         if self.logged_in:
             self.logged_in = False
-            self._private.clear()
             self._module.logout(self._session.handle)
 
     def close(self) -> None:
@@ -171,8 +165,8 @@ class Hands:
         for way in ways[:-1]:
             try:
                 return self._sign(key, *way, asks=asks, pin=pin)
-            except (PKCS11Error, ck.CryptokiError) as error:
-                if name_of(error) != "MECHANISM_INVALID":
+            except ck.CryptokiError as error:
+                if error.name != "MECHANISM_INVALID":
                     raise
         return self._sign(key, *ways[-1], asks=asks, pin=pin)
 
@@ -185,19 +179,10 @@ class Hands:
     def _sign(
         self, key: int, mechanism: Mechanism, parameter: Any, data: bytes, *, asks: bool, pin: bytes | None
     ) -> bytes:
-        if asks:
-            pss = std.PssParameters(*(int(part) for part in parameter)) if parameter else None
-            return self._module.sign(self._session.handle, key, int(mechanism), pss, data, pin)
-        return self._signer(key).sign(data, mechanism=mechanism, mechanism_param=parameter)
-
-    def _signer(self, key: int) -> _Signer:
-        if key not in self._private:
-            self._private = {o.handle: o for o in self._session.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})}
-        if key not in self._private:
-            raise Wrong("KEY_HANDLE_INVALID")
-        if not hasattr(self._private[key], "sign"):
-            raise Wrong("KEY_FUNCTION_NOT_PERMITTED")
-        return cast("_Signer", self._private[key])
+        """By the key's handle: python-pkcs11 would first read every private key of the token, attribute by attribute."""
+        pss = std.PssParameters(*(int(part) for part in parameter)) if parameter else None
+        login = partial(self._module.login, self._session.handle, pin, std.CKU_CONTEXT_SPECIFIC) if asks else None
+        return self._module.sign(self._session.handle, key, int(mechanism), pss, data, login)
 
     # --- keys and certificates -----------------------------------------------------------------------------------
 
@@ -243,8 +228,19 @@ class Hands:
             raise Wrong("unreadable_public_key")
         return {"spki": spki}
 
-    def write_certificate(self, fields: dict[str, bytes], cka_id: bytes, label: str) -> None:
-        """A new certificate object beside whatever is there (`fields`: value, subject, issuer, serial as DER)."""
+    def place_certificate(self, fields: dict[str, bytes], cka_id: bytes, label: str) -> dict[str, Any]:
+        """Write a certificate (`fields`: value, subject, issuer, serial as DER) unless it is there; one with this label that was
+        only begun goes before. What is there then, as `objects`, and `info`.
+        """
+        shown, der = self.objects(), fields["value"]
+        if all(value != der for value, *_rest in shown["certificates"]):
+            self.destroy(begun(shown, der, label), std.CKO_CERTIFICATE)
+            self._write_certificate(fields, cka_id, label)
+            shown = self.objects()
+        return shown | {"info": self.info()}
+
+    def _write_certificate(self, fields: dict[str, bytes], cka_id: bytes, label: str) -> None:
+        """A new certificate object beside whatever is there."""
         self._session.create_object(
             {
                 Attribute.CLASS: ObjectClass.CERTIFICATE,
@@ -263,6 +259,8 @@ class Hands:
     def destroy(self, handles: list[int], object_class: int) -> int:
         """Destroy these objects of one class; how many are gone. One that is gone already is no failure."""
         gone = 0
+        if not handles:
+            return gone
         for found in list(self._session.get_objects({Attribute.CLASS: ObjectClass(object_class)})):
             if found.handle in handles:
                 try:

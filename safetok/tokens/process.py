@@ -24,7 +24,7 @@ _PLACES = [place for place in sys.path if os.path.isabs(place)]  # noqa: PTH117 
 _CODE = f"import sys; sys.path[:] = {_PLACES!a}; from safetok.tokens.worker import main; main()"
 _ARGUMENTS = ("-I", "-c", _CODE)  # `-m` is the same, 8 ms of runpy later
 _FOR_A_SESSION = "session"  # `worker.FOR_A_SESSION`, without importing it
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16  # larger ones are mapped and unmapped for each answer
 
 
 class WorkerFailure(Exception):

@@ -12,15 +12,6 @@ from safetok.tokens.pairing import KeyObject
 Shown = Mapping[str, Any]  # what the worker's look at the objects gave: `certificates` and `keys`
 
 
-def begun(shown: Shown, der: bytes, label: str) -> list[int]:
-    """Handles of the certificate objects with this label that hold these bytes, or a part of them, or nothing readable."""
-    return [
-        handle
-        for value, _id, shown_label, handle in shown["certificates"]
-        if shown_label == label and (value == der or (label and (value is None or der.startswith(value))))
-    ]
-
-
 def needed(shown: Shown, spki: bytes | None, but: bytes) -> bool:
     """Whether a certificate other than the one with the DER `but` is for this public key."""
     return bool(spki) and any(der and der != but and _spki(der) == spki for der, *_rest in shown["certificates"])

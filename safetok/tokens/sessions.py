@@ -13,6 +13,7 @@ from safetok.errors import NotTrusted, SafetokError, Unexpected, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
 from safetok.tokens import failures, removal
+from safetok.tokens.begun import begun
 from safetok.tokens.pairing import TokenKey, presence, private_key, token_keys
 from safetok.tokens.process import Worker, WorkerFailure
 from safetok.tokens.proof import signs_for
@@ -105,7 +106,10 @@ class Session:
         """The token's own account of itself, asked for now: its PIN flags and free memory change. Another token in its place is
         `token_removed`: no driver's session is trusted to end with its token.
         """
-        shown = token_info(self._call("look", "info", self._deadlines.look), self._drivers)
+        return self._informed(self._call("look", "info", self._deadlines.look))
+
+    def _informed(self, told: dict[str, Any]) -> TokenInfo:
+        shown = token_info(told, self._drivers)
         if shown.serial != self.serial:
             swapped = WorkerFailure("DEVICE_REMOVED", "another token")
             raise failures.translate(swapped, operation="look", driver=self.driver, token=self.serial)
@@ -240,17 +244,8 @@ class Session:
         return bytes(made["spki"])
 
     def place_certificate(self, der: bytes, *, cka_id: bytes, label: str) -> tuple[StoredCertificate, ...]:
-        """Look first: a certificate that is there is not written again, and a half-written one with this label goes before.
-        What the token holds then, the certificate among it. Raises as `write_certificate`.
-        """
-        shown = self._objects()
-        if any(value == der for value, _id, _label, _handle in shown["certificates"]):
-            return self._stored(shown)
-        self._destroy(removal.begun(shown, der, label), _CERTIFICATE)
-        return self.write_certificate(der, cka_id=cka_id, label=label)
-
-    def write_certificate(self, der: bytes, *, cka_id: bytes, label: str) -> tuple[StoredCertificate, ...]:
-        """Write a certificate beside what is there, then read it back byte for byte; what the token holds now.
+        """Write a certificate beside what is there, and read it back byte for byte: what the token holds then. One that is there
+        is not written again, and a half-written one with this label goes before.
 
         Raises NotTrusted (`no_space`, `write_protected`, `write_failed`); a write that timed out is DriverFailed `timed_out`.
         """
@@ -261,17 +256,17 @@ class Session:
             "issuer": certificate.issuer_der,
             "serial": _serial(certificate),
         }
-        self._call(
-            "write", "write_certificate", self._deadlines.write, careful=True, fields=fields, cka_id=cka_id, label=label
-        )
-        stored = self.certificates()
-        if all(one.certificate.der != der for one in stored):
+        given = {"fields": fields, "cka_id": cka_id, "label": label}
+        shown = self._call("write", "place_certificate", self._deadlines.write, careful=True, **given)
+        self._seen = shown
+        self._informed(shown["info"])
+        if all(value != der for value, *_rest in shown["certificates"]):
             raise NotTrusted(
                 _("The certificate that was written does not read back as it is."),
                 code="write_failed",
                 token=self.serial,
             )
-        return stored
+        return self._stored(shown)
 
     def destroy_keys(self, cka_id: bytes, *, label: str | None = None, spki: bytes = b"", but: bytes = b"") -> int:
         """Destroy the key pair with this CKA_ID (and this label, where one is given): private, then public; how many objects.
@@ -304,13 +299,13 @@ class Session:
 
     def has_begun(self, der: bytes, label: str) -> bool:
         """Whether there is what `destroy_certificate` would destroy; needs no login."""
-        return bool(removal.begun(self._objects(), der, label))
+        return bool(begun(self._objects(), der, label))
 
     def destroy_certificate(self, der: bytes, label: str) -> bool:
         """Destroy the object with this label that holds these bytes, or only a part of them, or nothing readable (a write cut
         short). Whether there was one. Nothing else is touched.
         """
-        return self._destroy(removal.begun(self._objects(), der, label), _CERTIFICATE) > 0
+        return self._destroy(begun(self._objects(), der, label), _CERTIFICATE) > 0
 
     def remove_certificate(self, der: bytes) -> int:
         """Destroy every object that holds exactly these bytes; how many. Keys and all other objects stay."""

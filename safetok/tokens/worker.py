@@ -183,8 +183,8 @@ class Worker:
     def generate(self, key_type: str, bits: int, ec_params: bytes, cka_id: bytes, label: str) -> dict[str, Any]:
         return self._open().generate(key_type, bits, ec_params, cka_id, label)
 
-    def write_certificate(self, fields: dict[str, bytes], cka_id: bytes, label: str) -> None:
-        self._open().write_certificate(fields, cka_id, label)
+    def place_certificate(self, fields: dict[str, bytes], cka_id: bytes, label: str) -> dict[str, Any]:
+        return self._open().place_certificate(fields, cka_id, label)
 
     def destroy(self, handles: list[int], object_class: int) -> int:
         return self._open().destroy(handles, object_class)
@@ -221,7 +221,7 @@ class Worker:
         elif isinstance(error, AttributeError) and self._module is None:
             return "not_loadable", "C_GetFunctionList is missing"
         elif (hands := sys.modules.get("safetok.tokens.hands")) is not None and isinstance(
-            error, (hands.PKCS11Error, hands.Wrong)
+            error, (hands.pkcs11.exceptions.PKCS11Error, hands.Wrong)
         ):
             name = str(error) if isinstance(error, hands.Wrong) else hands.name_of(error)
             detail = name
@@ -263,7 +263,7 @@ REQUESTS = frozenset(
         "objects",
         "sign",
         "generate",
-        "write_certificate",
+        "place_certificate",
         "destroy",
         "close",
     ]

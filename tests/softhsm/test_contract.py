@@ -190,7 +190,7 @@ def test_a_certificate_goes_beside_the_others_and_reads_back(
     cka_id, _spki = pair
     der = make_certificate(ec_key, name="contract").public_bytes(Encoding.DER)
     before = session.certificates()
-    session.write_certificate(der, cka_id=cka_id, label="safetok contract")
+    session.place_certificate(der, cka_id=cka_id, label="safetok contract")
     try:
         found = session.find_certificate(der)
         assert found is not None

@@ -191,11 +191,11 @@ def test_a_full_and_a_protected_token_refuse(
     with opened(open_tokens, token) as session:
         assert session.info.free_public == 100
         with pytest.raises(NotTrusted) as raised:
-            session.write_certificate(der, cka_id=b"1", label="new")
+            session.place_certificate(der, cka_id=b"1", label="new")
         assert raised.value.code == "no_space"
         simulator.steer(write_protected="quiet")
         with pytest.raises(NotTrusted) as raised:
-            session.write_certificate(der, cka_id=b"1", label="new")
+            session.place_certificate(der, cka_id=b"1", label="new")
         assert raised.value.code == "write_protected"
     simulator.steer(write_protected="yes")
     assert open_tokens().read().tokens[0].info.write_protected
@@ -216,10 +216,10 @@ def test_a_write_cut_short_is_seen_and_taken_away_again(
     simulator.steer(faults=["C_CreateObject 1 truncate 100"])
     with opened(open_tokens, token) as session:
         with pytest.raises(NotTrusted) as raised:
-            session.write_certificate(der, cka_id=b"1", label="new")
+            session.place_certificate(der, cka_id=b"1", label="new")
         assert raised.value.code == "write_failed"
         assert session.destroy_certificate(der, "new")
-        session.write_certificate(der, cka_id=b"1", label="new")
+        session.place_certificate(der, cka_id=b"1", label="new")
         assert session.find_certificate(der) is not None
 
 

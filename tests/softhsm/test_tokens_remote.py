@@ -65,7 +65,7 @@ def test_another_driver_is_read_and_used_as_softhsm_is(
         signature = key.sign(b"x", padding.PKCS1v15(), hashes.SHA256())
         rsa_key.public_key().verify(signature, b"x", padding.PKCS1v15(), hashes.SHA256())
         new = make_certificate(rsa_key, name="new").public_bytes(Encoding.DER)
-        session.write_certificate(new, cka_id=usual_id(rsa_key), label="safetok 1")
+        session.place_certificate(new, cka_id=usual_id(rsa_key), label="safetok 1")
         assert session.destroy_certificate(new, "safetok 1")
 
 

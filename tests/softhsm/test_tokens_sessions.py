@@ -248,7 +248,7 @@ def test_a_certificate_is_written_beside_the_old_one_and_reads_back(
     new = make_certificate(rsa_key, name="MỚI", serial=0x80AABBCC)
     der = new.public_bytes(Encoding.DER)
     assert session.find_certificate(der) is None
-    session.write_certificate(der, cka_id=usual_id(rsa_key), label="safetok 1")
+    session.place_certificate(der, cka_id=usual_id(rsa_key), label="safetok 1")
     stored = session.find_certificate(der)
     assert stored is not None
     assert (stored.certificate.der, stored.key, stored.label) == (der, KeyPresence.PRESENT, "safetok 1")
@@ -259,13 +259,22 @@ def test_a_certificate_is_written_beside_the_old_one_and_reads_back(
 
 
 def test_only_our_certificate_is_destroyed(
-    session: Session, rsa_key: rsa.RSAPrivateKey, make_certificate: Certify
+    session: Session,
+    softhsm: SoftHsm,
+    made: MadeToken,
+    rsa_key: rsa.RSAPrivateKey,
+    make_certificate: Certify,
+    tmp_path: Path,
 ) -> None:
     """Bytes and label must both be the ones given: the same bytes under another label stay, and so does everything else."""
     before = {(one.certificate.sha256, one.label) for one in session.certificates()}
     der = make_certificate(rsa_key, name="ours").public_bytes(Encoding.DER)
-    session.write_certificate(der, cka_id=b"1", label="theirs")
-    session.write_certificate(der, cka_id=b"1", label="safetok 1")
+    session.place_certificate(der, cka_id=b"1", label="safetok 1")
+    (tmp_path / "theirs.der").write_bytes(der)
+    run(
+        *("pkcs11-tool", "--module", softhsm.module, "--token-label", made.label, "--login", "--pin", made.pin),
+        *("--write-object", tmp_path / "theirs.der", "--type", "cert", "--label", "theirs"),
+    )
     assert session.destroy_certificate(der, "safetok 1")
     assert not session.destroy_certificate(der, "safetok 1")
     assert session.destroy_certificate(der, "theirs")
@@ -278,7 +287,7 @@ def test_a_write_without_a_login_is_refused_and_named(
     """What the token does not allow is `write_failed`, with its own word for it."""
     der = make_certificate(rsa_key).public_bytes(Encoding.DER)
     with tokens.session(made.serial, read_write=False) as session, pytest.raises(NotTrusted) as raised:
-        session.write_certificate(der, cka_id=b"1", label="x")
+        session.place_certificate(der, cka_id=b"1", label="x")
     assert raised.value.code == "write_protected"
 
 
@@ -287,13 +296,14 @@ def test_a_half_written_certificate_of_ours_is_destroyed(
 ) -> None:
     """An object with our label that holds only the beginning of the certificate goes; the same under another label stays."""
     der = make_certificate(rsa_key, name="cut").public_bytes(Encoding.DER)
-    fields = {"value": der[:100], "subject": b"0\0", "issuer": b"0\0", "serial": b"\2\1\1"}
-    for label in ("safetok 1", "theirs"):
-        session._call("write", "write_certificate", 60, fields=fields, cka_id=b"1", label=label)
+    names = {"subject": b"0\0", "issuer": b"0\0", "serial": b"\2\1\1"}
+    for label, length in (("safetok 1", 100), ("theirs", 99)):
+        given = {"fields": {"value": der[:length], **names}, "cka_id": b"1", "label": label}
+        session._call("write", "place_certificate", 60, **given)
     assert session.find_certificate(der) is None
     assert session.destroy_certificate(der, "safetok 1")
     assert not session.destroy_certificate(der, "safetok 1")
-    assert [shown[2] for shown in session._objects()["certificates"] if shown[0] == der[:100]] == ["theirs"]
+    assert [shown[2] for shown in session._objects()["certificates"] if shown[0] == der[:99]] == ["theirs"]
 
 
 def test_a_private_key_alone_is_still_found(

@@ -50,7 +50,7 @@ def _prove(run: Run, session: Session, stored: tuple[StoredCertificate, ...], *,
     new = certificates.parse(renewal.certificate)
     with token_step(run, _("reading the certificate back")):
         prove(session, new, stored, random=run.context.random)
-        reading = TokenReading(info=session.info, certificates=stored)
+        reading = TokenReading(info=session.last_info, certificates=stored)
     confirmation = b""
     if renewal.receipt != "implicit" and renewal.route == "cmp":
         confirmation = confirming.signed_confirmation(run, renewal.certificate, accept=True)
