@@ -78,6 +78,9 @@ class GatedCa:
     def stands(self) -> bool:
         return True
 
+    def copy_ledger(self) -> None:
+        self._authority.copy_ledger()
+
     def get(self, path: str) -> Reply:
         short = "/".join(path.split("/")[:3])
         return self._gated(f"GET:{short}", lambda: self._authority.get(path))

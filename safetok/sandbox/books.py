@@ -19,6 +19,8 @@ import msgspec
 
 from safetok.sandbox.places import write_json, write_private
 
+SHORT = 20  # certificates in a ledger that is copied at each change
+
 Standing = Literal["good", "suspended", "revoked"]
 State = Literal["waiting", "issued", "confirmed", "undone"]
 
@@ -84,13 +86,14 @@ class Books:
     _unconfirmed: set[str] = field(default_factory=set)
     _issued: dict[str, str] = field(default_factory=dict)  # new serial -> the transaction that issued it
     _rows: dict[str, bytes] = field(default_factory=dict)  # the ledger's JSON by transaction, in the order issued
+    _copied: bool = False  # the ledger's file shows all that happened
 
     def __post_init__(self) -> None:
         self._apply(Change(entries=read_register(self.folder)))
         decoder = msgspec.json.Decoder(Change)
         for line in self._log_lines():
             self._apply(decoder.decode(line))
-        self._write_ledger()
+        self.copy_ledger()
 
     def entry(self, serial: str, now: datetime) -> Entry | None:
         """A certificate by its serial, as it stands at `now`."""
@@ -108,7 +111,9 @@ class Books:
         with self.lock:
             _append(self._log, msgspec.json.encode(change) + b"\n")
             self._apply(change)
-            self._write_ledger()
+            self._copied = False
+            if len(self._rows) <= SHORT:
+                self.copy_ledger()
 
     def undo(self, transaction: Transaction, now: datetime) -> Transaction:
         """Take an update back: the new certificate is revoked, the old one may be renewed again."""
@@ -143,8 +148,14 @@ class Books:
         }
         return json.dumps(row, ensure_ascii=False).encode()
 
-    def _write_ledger(self) -> None:
-        write_private(self.ledger_path, self.ledger() + b"\n")
+    def copy_ledger(self) -> None:
+        """Write the ledger's file anew where something has happened since. A long one is not written at each change: whoever keeps
+        the books calls this now and then.
+        """
+        with self.lock:
+            if not self._copied:
+                write_private(self.ledger_path, self.ledger() + b"\n")
+                self._copied = True
 
     @property
     def _log(self) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hmac
 import os
 import signal
@@ -63,6 +64,10 @@ class Authority:
     def stands(self) -> bool:
         """Whether the folder is still there."""
         return self._facts.exists()
+
+    def copy_ledger(self) -> None:
+        """Bring the ledger's file up to date."""
+        self.books.copy_ledger()
 
     def get(self, path: str) -> Reply:
         """What a GET answers; it changes nothing."""
@@ -128,7 +133,9 @@ class Server(ThreadingHTTPServer):
         super().__init__((HOST, authority.port), Handler)
 
     def service_actions(self) -> None:
-        """End when the folder was removed by hand: without its books this CA is nobody's."""
+        """Copy the ledger; end when the folder was removed by hand: without its books this CA is nobody's."""
+        with contextlib.suppress(OSError):
+            self.authority.copy_ledger()
         now = time.monotonic()
         if now >= self._look_again:
             self._look_again = now + FOLDER_SECONDS
@@ -234,6 +241,7 @@ def main() -> None:
         os.dup2(nowhere, 1)  # lets go of the pipe, and leaves no number for a socket to take
         os.close(nowhere)
         server.serve_forever(poll_interval=0.05)
+        server.authority.copy_ledger()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import secrets
 from datetime import timedelta
 from pathlib import Path
@@ -73,6 +74,22 @@ def test_an_owed_certificate_is_issued_anew_for_the_same_key_and_confirmed(ca: C
         entry(story).serial,
         client.transaction.hex(),
     )
+
+
+def test_a_long_ledger_is_copied_when_somebody_looks_after_it(ca: Ca, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file follows each change while it is short, then waits for `copy_ledger`; a new start finds it whole either way."""
+    file = ca.folder / "ledger.json"
+    renewed(ca, Client("v1-owed"))
+    assert json.loads(file.read_bytes())["issued"] == ca.ledger() != []
+    monkeypatch.setattr("safetok.sandbox.books.SHORT", 0)
+    short = file.read_bytes()
+    renewed(ca, Client("v2-owed"))
+    assert file.read_bytes() == short
+    ca.books.copy_ledger()
+    assert json.loads(file.read_bytes())["issued"] == ca.ledger()
+    file.write_bytes(short)
+    ca.restart()
+    assert json.loads(file.read_bytes())["issued"] == ca.ledger()
 
 
 def test_a_new_key_is_proven_by_itself_and_protected_by_the_old_one(ca: Ca) -> None:
