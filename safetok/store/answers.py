@@ -50,7 +50,8 @@ class Answers:
 
     def put_revocation(self, sha256: str, revocation: Revocation) -> None:
         """Keep the answer in place of the last one."""
-        self._put("revocations", sha256, dataclasses.asdict(revocation), revocation.checked_at)
+        body = {field.name: getattr(revocation, field.name) for field in dataclasses.fields(revocation)}
+        self._put("revocations", sha256, body, revocation.checked_at)
 
     def _put(self, table: str, sha256: str, body: dict[str, object], checked_at: datetime) -> None:
         with self._db.transaction(durable=False):

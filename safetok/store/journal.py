@@ -102,11 +102,19 @@ class Journal:
         return after
 
     def finish(
-        self, renewal: Renewal, registrations: Iterable[Registration], *, now: datetime, **changes: Any
+        self,
+        renewal: Renewal,
+        registrations: Iterable[Registration],
+        *,
+        now: datetime,
+        through: Sequence[State] = (State.DONE,),
+        **changes: Any,
     ) -> Renewal:
-        """DONE, and the new certificate's registration rows, in one transaction; those of the old certificate step back."""
+        """DONE, `through` the states before it, and the new certificate's registration rows, in one transaction; those of the old
+        certificate step back.
+        """
         with self._db.transaction():
-            done = self.advance(renewal, State.DONE, now=now, **changes)
+            done = self.advance(renewal, through, now=now, **changes)
             put_registrations(self._db, registrations, replaces=hashlib.sha256(renewal.old_certificate).hexdigest())
         return done
 

@@ -100,6 +100,15 @@ class Registrations:
         )
         return [_decode(row) for row in rows]
 
+    def count(self, sha256: str, state: RegistrationState) -> int:
+        """How many of a certificate's rows are in this state."""
+        row = self._db.row(
+            "SELECT count(*) AS rows FROM registrations WHERE certificate_sha256 = ? AND state = ?",
+            (sha256, state.value),
+        )
+        assert row is not None
+        return int(row["rows"])
+
     def change(
         self,
         registration: Registration,

@@ -199,11 +199,7 @@ class Session:
         if spki in self._keys:
             return self._keys[spki]
         shown = self._seen or self._objects()
-        ids = [
-            cka_id
-            for der, cka_id, _label, _handle in shown["certificates"]
-            if (certificate := _parsed(der)) is not None and certificate.spki == spki
-        ]
+        ids = [cka_id for der, cka_id, _label, _handle in shown["certificates"] if der and spki in der]
         for found, proven in private_key(spki, ids, shown["keys"]):
             key = token_key(spki, partial(self._sign, found))
             if proven or signs_for(key, key.public_key()):

@@ -156,8 +156,7 @@ def new_status(run: Run) -> RevocationAnswer:
 def _acknowledged(run: Run, receipt: str) -> None:
     """The CA's word and the open registrations are one commit: nothing outside happens between them."""
     with run.context.database.transaction():
-        run.advance(State.ACKNOWLEDGED, receipt=receipt)
-        ending.complete(run)
+        ending.complete(run, through=(State.ACKNOWLEDGED, State.DONE), receipt=receipt)
     ending.hand_over(run)
 
 

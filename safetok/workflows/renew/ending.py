@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from safetok.domain import certificates
 from safetok.domain.renewal import State
 from safetok.errors import SafetokError
@@ -17,8 +19,10 @@ def finish(run: Run) -> None:
     hand_over(run)
 
 
-def complete(run: Run) -> None:
-    """DONE, and one registration at each agency the company uses. The caller holds the transaction."""
+def complete(run: Run, *, through: tuple[State, ...] = (State.DONE,), **changes: Any) -> None:
+    """On to DONE, `through` what lies before it, and one registration at each agency the company uses. The caller holds the
+    transaction.
+    """
     from safetok.knowledge import load
     from safetok.store.inventory import Inventory
     from safetok.store.registrations import Registrations
@@ -30,7 +34,7 @@ def complete(run: Run) -> None:
     inventory = Inventory(context.database)
     inventory.put_certificate(new, context.now())
     inventory.set_contract_end(new.sha256, run.renewal.contract_end, context.now())
-    run.renewal = run.journal.finish(run.renewal, rows, now=context.now(), cleaned=True)
+    run.renewal = run.journal.finish(run.renewal, rows, now=context.now(), through=through, cleaned=True, **changes)
 
 
 def hand_over(run: Run) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import field
 from functools import cached_property
@@ -76,8 +76,8 @@ class Run:
 
         return endpoint(self.authority, self.issuers)
 
-    def advance(self, state: State, **changes: Any) -> None:
-        """Commit the next state with what it brings, before anything else happens."""
+    def advance(self, state: State | Sequence[State], **changes: Any) -> None:
+        """Commit the next state (or several, one after the other) with what it brings, before anything else happens."""
         self.renewal = self.journal.advance(self.renewal, state, now=self.context.now(), **changes)
 
     def update(self, **changes: Any) -> None:

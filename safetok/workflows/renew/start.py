@@ -311,10 +311,8 @@ def ended(context: Context, renewal: Renewal) -> RenewResult:
     from safetok.domain.agencies import RegistrationState
     from safetok.store.registrations import Registrations
 
-    rows = Registrations(context.database).list(
-        certificate=hashlib.sha256(renewal.certificate).hexdigest(), state=RegistrationState.OPEN
-    )
-    return result_of(renewal, agencies_open=len(rows))
+    new = hashlib.sha256(renewal.certificate).hexdigest()
+    return result_of(renewal, agencies_open=Registrations(context.database).count(new, RegistrationState.OPEN))
 
 
 def _lost(renewal: Renewal) -> Renewal:

@@ -55,9 +55,7 @@ def _prove(run: Run, session: Session, stored: tuple[StoredCertificate, ...], *,
     if renewal.receipt != "implicit" and renewal.route == "cmp":
         confirmation = confirming.signed_confirmation(run, renewal.certificate, accept=True)
     with run.context.database.transaction():
-        for state in through[:-1]:
-            run.advance(state)
-        run.advance(through[-1], confirmation=confirmation)
+        run.advance(through, confirmation=confirmation)
         Inventory(run.context.database).record(reading, run.context.now())
 
 
