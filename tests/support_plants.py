@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,17 @@ from safetok.domain.renewal import State
 _DEAF = (
     "from safetok.tokens import locks; locks._lock = lambda fd: None; from safetok.tokens.worker import main; main()"
 )
+_BLIND = """
+from safetok.tokens.hands import Hands
+from safetok.tokens.worker import main
+
+def blindly(hands, fields, cka_id, label):
+    hands._write_certificate(fields, cka_id, label)
+    return hands.objects() | {"info": hands.info()}
+
+Hands.place_certificate = blindly
+main()
+"""
 
 
 def plant(name: str) -> None:
@@ -20,9 +32,9 @@ def plant(name: str) -> None:
 
 def _no_look() -> None:
     """The certificate is written without looking whether it is there."""
-    from safetok.tokens.sessions import Session
+    from safetok.tokens import process
 
-    Session.place_certificate = Session.write_certificate  # type: ignore[method-assign]
+    process._ARGUMENTS = ("-I", "-c", _BLIND)
 
 
 def _late_answer() -> None:
@@ -30,12 +42,13 @@ def _late_answer() -> None:
     from safetok.workflows.renew.run import Run
 
     advance = Run.advance
-    late: list[tuple[Any, State, dict[str, Any]]] = []
+    late: list[tuple[Any, tuple[State, ...], dict[str, Any]]] = []
 
-    def lazy(run: Run, state: State, **changes: Any) -> None:
-        if state in {State.ISSUED, State.VERIFIED}:
-            late.append((run.renewal, state, changes))
-            run.renewal = replace(run.renewal, state=state, **changes)
+    def lazy(run: Run, state: State | Sequence[State], **changes: Any) -> None:
+        states = (state,) if isinstance(state, State) else tuple(state)
+        if {State.ISSUED, State.VERIFIED}.issuperset(states):
+            late.append((run.renewal, states, changes))
+            run.renewal = replace(run.renewal, state=states[-1], **changes)
             return
         if late:
             run.renewal = late[0][0]

@@ -13,7 +13,7 @@ WRITES = "C_CreateObject"
     ("plant", "route", "mode", "found"),
     [
         ("no_look", "same", "both", "certificates"),
-        ("late_answer", "forgetful", "both", "answer_lost"),
+        ("late_answer", "forgetful", "both", "lost, with the new certificate on the token"),
         ("lock_in_parent", "same", "overtaken", "certificates"),
     ],
 )

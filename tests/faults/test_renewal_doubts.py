@@ -343,7 +343,7 @@ def test_a_token_that_is_only_out_keeps_its_renewal(box: Box) -> None:
 def test_a_certificate_the_token_does_not_take_is_saved(box: Box) -> None:
     """A full token: the new certificate is a file on this computer, which the message names."""
     full = NotTrusted("full", code="no_space", hint="do")
-    with patch("safetok.tokens.sessions.Session.write_certificate", side_effect=full):
+    with patch("safetok.tokens.sessions.Session.place_certificate", side_effect=full):
         came = box.renew()
     assert came.error is not None
     (file,) = (word for word in re.split(r"[ .](?= |$)| ", came.error.hint) if word.endswith(".pem"))

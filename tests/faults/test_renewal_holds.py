@@ -125,7 +125,7 @@ def test_nobody_with_the_pin_is_a_hold(box: Box) -> None:
 def test_a_token_that_does_not_take_it(box: Box, code: str, hold: Hold | None, status: int) -> None:
     """Full, write-protected or not writing: a hold of its own each; the certificate is kept, and goes on when it can."""
     refuses = NotTrusted("no", code=code, hint="do")
-    with patch("safetok.tokens.sessions.Session.write_certificate", side_effect=refuses):
+    with patch("safetok.tokens.sessions.Session.place_certificate", side_effect=refuses):
         came = box.renew()
     assert (came.status, came.code, came.state) == (status, code, "VERIFIED")
     assert box.journal().hold is hold
@@ -135,7 +135,7 @@ def test_a_token_that_does_not_take_it(box: Box, code: str, hold: Hold | None, s
 
 def test_what_does_not_read_back_is_no_success(box: Box) -> None:
     """A write that the token forgets: 10 and NEED_WRITE; nothing is confirmed."""
-    with patch("safetok.tokens.sessions.Session.write_certificate"):
+    with patch("safetok.tokens.sessions.Session.place_certificate", return_value=()):
         came = box.renew()
     assert (came.status, came.code, came.state) == (10, "write_failed", "VERIFIED")
     assert came.error is not None

@@ -133,59 +133,60 @@ def verify_stored(run: Run) -> None:
         at=renewal.received_at,
     )
     assert isinstance(answer, Issued)
-    if (wrong := _verify(run, answer)) is not None:
+    try:
+        verified = _verified(run, answer, renewal.received_at)
+    except NotTrusted as wrong:
         _distrust(run, answer, wrong)
+    else:
+        run.advance(State.VERIFIED, **verified)
 
 
 def _issued(run: Run, raw: bytes, answer: Issued) -> None:
-    """The answer is stored, and verified in the same commit: nothing outside happens between the two.
+    """The answer is stored, and what its verification said with it: nothing outside happens between the two.
 
     One that is not to be trusted is stored before the token signs its rejection, which may need a PIN that is not there.
     """
     now = run.context.now()
-    with run.context.database.transaction():
-        run.advance(
-            State.ISSUED,
-            answer=raw,
-            received_at=now,
-            confirm_by=answer.confirm_by,
-            cert_req_id=answer.cert_req_id,
-            certificate=answer.certificate,
-            server_nonce=answer.server_nonce,
-        )
-        wrong = _verify(run, answer)
-    if wrong is not None:
+    stored: dict[str, Any] = {
+        "answer": raw,
+        "received_at": now,
+        "confirm_by": answer.confirm_by,
+        "cert_req_id": answer.cert_req_id,
+        "certificate": answer.certificate,
+        "server_nonce": answer.server_nonce,
+    }
+    try:
+        verified = _verified(run, answer, now)
+    except NotTrusted as wrong:
+        run.advance(State.ISSUED, **stored)
         _distrust(run, answer, wrong)
+    else:
+        run.advance((State.ISSUED, State.VERIFIED), **stored, **verified)
 
 
-def _verify(run: Run, answer: Issued) -> SafetokError | None:
-    """VERIFIED; else what is wrong with the certificate."""
+def _verified(run: Run, answer: Issued, received_at: datetime) -> dict[str, Any]:
+    """What VERIFIED brings. Raises NotTrusted, also for what is no certificate at all."""
     from safetok.trust.answer import verify_answer
 
     renewal = run.renewal
-    assert renewal.received_at is not None
     issuers, anchors = run.issuers, run.anchors
     try:
         new = certificates.parse(answer.certificate)
     except UsageError as error:
-        return error
-    try:
-        chain = verify_answer(
-            new,
-            old=run.old,
-            spki=renewal.spki,
-            issuers=issuers,
-            anchors=anchors,
-            extra=answer.extra,
-            requested_not_after=renewal.requested_not_after,
-            validity=validity_of(run),
-            min_not_after=renewal.min_not_after,
-            at=renewal.received_at,
-        )
-    except NotTrusted as error:
-        return error
-    run.advance(State.VERIFIED, chain=tuple(c.der for c in chain[1:]), receipt=_implicit(run, answer))
-    return None
+        raise NotTrusted(error.message, code=error.code, hint=error.hint) from error
+    chain = verify_answer(
+        new,
+        old=run.old,
+        spki=renewal.spki,
+        issuers=issuers,
+        anchors=anchors,
+        extra=answer.extra,
+        requested_not_after=renewal.requested_not_after,
+        validity=validity_of(run),
+        min_not_after=renewal.min_not_after,
+        at=received_at,
+    )
+    return {"chain": tuple(c.der for c in chain[1:]), "receipt": _implicit(run, answer)}
 
 
 def _distrust(run: Run, answer: Issued, wrong: SafetokError) -> None:
