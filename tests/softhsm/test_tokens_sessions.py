@@ -2,6 +2,7 @@ import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -304,6 +305,29 @@ def test_a_half_written_certificate_of_ours_is_destroyed(
     assert session.destroy_certificate(der, "safetok 1")
     assert not session.destroy_certificate(der, "safetok 1")
     assert [shown[2] for shown in session._objects()["certificates"] if shown[0] == der[:99]] == ["theirs"]
+
+
+def test_a_key_is_looked_up_anew_where_a_write_renumbers_objects(
+    session: Session, rsa_key: rsa.RSAPrivateKey, make_certificate: Certify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Handles are a driver's own affair: after a write the old ones are used only where the keys still have them."""
+    call = session._call
+    shifts = iter((0, 1000))
+
+    def renumbering(operation: Any, name: str, *more: Any, **given: Any) -> Any:
+        answer = call(operation, name, *more, **given)
+        if name == "place_certificate":
+            shift = next(shifts)
+            for shown in answer["keys"]:
+                shown["handle"] += shift
+        return answer
+
+    monkeypatch.setattr(session, "_call", renumbering)
+    key = session.private_key(spki_of(rsa_key))
+    for number, same in enumerate((True, False)):
+        der = make_certificate(rsa_key, name=f"no. {number}").public_bytes(Encoding.DER)
+        session.place_certificate(der, cka_id=b"1", label=f"safetok {number}")
+        assert (session.private_key(spki_of(rsa_key)) is key) is same
 
 
 def test_a_private_key_alone_is_still_found(
