@@ -52,6 +52,9 @@ Names = Annotated[
         help=later("Agencies, by their short names; etax:khai is one service of etax, v5@16:05 has its own time."),
     ),
 ]
+WholeNames = Annotated[
+    list[str], typer.Argument(metavar="NAME", help=later("Agencies, by their short names, each as a whole."))
+]
 SomeNames = Annotated[
     list[str] | None, typer.Argument(metavar="NAME", help=later("Agencies, by their short names; all without."))
 ]
@@ -236,27 +239,27 @@ def done(*, names: Names, at: At = None, mst: Mst = None, serial: KnownSerial = 
 
 
 @app.command("accepted", help=later("Record that these agencies take the new certificate."))
-def accepted(*, names: Names, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None) -> None:
+def accepted(*, names: WholeNames, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None) -> None:
     """Record an acceptance."""
     _record("accepted", names, _selection(mst, serial, cert))
 
 
 @app.command("reject", help=later("Record that these agencies refused it; update there again, then `done`."))
 def reject(
-    *, names: Names, reason: Reason = "", mst: Mst = None, serial: KnownSerial = None, cert: Cert = None
+    *, names: WholeNames, reason: Reason = "", mst: Mst = None, serial: KnownSerial = None, cert: Cert = None
 ) -> None:
     """Record a rejection."""
     _record("reject", names, _selection(mst, serial, cert), reason=reason)
 
 
 @app.command("skip", help=later("The company does not use these agencies; remembered for its next certificates."))
-def skip(*, names: Names, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None) -> None:
+def skip(*, names: WholeNames, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None) -> None:
     """Record that an agency is not used."""
     _record("skip", names, _selection(mst, serial, cert))
 
 
 @app.command("undo", help=later("Take back what was last recorded for these agencies."))
-def undo(*, names: Names, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None) -> None:
+def undo(*, names: WholeNames, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None) -> None:
     """Take the last record back."""
     _record("undo", names, _selection(mst, serial, cert))
 

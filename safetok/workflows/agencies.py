@@ -13,7 +13,7 @@ from safetok.errors import SafetokError, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows import known
-from safetok.workflows.agency_names import Wanted, all_agencies, meant, short_name, wanted
+from safetok.workflows.agency_names import Wanted, all_agencies, as_a_whole, meant, short_name, wanted
 from safetok.workflows.agency_rules import (
     for_no_agency,
     rule_of,
@@ -155,12 +155,15 @@ def record(
 ) -> Recorded:
     """Record one word for every agency named, of one certificate, in one commit; then hooks are told.
 
-    Raises UsageError (`no_such_agency`, `no_registrations`, `future_time`, `before_issue`, `bad_time`, `not_updated`,
-    `nothing_to_undo`), PersonNeeded (`clock_wrong`) and SeveralTokens (`several_companies`) before anything is written.
+    Raises UsageError (`no_such_agency`, `whole_agency`, `no_registrations`, `future_time`, `before_issue`, `bad_time`,
+    `not_updated`, `nothing_to_undo`), PersonNeeded (`clock_wrong`) and SeveralTokens (`several_companies`) before anything is written.
     """
     store, now = store_of(context), context.now()
     agencies = all_agencies(store)
     named = [wanted(name, agencies, now) for name in names]
+    if move != "done":
+        for name, one in zip(names, named, strict=True):
+            as_a_whole(name, one, move)
     rows = _chosen(context, store, selection)
     moment = moves.parse_at(at, now) if at is not None else now
     if move == "done" and at is None and any(one.at is None for one in named):
