@@ -106,7 +106,7 @@ complete -c safetok -n '__safetok_at \'renew\'' -l pin-file -r -F -d 'Đọc mã
 complete -c safetok -n '__safetok_at \'renew\'' -l pin-as-is -d 'Gửi mã PIN khác thông lệ của CA này mà không hỏi lại.'
 complete -c safetok -n '__safetok_at \'renew\'' -l force-last-try -d 'Dùng lần thử PIN cuối. Sai là USB Token bị khóa mã PIN.'
 complete -c safetok -n '__safetok_at \'renew\'' -l dry-run -d 'Chỉ cho biết sẽ làm gì. Không dùng mã PIN, không gửi, không ghi.'
-complete -c safetok -n '__safetok_at \'renew\'' -l resume -d 'Làm tiếp mọi lần cấp bù còn dở dang.'
+complete -c safetok -n '__safetok_at \'renew\'' -l resume -d 'Làm tiếp mọi lần cấp bù còn dở dang, hoặc chỉ của token, đơn vị hay CTS được nêu.'
 complete -c safetok -n '__safetok_at \'renew\'' -l list -d 'Xem các lần cấp bù còn dở dang.'
 complete -c safetok -n '__safetok_at \'renew\'' -l abandon -x -d 'Bỏ một lần cấp bù còn dở dang.'
 complete -c safetok -n '__safetok_at \'renew\'' -l force -d 'Cùng --abandon: bỏ cả khi CTS mới có thể đã được cấp.'

@@ -99,7 +99,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--pin-as-is', 'Gửi mã PIN khác thông lệ của CA này mà không hỏi lại.'),
             @('--force-last-try', 'Dùng lần thử PIN cuối. Sai là USB Token bị khóa mã PIN.'),
             @('--dry-run', 'Chỉ cho biết sẽ làm gì. Không dùng mã PIN, không gửi, không ghi.'),
-            @('--resume', 'Làm tiếp mọi lần cấp bù còn dở dang.'),
+            @('--resume', 'Làm tiếp mọi lần cấp bù còn dở dang, hoặc chỉ của token, đơn vị hay CTS được nêu.'),
             @('--list', 'Xem các lần cấp bù còn dở dang.'),
             @('--abandon', 'Bỏ một lần cấp bù còn dở dang.'),
             @('--force', 'Cùng --abandon: bỏ cả khi CTS mới có thể đã được cấp.'),

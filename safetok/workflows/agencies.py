@@ -156,7 +156,8 @@ def record(
     """Record one word for every agency named, of one certificate, in one commit; then hooks are told.
 
     Raises UsageError (`no_such_agency`, `whole_agency`, `no_registrations`, `future_time`, `before_issue`, `bad_time`,
-    `not_updated`, `nothing_to_undo`), PersonNeeded (`clock_wrong`) and SeveralTokens (`several_companies`) before anything is written.
+    `not_updated`, `nothing_to_undo`), PersonNeeded (`clock_wrong`) and SeveralTokens (`several_companies`) before anything
+    is written.
     """
     store, now = store_of(context), context.now()
     agencies = all_agencies(store)

@@ -144,6 +144,37 @@ def test_a_dry_run_carries_nothing_on_and_gives_nothing_up(sandbox: Sandbox) -> 
     assert (_everything(home), sandbox.ledger()) == (before, booked)
 
 
+def test_what_is_carried_on_is_what_was_named(sandbox: Sandbox) -> None:
+    """--resume and --list with --mst, --cert or --serial leave the renewals of others alone. All were carried on, whatever company
+    was named, with the PINs of all.
+    """
+    faults = Path(sandbox.data["home"]).parent / "ca" / "faults.json"
+    faults.write_text('[{"name": "cut", "on": "certConf", "times": 9}]')
+    held = {story: sandbox.renew(story).data for story in ("v1-owed", "v2-owed")}
+    faults.unlink()
+    rows = {row["token"]: row for row in sandbox.cli.json("renew", "--list").data["renewals"]}
+    assert {row["state"] for row in rows.values()} == {"PROVEN"}
+    assert len(rows) == 2
+    mine, other = (sandbox.token(story) for story in ("v1-owed", "v2-owed"))
+    for named in (
+        ["--serial", mine["serial"]],
+        ["--mst", rows[mine["serial"]]["mst"]],
+        ["--cert", held["v1-owed"]["old_serial"]],
+        ["--cert", held["v1-owed"]["new_serial"]],
+    ):
+        listed = sandbox.cli.json("renew", "--list", *named).data["renewals"]
+        assert [row["token"] for row in listed] == [mine["serial"]], named
+    nobody = sandbox.cli("renew", "--resume", "--mst", "0199999999", "--lang", "en")
+    assert nobody.status == 0
+    assert "No unfinished renewal is of what was named." in nobody.out
+    said = sandbox.cli.json(
+        "renew", "--resume", "--mst", rows[mine["serial"]]["mst"], "--pin-stdin", stdin=mine["pin"] + "\n"
+    )
+    assert (said.status, said.data["token"], said.data["state"]) == (0, mine["serial"], "DONE")
+    left = sandbox.cli.json("renew", "--list").data["renewals"]
+    assert [row["token"] for row in left] == [other["serial"]]
+
+
 def test_several_tokens_and_no_choice_is_4(sandbox: Sandbox) -> None:
     """With many tokens in and none chosen, nothing is opened and the choices are in the data."""
     said = sandbox.cli.json("renew", "--yes")

@@ -96,11 +96,15 @@ def _candidates(token: TokenReading) -> Sequence[Chosen]:
 
 def _fits(chosen: Chosen, cert: str | None, mst: str | None) -> bool:
     if cert is not None:
-        asked = cert.replace(":", "").replace(" ", "").upper()
-        return asked in {chosen.certificate.serial, chosen.certificate.serial.lstrip("0")}
+        return has_serial(chosen.certificate, cert)
     if chosen.newer is not None:
         return False
     return mst is None or plain_mst(chosen.certificate.mst or "") == plain_mst(mst)
+
+
+def has_serial(certificate: Certificate, asked: str) -> bool:
+    """Whether this is the serial that a person typed, as lists and certificate viewers write it."""
+    return asked.replace(":", "").replace(" ", "").upper() in {certificate.serial, certificate.serial.lstrip("0")}
 
 
 def _choice_text(chosen: Chosen) -> str:
