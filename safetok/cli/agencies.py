@@ -20,7 +20,7 @@ from safetok.cli.agencies_show import (
 )
 from safetok.cli.agencies_when_show import show_when
 from safetok.cli.commands import Commands
-from safetok.cli.options import Cert, KnownSerial, Mst
+from safetok.cli.options import Cert, KnownSerial, Mst, only_with, together
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
 
@@ -118,6 +118,7 @@ def list_(
     force: Force = False,
 ) -> None:
     """List registrations."""
+    only_with("--xlsx", {"--force": force and xlsx is None})
 
     def after(context: Context, listing: Listing) -> dict[str, str]:
         if xlsx is None:
@@ -194,6 +195,12 @@ def remind(
 ) -> None:
     """Group registrations by what a person has to do about them, and have it reach people elsewhere."""
     if unit:
+        others = {"--mst": mst, "--serial": serial, "--cert": cert, "--overdue": overdue, "--ics": ics}
+        given = {name: value is not None for name, value in others.items()}
+        together(
+            {"--unit": True, **given, "--check": check, "--notify": notify, "--hooks": hooks},
+            _("--unit only prints the lines that have it run by itself: add the others to those."),
+        )
         _unit()
 
     def after(context: Context, listing: Listing) -> dict[str, Any]:

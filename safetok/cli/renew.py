@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from safetok.cli.commands import Commands
-from safetok.cli.options import Cert, DryRun, ForceLastTry, Mst, PinAsIs, PinEnv, PinFile, PinStdin, Serial
+from safetok.cli.options import (
+    Cert,
+    DryRun,
+    ForceLastTry,
+    Mst,
+    PinAsIs,
+    PinEnv,
+    PinFile,
+    PinStdin,
+    Serial,
+    only_with,
+    together,
+)
 from safetok.cli.render import Column, screen
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
@@ -80,9 +92,10 @@ def renew(
     from safetok.workflows.pins import pin_source
     from safetok.workflows.renew.request import RenewRequest
 
-    _one_of({"--resume": resume, "--list": list_, "--abandon": abandon is not None, "--csr": csr is not None})
+    together({"--resume": resume, "--list": list_, "--abandon": abandon is not None, "--csr": csr is not None})
+    only_with("--abandon", {"--force": force and abandon is None})
     if dry_run:  # what is unfinished is carried on or given up, or it is only looked at
-        _one_of(
+        together(
             {"--dry-run": True, "--resume": resume, "--abandon": abandon is not None},
             _("See them: safetok renew --list"),
         )
@@ -300,15 +313,3 @@ def start_of(day: date) -> datetime:
     from safetok.domain.times import VIETNAM
 
     return datetime.combine(day, time(0, 0, 1), VIETNAM)
-
-
-def _one_of(given: dict[str, bool], hint: str = "") -> None:
-    from safetok.errors import UsageError
-
-    names = [name for name, set_ in given.items() if set_]
-    if len(names) > 1:
-        raise UsageError(
-            _("{names} cannot be used together.").format(names=", ".join(names)),
-            code="options_together",
-            hint=hint or _("Use one of them."),
-        )
