@@ -48,15 +48,15 @@ Overdue = Annotated[
 Names = Annotated[
     list[str],
     typer.Argument(
-        metavar="NAME",
+        metavar="AGENCY",
         help=later("Agencies, by their short names; etax:khai is one service of etax, v5@16:05 has its own time."),
     ),
 ]
 WholeNames = Annotated[
-    list[str], typer.Argument(metavar="NAME", help=later("Agencies, by their short names, each as a whole."))
+    list[str], typer.Argument(metavar="AGENCY", help=later("Agencies, by their short names, each as a whole."))
 ]
 SomeNames = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME", help=later("Agencies, by their short names; all without."))
+    list[str] | None, typer.Argument(metavar="AGENCY", help=later("Agencies, by their short names; all without."))
 ]
 Need = Annotated[
     str,
