@@ -201,6 +201,18 @@ def test_a_company_is_chosen_by_its_tax_code(sandbox: Sandbox) -> None:
     assert said.data["token"] == token["serial"]
 
 
+def test_an_old_certificate_whose_newer_one_is_there_lacks_nothing(sandbox: Sandbox) -> None:
+    """`renew --cert OLD` after a top-up, the serial also in decimal, is nothing to do: it said that the certificate ended 385 days
+    before its contract, and whom to ask about the rest.
+    """
+    done = sandbox.renew("v1-owed").data
+    for serial in (done["old_serial"], str(int(done["old_serial"], 16))):
+        said = sandbox.cli.json("renew", "--cert", serial, "--dry-run")
+        assert (said.status, said.data["state"], said.data["old_serial"]) == (0, "NOTHING_DUE", done["old_serial"])
+        assert done["new_serial"] in said.data["reasons"][0]
+    assert sandbox.cli("renew", "--cert", done["old_serial"], "--dry-run").out.startswith("✓")
+
+
 def test_a_ca_that_is_down_is_8_before_any_pin(sandbox: Sandbox) -> None:
     """With the CA away nothing is asked and nothing is spent."""
     settings = Path(sandbox.data["home"]) / "settings.toml"

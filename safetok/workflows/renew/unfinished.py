@@ -21,7 +21,6 @@ from safetok.errors import (
 from safetok.locale import _
 from safetok.log import note
 from safetok.workflows.renew.alone import alone
-from safetok.workflows.renew.choose import has_serial
 from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of
 from safetok.workflows.renew.run import Held, Run
 from safetok.workflows.renew.start import renew, resume_one, run_of
@@ -78,7 +77,9 @@ def _named(context: Context, request: RenewRequest | None) -> list[Renewal]:
         asked = plain_mst(request.mst)
         found = [one for one in found if plain_mst(one.mst or "") == asked]
     if request.cert is not None:
-        found = [one for one in found if any(has_serial(each, request.cert) for each in _certificates(one))]
+        found = [
+            one for one in found if any(certificates.same_serial(request.cert, each) for each in _certificates(one))
+        ]
     return found
 
 
