@@ -87,7 +87,9 @@ def start(
         id=context.random(4).hex(),
         authority=authority.name,
         mst=mst,
-        name=certificate.subject_name if certificate else name.strip()[:LONGEST] or _earlier_name(earlier) or mst,
+        name=certificate.subject_name
+        if certificate
+        else name.strip()[:LONGEST] or _earlier_name(earlier) or plain_mst(mst),
         certificate=serial,
         token=token if path == "ordinary" else "",
         situation=case,

@@ -358,6 +358,7 @@ def test_a_log_that_cannot_be_written_is_said_once(program: Program) -> None:
         ("certs", "prune", "--out", "files"),
         ("doctor", "--offline", "--with-names"),
         ("history", "--limit", "3", "--all"),
+        ("dossier", "record", "complete", "--missing", "giấy phép kinh doanh"),
     ],
 )
 def test_an_option_that_would_change_nothing_is_refused(cli: Any, words: tuple[str, ...]) -> None:
