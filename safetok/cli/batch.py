@@ -73,7 +73,11 @@ Patience = Annotated[
 Jitter = Annotated[
     float,
     typer.Option(
-        "--jitter", metavar="SECONDS", help=later("Wait up to so long first, so that not everyone asks at once."), min=0
+        "--jitter",
+        metavar="SECONDS",
+        help=later("Wait up to so long first, so that not everyone asks at once."),
+        min=0,
+        max=86_400,
     ),
 ]
 Insert = Annotated[

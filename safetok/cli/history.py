@@ -23,7 +23,9 @@ Identity = Annotated[
 ]
 Limit = Annotated[
     int | None,
-    typer.Option("--limit", metavar="NUMBER", min=1, help=later("How many, the newest first; 20 otherwise.")),
+    typer.Option(
+        "--limit", metavar="NUMBER", min=1, max=1_000_000, help=later("How many, the newest first; 20 otherwise.")
+    ),
 ]
 All = Annotated[bool, typer.Option("--all", help=later("All of them, however many."))]
 
