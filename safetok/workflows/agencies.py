@@ -53,6 +53,7 @@ class Listing:
     touched: dict[tuple[str, str], datetime]
     not_opened: tuple[Certificate, ...] = ()  # a person said not to open their lists
     overdue_after: timedelta | None = None
+    named: bool = False  # only those of one token, company or certificate were asked for
 
     def overdue(self, view: RegistrationView) -> bool:
         """Whether it is to do and nobody has touched it for longer than was allowed; never without `overdue_after`."""
@@ -141,6 +142,7 @@ def listing(context: Context, selection: Selection, *, overdue: str | None = Non
         touched={row: last for row, (_changes, last) in store.acts().items()},
         not_opened=not_opened(context, selection),
         overdue_after=overdue_after,
+        named=not selection.empty,
     )
 
 
