@@ -28,6 +28,18 @@ _safetok() {
     if ((skip)); then
         case "$path,$prev" in
         *,--bundle | *,--csr | *,--events | *,--from | *,--ics | *,--kit | *,--log-file | *,--module | *,--new-pin-file | "certs prune,--out" | "batch plan,--out" | "batch report,--out" | "export,--out" | *,--pin-file | *,--xlsx) ;;
+        *,--hthuc)
+            COMPREPLY=($(compgen -W "1 2 3" -- "$cur"))
+            compopt +o default +o bashdefault 2>/dev/null
+            ;;
+        *,--path)
+            COMPREPLY=($(compgen -W "ordinary restoration" -- "$cur"))
+            compopt +o default +o bashdefault 2>/dev/null
+            ;;
+        *,--case)
+            COMPREPLY=($(compgen -W "papers-missing suspended revoked" -- "$cur"))
+            compopt +o default +o bashdefault 2>/dev/null
+            ;;
         *,--format)
             COMPREPLY=($(compgen -W "table csv xlsx json" -- "$cur"))
             compopt +o default +o bashdefault 2>/dev/null
@@ -127,7 +139,7 @@ _safetok() {
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "agencies when")
-        words="" options="--need --mst --serial --cert"
+        words="tvan etax ivan bhxh ixhd vnaccs v5" options="--need --mst --serial --cert"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "agencies import")
@@ -142,23 +154,23 @@ _safetok() {
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "agencies done")
-        words="" options="--at --mst --serial --cert"
+        words="tvan etax ivan bhxh ixhd vnaccs v5" options="--at --mst --serial --cert"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "agencies accepted")
-        words="" options="--mst --serial --cert"
+        words="tvan etax ivan bhxh ixhd vnaccs v5" options="--mst --serial --cert"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "agencies reject")
-        words="" options="--reason --mst --serial --cert"
+        words="tvan etax ivan bhxh ixhd vnaccs v5" options="--reason --mst --serial --cert"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "agencies skip")
-        words="" options="--mst --serial --cert"
+        words="tvan etax ivan bhxh ixhd vnaccs v5" options="--mst --serial --cert"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "agencies undo")
-        words="" options="--mst --serial --cert"
+        words="tvan etax ivan bhxh ixhd vnaccs v5" options="--mst --serial --cert"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "agencies add")
@@ -182,7 +194,7 @@ _safetok() {
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "dossier record")
-        words="" options="--missing --day --mst --serial --cert"
+        words="complete missing suspended revoked" options="--missing --day --mst --serial --cert"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "dossier undo")
@@ -198,7 +210,7 @@ _safetok() {
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "dossier uploaded")
-        words="" options="--day --mst --serial --cert"
+        words="licence identity email phone" options="--day --mst --serial --cert"
         compopt +o default +o bashdefault 2>/dev/null
         ;;
     "dossier video-called")

@@ -99,7 +99,7 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--pin-as-is', 'Gửi mã PIN khác thông lệ của CA này mà không hỏi lại.'),
             @('--force-last-try', 'Dùng lần thử PIN cuối. Sai là USB Token bị khóa mã PIN.'),
             @('--dry-run', 'Chỉ cho biết sẽ làm gì. Không dùng mã PIN, không gửi, không ghi.'),
-            @('--resume', 'Làm tiếp mọi lần cấp bù còn dở dang.'),
+            @('--resume', 'Làm tiếp mọi lần cấp bù còn dở dang, hoặc chỉ của token, đơn vị hay CTS được nêu.'),
             @('--list', 'Xem các lần cấp bù còn dở dang.'),
             @('--abandon', 'Bỏ một lần cấp bù còn dở dang.'),
             @('--force', 'Cùng --abandon: bỏ cả khi CTS mới có thể đã được cấp.'),
@@ -182,6 +182,13 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--force', 'Với --xlsx: ghi đè tệp đã có, kể cả những gì đã điền vào đó.')
         )
         'agencies when' = @(
+            @('tvan', 'Cơ quan, gọi bằng tên ngắn; không ghi là tất cả.'),
+            @('etax', 'Cơ quan, gọi bằng tên ngắn; không ghi là tất cả.'),
+            @('ivan', 'Cơ quan, gọi bằng tên ngắn; không ghi là tất cả.'),
+            @('bhxh', 'Cơ quan, gọi bằng tên ngắn; không ghi là tất cả.'),
+            @('ixhd', 'Cơ quan, gọi bằng tên ngắn; không ghi là tất cả.'),
+            @('vnaccs', 'Cơ quan, gọi bằng tên ngắn; không ghi là tất cả.'),
+            @('v5', 'Cơ quan, gọi bằng tên ngắn; không ghi là tất cả.'),
             @('--need', 'Hạn nộp: 10:00, "24/11 10:00", "T3 10:00".'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
@@ -205,28 +212,63 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--unit', 'In cách cho tự chạy: systemd timer, dòng cron, tác vụ Windows.')
         )
         'agencies done' = @(
+            @('tvan', 'Cơ quan, gọi bằng tên ngắn; etax:khai là riêng một dịch vụ của etax, v5@16:05 là có giờ riêng.'),
+            @('etax', 'Cơ quan, gọi bằng tên ngắn; etax:khai là riêng một dịch vụ của etax, v5@16:05 là có giờ riêng.'),
+            @('ivan', 'Cơ quan, gọi bằng tên ngắn; etax:khai là riêng một dịch vụ của etax, v5@16:05 là có giờ riêng.'),
+            @('bhxh', 'Cơ quan, gọi bằng tên ngắn; etax:khai là riêng một dịch vụ của etax, v5@16:05 là có giờ riêng.'),
+            @('ixhd', 'Cơ quan, gọi bằng tên ngắn; etax:khai là riêng một dịch vụ của etax, v5@16:05 là có giờ riêng.'),
+            @('vnaccs', 'Cơ quan, gọi bằng tên ngắn; etax:khai là riêng một dịch vụ của etax, v5@16:05 là có giờ riêng.'),
+            @('v5', 'Cơ quan, gọi bằng tên ngắn; etax:khai là riêng một dịch vụ của etax, v5@16:05 là có giờ riêng.'),
             @('--at', 'Thời điểm đã cập nhật trên hệ thống đó: 16:05, "23/11 16:05", "hôm qua 16:05"; không ghi là bây giờ.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
         'agencies accepted' = @(
+            @('tvan', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('etax', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('ivan', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('bhxh', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('ixhd', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('vnaccs', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('v5', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
         'agencies reject' = @(
+            @('tvan', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('etax', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('ivan', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('bhxh', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('ixhd', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('vnaccs', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('v5', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
             @('--reason', 'Lý do cơ quan đưa ra.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
         'agencies skip' = @(
+            @('tvan', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('etax', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('ivan', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('bhxh', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('ixhd', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('vnaccs', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('v5', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
         )
         'agencies undo' = @(
+            @('tvan', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('etax', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('ivan', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('bhxh', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('ixhd', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('vnaccs', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
+            @('v5', 'Cơ quan, gọi bằng tên ngắn, cả cơ quan.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
             @('--cert', 'CTS nào, theo số Serial.')
@@ -294,6 +336,10 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             ,@('--from', 'Danh sách khách hàng dạng CSV hoặc XLSX có cột mst; không cần token.')
         )
         'dossier record' = @(
+            @('complete', 'Trang tra cứu ghi gì: complete (đầy đủ), missing (chưa đầy đủ), suspended (tạm dừng) hoặc revoked (thu hồi).'),
+            @('missing', 'Trang tra cứu ghi gì: complete (đầy đủ), missing (chưa đầy đủ), suspended (tạm dừng) hoặc revoked (thu hồi).'),
+            @('suspended', 'Trang tra cứu ghi gì: complete (đầy đủ), missing (chưa đầy đủ), suspended (tạm dừng) hoặc revoked (thu hồi).'),
+            @('revoked', 'Trang tra cứu ghi gì: complete (đầy đủ), missing (chưa đầy đủ), suspended (tạm dừng) hoặc revoked (thu hồi).'),
             @('--missing', 'Còn thiếu gì, theo lời của trang tra cứu.'),
             @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
@@ -318,6 +364,10 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('--cert', 'CTS nào, theo số Serial.')
         )
         'dossier uploaded' = @(
+            @('licence', 'licence (giấy phép), identity (CCCD/CMND), email, phone (điện thoại): mục đã tải lên; không ghi là đủ cả bốn.'),
+            @('identity', 'licence (giấy phép), identity (CCCD/CMND), email, phone (điện thoại): mục đã tải lên; không ghi là đủ cả bốn.'),
+            @('email', 'licence (giấy phép), identity (CCCD/CMND), email, phone (điện thoại): mục đã tải lên; không ghi là đủ cả bốn.'),
+            @('phone', 'licence (giấy phép), identity (CCCD/CMND), email, phone (điện thoại): mục đã tải lên; không ghi là đủ cả bốn.'),
             @('--day', 'Ngày đã làm: 04/02/2027, 4/2, hôm qua; không ghi là hôm nay.'),
             @('--mst', 'Đơn vị nào, theo MST.'),
             @('--serial', 'USB Token, theo Token ID; không cần cắm.'),
@@ -458,7 +508,11 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
         '*,--at' = @()
         '*,--bundle' = @()
         '*,--by' = @()
-        '*,--case' = @()
+        '*,--case' = @(
+            @('papers-missing', 'papers-missing (thiếu hồ sơ), suspended (tạm dừng) hoặc revoked (thu hồi); không ghi thì hỏi.'),
+            @('suspended', 'papers-missing (thiếu hồ sơ), suspended (tạm dừng) hoặc revoked (thu hồi); không ghi thì hỏi.'),
+            @('revoked', 'papers-missing (thiếu hồ sơ), suspended (tạm dừng) hoặc revoked (thu hồi); không ghi thì hỏi.')
+        )
         '*,--cert' = @()
         '*,--confirm-contract-end' = @()
         '*,--confirmed-by' = @()
@@ -474,7 +528,11 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
             @('json', 'Ghi ở dạng nào.')
         )
         '*,--from' = @()
-        '*,--hthuc' = @()
+        '*,--hthuc' = @(
+            @('1', 'Dòng của tờ khai 01/ĐKTĐ-HĐĐT trong bộ hồ sơ: 1 Thêm mới, 2 Gia hạn, 3 chỉ ngừng số Serial cũ.'),
+            @('2', 'Dòng của tờ khai 01/ĐKTĐ-HĐĐT trong bộ hồ sơ: 1 Thêm mới, 2 Gia hạn, 3 chỉ ngừng số Serial cũ.'),
+            @('3', 'Dòng của tờ khai 01/ĐKTĐ-HĐĐT trong bộ hồ sơ: 1 Thêm mới, 2 Gia hạn, 3 chỉ ngừng số Serial cũ.')
+        )
         '*,--ics' = @()
         '*,--jitter' = @()
         '*,--jobs' = @()
@@ -500,7 +558,10 @@ Register-ArgumentCompleter -Native -CommandName safetok, safetok.exe -ScriptBloc
         'batch report,--out' = @()
         'export,--out' = @()
         '*,--overdue' = @()
-        '*,--path' = @()
+        '*,--path' = @(
+            @('ordinary', 'ordinary (bổ sung hồ sơ) hoặc restoration (phương án hỗ trợ duy trì của LCS, token mới).'),
+            @('restoration', 'ordinary (bổ sung hồ sơ) hoặc restoration (phương án hỗ trợ duy trì của LCS, token mới).')
+        )
         '*,--patience' = @()
         '*,--per-day' = @()
         '*,--pin-env' = @()

@@ -20,7 +20,7 @@ from safetok.cli.agencies_show import (
 )
 from safetok.cli.agencies_when_show import show_when
 from safetok.cli.commands import Commands
-from safetok.cli.options import Cert, KnownSerial, Mst
+from safetok.cli.options import Cert, KnownSerial, Mst, only_with, together
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
 
@@ -48,12 +48,15 @@ Overdue = Annotated[
 Names = Annotated[
     list[str],
     typer.Argument(
-        metavar="NAME",
+        metavar="AGENCY",
         help=later("Agencies, by their short names; etax:khai is one service of etax, v5@16:05 has its own time."),
     ),
 ]
+WholeNames = Annotated[
+    list[str], typer.Argument(metavar="AGENCY", help=later("Agencies, by their short names, each as a whole."))
+]
 SomeNames = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME", help=later("Agencies, by their short names; all without."))
+    list[str] | None, typer.Argument(metavar="AGENCY", help=later("Agencies, by their short names; all without."))
 ]
 Need = Annotated[
     str,
@@ -115,6 +118,7 @@ def list_(
     force: Force = False,
 ) -> None:
     """List registrations."""
+    only_with("--xlsx", {"--force": force and xlsx is None})
 
     def after(context: Context, listing: Listing) -> dict[str, str]:
         if xlsx is None:
@@ -191,6 +195,12 @@ def remind(
 ) -> None:
     """Group registrations by what a person has to do about them, and have it reach people elsewhere."""
     if unit:
+        others = {"--mst": mst, "--serial": serial, "--cert": cert, "--overdue": overdue, "--ics": ics}
+        given = {name: value is not None for name, value in others.items()}
+        together(
+            {"--unit": True, **given, "--check": check, "--notify": notify, "--hooks": hooks},
+            _("--unit only prints the lines that have it run by itself: add the others to those."),
+        )
         _unit()
 
     def after(context: Context, listing: Listing) -> dict[str, Any]:
@@ -236,27 +246,27 @@ def done(*, names: Names, at: At = None, mst: Mst = None, serial: KnownSerial = 
 
 
 @app.command("accepted", help=later("Record that these agencies take the new certificate."))
-def accepted(*, names: Names, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None) -> None:
+def accepted(*, names: WholeNames, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None) -> None:
     """Record an acceptance."""
     _record("accepted", names, _selection(mst, serial, cert))
 
 
 @app.command("reject", help=later("Record that these agencies refused it; update there again, then `done`."))
 def reject(
-    *, names: Names, reason: Reason = "", mst: Mst = None, serial: KnownSerial = None, cert: Cert = None
+    *, names: WholeNames, reason: Reason = "", mst: Mst = None, serial: KnownSerial = None, cert: Cert = None
 ) -> None:
     """Record a rejection."""
     _record("reject", names, _selection(mst, serial, cert), reason=reason)
 
 
 @app.command("skip", help=later("The company does not use these agencies; remembered for its next certificates."))
-def skip(*, names: Names, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None) -> None:
+def skip(*, names: WholeNames, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None) -> None:
     """Record that an agency is not used."""
     _record("skip", names, _selection(mst, serial, cert))
 
 
 @app.command("undo", help=later("Take back what was last recorded for these agencies."))
-def undo(*, names: Names, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None) -> None:
+def undo(*, names: WholeNames, mst: Mst = None, serial: KnownSerial = None, cert: Cert = None) -> None:
     """Take the last record back."""
     _record("undo", names, _selection(mst, serial, cert))
 

@@ -28,7 +28,7 @@ def show_list(listing: Listing) -> None:
     out = screen()
     groups = _by_certificate(listing.views)
     if not groups:
-        out.line(nothing())
+        out.line(nothing(named=listing.named))
     heads = [*_heads(), Column(_("Sign today with"), wrap=True)]
     layout = out.layout(heads, _rows(listing.views, listing, signing=True))
     for number, views in enumerate(groups):
@@ -50,7 +50,7 @@ def show_reminder(listing: Listing) -> None:
     out = screen()
     groups = _by_certificate(listing.views)
     if not groups:
-        out.line(nothing())
+        out.line(nothing(named=listing.named))
     if len(groups) > IN_FULL:
         _by_standing(out, listing)
     else:
@@ -384,8 +384,13 @@ def _advice(out: Screen, views: Sequence[RegistrationView], *, several: bool) ->
         out.line(_("A worklist for staff to fill in: safetok agencies list --xlsx FILE"), "dim")
 
 
-def nothing() -> str:
-    """What is said where no list is open."""
+def nothing(*, named: bool) -> str:
+    """What is said where no list is open, or none of what was `named`."""
+    if named:
+        return _(
+            "No list of agencies is open for what was named. A renewal opens it; for a certificate renewed elsewhere: safetok "
+            "certs adopt"
+        )
     return _(
         "No list of agencies is open. A renewal opens it; for a certificate renewed elsewhere: safetok certs adopt"
     )

@@ -20,7 +20,7 @@ def show_when(found: Answers) -> None:
 
     out = screen()
     if not found.answers:
-        out.line(nothing())
+        out.line(nothing(named=found.named))
         return
     out.line(_("For a filing due at {need}:").format(need=show_instant(found.need)), "strong")
     names = {one.view.registration.certificate_sha256: one.view for one in found.answers}

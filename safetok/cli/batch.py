@@ -12,6 +12,7 @@ import typer
 from safetok.cli import batch_run as running
 from safetok.cli.commands import Commands
 from safetok.cli.globals import flags
+from safetok.cli.options import only_with, together
 from safetok.cli.render import Column, Tone, Toned, screen
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
@@ -72,7 +73,11 @@ Patience = Annotated[
 Jitter = Annotated[
     float,
     typer.Option(
-        "--jitter", metavar="SECONDS", help=later("Wait up to so long first, so that not everyone asks at once."), min=0
+        "--jitter",
+        metavar="SECONDS",
+        help=later("Wait up to so long first, so that not everyone asks at once."),
+        min=0,
+        max=86_400,
     ),
 ]
 Insert = Annotated[
@@ -185,6 +190,11 @@ def resume(
 @app.command("report", help=later("How every row of a plan stands: on screen, or as CSV, XLSX or JSON."))
 def report(*, file: SomePlan = None, form: As = Format.TABLE, out: Out = None, force: Force = False) -> None:
     """Asks nobody and opens no driver."""
+    only_with("--out", {"--force": force and out is None})
+    if out is not None and form is not Format.TABLE and _by_name(out) not in {None, form}:
+        together(
+            {f"--out {out.name}": True, f"--format {form.value}": True}, _("Leave --format out: the name says it.")
+        )
 
     def work(context: Context) -> Outcome[tuple[Report, Path | None]]:
         from safetok.workflows.batch.report import report as found
@@ -298,9 +308,8 @@ def _write(report: Report, form: Format, out: Path | None, *, force: bool) -> Pa
     from safetok.reports.files import write_file
     from safetok.workflows.replacing import is_report, refuse_to_replace
 
-    suffix = out.suffix.lower().removeprefix(".")
-    if form is Format.TABLE and suffix in {"csv", "xlsx", "json"}:
-        form = Format(suffix)
+    if form is Format.TABLE:
+        form = _by_name(out) or form
     heads, rows = report.table()
     if not force:
         hint = _("Name another file with --out, or replace it with --force.")
@@ -312,6 +321,12 @@ def _write(report: Report, form: Format, out: Path | None, *, force: bool) -> Pa
     else:
         content = batch.comma_separated(heads, rows)
     return write_file(out, content).absolute()
+
+
+def _by_name(out: Path) -> Format | None:
+    """The form that a file's name stands for."""
+    suffix = out.suffix.lower().removeprefix(".")
+    return Format(suffix) if suffix in {"csv", "xlsx", "json"} else None
 
 
 def _show_report(report: Report, written: Path | None, form: Format) -> None:

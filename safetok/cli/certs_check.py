@@ -38,7 +38,9 @@ From = Annotated[
     typer.Option(
         "--from",
         metavar="FILE",
-        help=later("A list, CSV or text: a serial or a file on each line, files beside the list; may be repeated."),
+        help=later(
+            "A list (CSV, text or XLSX): a serial or a file on each line, files beside the list; may be repeated."
+        ),
     ),
 ]
 _MANY = 5  # certificates from which on a person is told that it takes a while

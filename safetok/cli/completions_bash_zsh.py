@@ -116,7 +116,9 @@ def zsh(nodes: Sequence[Node]) -> str:
 def _zsh_function(node: Node, common: tuple[Option, ...]) -> str:
     specs = ["$_safetok_common", *(_zsh_option(option) for option in node.options if option not in common)]
     if not node.commands:
-        specs += [f"'{at}:{_zsh_action(argument)}'" for at, argument in enumerate(node.arguments, 1)]
+        specs += [
+            f"'{'*' if argument.many else at}:{_zsh_action(argument)}'" for at, argument in enumerate(node.arguments, 1)
+        ]
         return "\n".join([f"{_function(node.path)}() {{", "    _arguments \\", _continued(specs), "}"])
     specs += ["'1: :->command'", "'*:: :->words'"]
     lines = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from safetok.cli import help as help_texts
@@ -20,6 +20,7 @@ class Option:
     help: str
     value: str | None = None
     choices: tuple[str, ...] = ()
+    many: bool = False  # an argument that may be repeated
 
     @property
     def wants_file(self) -> bool:
@@ -79,19 +80,26 @@ def _option(names: tuple[str, ...], parameter: Any) -> Option:
     if names and (parameter.is_flag or parameter.count):
         return Option(names, text)
     value = str(parameter.metavar or parameter.name.upper())
-    return Option(names, text, value, _choices(parameter, value))
+    return Option(names, text, value, _choices(parameter, value), many=not names and parameter.nargs != 1)
 
 
 def _choices(parameter: Any, value: str) -> tuple[str, ...]:
     if typed := getattr(parameter.type, "choices", ()):
         return tuple(str(getattr(choice, "value", choice)) for choice in typed)
-    if "|" in value and value.islower():
+    if "|" in value and value == value.lower():
         return tuple(value.split("|"))
+    from safetok.domain import dossier
     from safetok.knowledge import load
 
-    if value == "CA":
-        return tuple(load.authorities())
-    return tuple(agency.name for agency in load.agencies()) if value == "AGENCY" else ()
+    known: dict[str, Iterable[str]] = {
+        "CA": load.authorities(),
+        "AGENCY": (agency.name for agency in load.agencies()),
+        "CASE": dossier.SITUATIONS,
+        "PATH": dossier.PATHS,
+        "STATE": dossier.RECORDED,
+        "ITEM": dossier.ITEMS,
+    }
+    return tuple(known.get(value, ()))
 
 
 def everywhere(nodes: Sequence[Node]) -> tuple[Option, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from safetok.cli.commands import Commands
@@ -10,7 +11,6 @@ from safetok.cli.run import Outcome, run
 from safetok.locale import _, language, later
 
 if TYPE_CHECKING:
-    from safetok.store.settings import Settings
     from safetok.workflows.context import Context
 
 app = Commands()
@@ -20,14 +20,20 @@ app = Commands()
 def config() -> None:
     """Show the settings; they are changed in settings.toml, with any editor."""
 
-    def work(context: Context) -> Outcome[Settings]:
-        return Outcome(context.settings, data=_data(context.settings))
+    def work(context: Context) -> Outcome[Context]:
+        return Outcome(context, data=_data(context))
 
     run(["config"], work, show, dry_run=True)
 
 
-def _data(settings: Settings) -> dict[str, Any]:
-    home = settings.home
+def _modules(context: Context) -> list[str]:
+    """The drivers named: by the flag, else SAFETOK_MODULE, else the file."""
+    named = context.module or os.environ.get("SAFETOK_MODULE")
+    return [named] if named else [*context.settings.modules]
+
+
+def _data(context: Context) -> dict[str, Any]:
+    settings, home = context.settings, context.settings.home
     return {
         "settings_file": home.settings,
         "settings_file_exists": home.settings.exists(),
@@ -35,8 +41,8 @@ def _data(settings: Settings) -> dict[str, Any]:
         "locks": home.locks,
         "cache": home.cache,
         "language": language(),
-        "timeout": settings.timeout,
-        "modules": list(settings.modules),
+        "timeout": context.timeout or settings.timeout,
+        "modules": _modules(context),
         "authorities": [
             {
                 "name": a.name,
@@ -52,19 +58,19 @@ def _data(settings: Settings) -> dict[str, Any]:
     }
 
 
-def show(settings: Settings) -> None:
+def show(context: Context) -> None:
     """The places, then the CAs with their endpoints."""
     from safetok.net.addresses import shown
 
-    out, home = screen(), settings.home
+    out, settings, home = screen(), context.settings, context.settings.home
     missing = "" if home.settings.exists() else " · " + _("not made yet")
     out.pairs(
         [
             (_("Settings"), f"{home.settings}{missing}"),
             (_("Records"), str(home.database)),
             (_("Language"), language()),
-            (_("Network wait"), _("{n} seconds").format(n=f"{settings.timeout:g}")),
-            (_("Drivers named"), ", ".join(settings.modules) or _("none: found by itself")),
+            (_("Network wait"), _("{n} seconds").format(n=f"{context.timeout or settings.timeout:g}")),
+            (_("Drivers named"), ", ".join(_modules(context)) or _("none: found by itself")),
         ]
     )
     out.line()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from safetok.cli.commands import Commands
-from safetok.cli.options import ForceLastTry, PinAsIs, PinEnv, PinFile, PinStdin
+from safetok.cli.options import ForceLastTry, PinAsIs, PinEnv, PinFile, PinStdin, only_with
 from safetok.cli.run import Outcome, run
 from safetok.errors import UsageError
 from safetok.locale import _, later
@@ -66,6 +66,7 @@ def doctor(
 
     if serial is None and (pin_stdin or pin_env is not None or pin_file is not None):
         raise UsageError(_("A PIN is for one token: name it with --serial."), code="pin_without_token")
+    only_with("--bundle", {"--with-names": with_names and bundle is None})
     pin = pin_source(from_stdin=pin_stdin, env=pin_env, file=pin_file, as_is=pin_as_is, force_last_try=force_last_try)
 
     def work(context: Context) -> Outcome[Report]:

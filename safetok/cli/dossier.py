@@ -11,7 +11,7 @@ import typer
 from safetok.cli.commands import Commands
 from safetok.cli.dossier_show import show_dossier
 from safetok.cli.dossier_table import show_clients
-from safetok.cli.options import Cert, KnownSerial, Mst, PinAsIs, PinEnv, PinFile, PinStdin
+from safetok.cli.options import Cert, KnownSerial, Mst, PinAsIs, PinEnv, PinFile, PinStdin, together
 from safetok.cli.run import Outcome, run
 from safetok.locale import later
 
@@ -159,6 +159,7 @@ def record(
     """Record what was looked up."""
     from safetok.workflows.dossier_words import said_state
 
+    together({"complete": state == "complete", "--missing": bool(missing)})
     _record("said", _selection(mst, serial, cert), day=day, said={"state": said_state(state), "missing": missing})
 
 

@@ -21,6 +21,7 @@ PLACEHOLDERS = (  # the values of options that help names in both languages; oth
     later("TIME"),
     later("SERIAL"),
     later("NAME"),
+    later("AGENCY"),
     later("TEXT"),
     later("COMMAND"),
     later("OPTIONS"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from safetok.cli.commands import Commands
-from safetok.cli.options import Mst, Serial
+from safetok.cli.options import Mst, Serial, together
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
 
@@ -23,7 +23,9 @@ Identity = Annotated[
 ]
 Limit = Annotated[
     int | None,
-    typer.Option("--limit", metavar="NUMBER", min=1, help=later("How many, the newest first; 20 otherwise.")),
+    typer.Option(
+        "--limit", metavar="NUMBER", min=1, max=1_000_000, help=later("How many, the newest first; 20 otherwise.")
+    ),
 ]
 All = Annotated[bool, typer.Option("--all", help=later("All of them, however many."))]
 
@@ -33,6 +35,7 @@ def history(
     *, renewal: Identity = None, serial: Serial = None, mst: Mst = None, limit: Limit = None, all_: All = False
 ) -> None:
     """What was done, for people or as data."""
+    together({"--limit": limit is not None, "--all": all_})
 
     def work(context: Context) -> Outcome[History]:
         from safetok.workflows import history as told

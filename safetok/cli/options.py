@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from safetok.locale import later
+from safetok.errors import UsageError
+from safetok.locale import _, later
 
 Serial = Annotated[str | None, typer.Option("--serial", metavar="TOKEN", help=later("The token, by its Token ID."))]
 KnownSerial = Annotated[
@@ -33,3 +34,23 @@ ForceLastTry = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help=later("Say what would be done. No PIN, nothing sent, nothing written."))
 ]
+
+
+def together(given: dict[str, bool], hint: str = "") -> None:
+    """Raise UsageError `options_together` where more than one of these was given."""
+    names = [name for name, set_ in given.items() if set_]
+    if len(names) > 1:
+        raise UsageError(
+            _("{names} cannot be used together.").format(names=", ".join(names)),
+            code="options_together",
+            hint=hint or _("Use one of them."),
+        )
+
+
+def only_with(other: str, given: dict[str, bool]) -> None:
+    """Raise UsageError `options_together` where one of these was given: without `other` it would change nothing."""
+    names = [name for name, set_ in given.items() if set_]
+    if names:
+        raise UsageError(
+            _("{names}: only with {other}.").format(names=", ".join(names), other=other), code="options_together"
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from safetok.cli.options import DryRun, ForceLastTry, PinAsIs, PinEnv, PinFile, PinStdin, Serial
+from safetok.cli.options import DryRun, ForceLastTry, PinAsIs, PinEnv, PinFile, PinStdin, Serial, only_with
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
 
@@ -54,6 +54,9 @@ def prune(
     """Nothing is removed that was not named by its serial."""
     from safetok.workflows.pins import pin_source
 
+    if which is None:
+        pins = {"--pin-stdin": pin_stdin, "--pin-env": pin_env is not None, "--pin-file": pin_file is not None}
+        only_with("SERIAL", {"--out": out is not None, **pins})
     pin = pin_source(from_stdin=pin_stdin, env=pin_env, file=pin_file, as_is=pin_as_is, force_last_try=force_last_try)
 
     def work(context: Context) -> Outcome[tuple[Pruned, ...]]:

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from safetok.cli.commands import Commands
-from safetok.cli.options import Cert, DryRun, ForceLastTry, Mst, PinAsIs, PinEnv, PinFile, PinStdin, Serial
+from safetok.cli.options import (
+    Cert,
+    DryRun,
+    ForceLastTry,
+    Mst,
+    PinAsIs,
+    PinEnv,
+    PinFile,
+    PinStdin,
+    Serial,
+    only_with,
+    together,
+)
 from safetok.cli.render import Column, screen
 from safetok.cli.run import Outcome, run
 from safetok.locale import _, later
@@ -36,7 +49,9 @@ Floor = Annotated[
     str | None,
     typer.Option("--min-not-after", metavar="DATE", help=later("Refuse a new certificate that ends before this day.")),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help=later("Carry on every renewal that is unfinished."))]
+Resume = Annotated[
+    bool, typer.Option("--resume", help=later("Carry on every renewal that is unfinished, or those of what is named."))
+]
 List = Annotated[bool, typer.Option("--list", help=later("Show the renewals that are unfinished."))]
 Abandon = Annotated[str | None, typer.Option("--abandon", metavar="ID", help=later("Give up an unfinished renewal."))]
 Force = Annotated[bool, typer.Option("--force", help=later("With --abandon: also one that may have been issued."))]
@@ -77,9 +92,10 @@ def renew(
     from safetok.workflows.pins import pin_source
     from safetok.workflows.renew.request import RenewRequest
 
-    _one_of({"--resume": resume, "--list": list_, "--abandon": abandon is not None, "--csr": csr is not None})
+    together({"--resume": resume, "--list": list_, "--abandon": abandon is not None, "--csr": csr is not None})
+    only_with("--abandon", {"--force": force and abandon is None})
     if dry_run:  # what is unfinished is carried on or given up, or it is only looked at
-        _one_of(
+        together(
             {"--dry-run": True, "--resume": resume, "--abandon": abandon is not None},
             _("See them: safetok renew --list"),
         )
@@ -98,10 +114,11 @@ def renew(
         min_not_after=start_of(floor) if floor else None,
         new_request=new_request,
     )
+    named = serial is not None or cert is not None or mst is not None
     if list_:
-        run(["renew"], _list, _show_list, dry_run=True)
+        run(["renew"], lambda context: _list(context, request), partial(_show_list, named=named), dry_run=True)
     elif resume:
-        run(["renew"], lambda context: _resume(context, request), _show_all)
+        run(["renew"], lambda context: _resume(context, request), partial(_show_all, named=named))
     elif abandon is not None:
         run(["renew"], lambda context: _abandon(context, abandon, request, force=force), show)
     elif csr is not None:
@@ -142,10 +159,10 @@ def _abandon(context: Context, identity: str, request: RenewRequest, *, force: b
     return Outcome(result, data=result.data())
 
 
-def _list(context: Context) -> Outcome[list[dict[str, Any]]]:
+def _list(context: Context, request: RenewRequest) -> Outcome[list[dict[str, Any]]]:
     from safetok.workflows.renew.unfinished import listed
 
-    rows = listed(context)
+    rows = listed(context, request)
     return Outcome(rows, data={"renewals": rows})
 
 
@@ -228,20 +245,28 @@ def _show_kit(result: RenewResult) -> None:
     out.verbatim(str(page))
 
 
-def _show_all(results: list[RenewResult]) -> None:
+def _show_all(results: list[RenewResult], *, named: bool) -> None:
     if not results:
-        screen().notice(_("No renewal is unfinished."), "good")
+        _show_none(named=named)
     for result in results:
         show(result)
 
 
-def _show_list(rows: list[dict[str, Any]]) -> None:
+def _show_none(*, named: bool) -> None:
+    out = screen()
+    if named:
+        out.notice(_("No unfinished renewal is of what was named."), hint="safetok renew --list")
+    else:
+        out.notice(_("No renewal is unfinished."), "good")
+
+
+def _show_list(rows: list[dict[str, Any]], *, named: bool) -> None:
     from safetok.domain.renewal import State
     from safetok.workflows.history import state_word
 
     out = screen()
     if not rows:
-        out.notice(_("No renewal is unfinished."), "good")
+        _show_none(named=named)
         return
     out.table(
         [
@@ -288,15 +313,3 @@ def start_of(day: date) -> datetime:
     from safetok.domain.times import VIETNAM
 
     return datetime.combine(day, time(0, 0, 1), VIETNAM)
-
-
-def _one_of(given: dict[str, bool], hint: str = "") -> None:
-    from safetok.errors import UsageError
-
-    names = [name for name, set_ in given.items() if set_]
-    if len(names) > 1:
-        raise UsageError(
-            _("{names} cannot be used together.").format(names=", ".join(names)),
-            code="options_together",
-            hint=hint or _("Use one of them."),
-        )

@@ -176,3 +176,9 @@ def _key(cert: x509.Certificate, rsa_type: type, ec_type: type) -> tuple[KeyType
     if isinstance(key, ec_type):
         return "EC", key.curve.key_size  # type: ignore[union-attr]
     return "other", 0
+
+
+def same_serial(typed: str, certificate: Certificate) -> bool:
+    """Whether a person's way of writing a serial (separators, small letters, decimal) means this certificate."""
+    text = "".join(letter for letter in typed if letter.isalnum()).upper()
+    return text.lstrip("0") in {certificate.serial.lstrip("0"), certificate.serial_decimal}

@@ -45,6 +45,7 @@ PATHS: dict[PathName, tuple[Step, ...]] = {
         "contract-received",
     ),
 }
+RECORDED: tuple[Said, ...] = ("complete", "missing", "suspended", "revoked")  # what a person reads on the look-up page
 ITEMS = ("licence", "identity", "email", "phone")  # what is uploaded
 STEPS: tuple[Step, ...] = get_args(Step)
 DAYS = 3  # within which LCS must have received the papers, counted from the day the token came

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 from safetok.domain.agencies import Registration
+from safetok.domain.companies import plain_mst
 from safetok.domain.renewal import ENDS, FOLLOWS, Hold, Renewal, State
 from safetok.errors import Unexpected, UsageError
 from safetok.locale import _
@@ -146,12 +147,14 @@ class Journal:
     def all(
         self, *, token_serial: str | None = None, mst: str | None = None, limit: int | None = None
     ) -> list[Renewal]:
-        """The history, the newest first; `limit` keeps a look at a long one short."""
+        """The history, the newest first; `limit` keeps a look at a long one short. `mst` finds a branch however it is written."""
         wheres, values = [], []
-        for column, value in (("token_serial", token_serial), ("mst", mst)):
-            if value is not None:
-                wheres.append(f"{column} = ?")
-                values.append(value)
+        if token_serial is not None:
+            wheres.append("token_serial = ?")
+            values.append(token_serial)
+        if mst is not None:
+            wheres.append("REPLACE(REPLACE(mst, '-', ''), ' ', '') = ?")
+            values.append(plain_mst(mst).replace("-", ""))
         where = f"WHERE {' AND '.join(wheres)}" if wheres else ""
         rows = self._db.rows(
             f"SELECT * FROM renewals {where} ORDER BY created_at DESC, id DESC LIMIT ?",  # noqa: S608

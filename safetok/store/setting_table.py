@@ -92,6 +92,9 @@ class Table:
 
     def expanded(self, name: str, text: str) -> Path:
         """What may be a file's name, with `~` filled in."""
+        if any(sign in text for sign in "\b\t\n\f\r"):  # what TOML makes of \b, \t, \n… in double quotes
+            example = "'C:\\Windows\\System32\\driver.dll'"
+            self.refuse(name, _("a path of Windows stands in single quotes, {example}").format(example=example))
         try:
             path = Path(text).expanduser()
         except RuntimeError:  # of a user that this computer does not have

@@ -13,7 +13,7 @@ from safetok.errors import SafetokError, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows import known
-from safetok.workflows.agency_names import Wanted, all_agencies, meant, short_name, wanted
+from safetok.workflows.agency_names import Wanted, all_agencies, as_a_whole, meant, short_name, wanted
 from safetok.workflows.agency_rules import (
     for_no_agency,
     rule_of,
@@ -53,6 +53,7 @@ class Listing:
     touched: dict[tuple[str, str], datetime]
     not_opened: tuple[Certificate, ...] = ()  # a person said not to open their lists
     overdue_after: timedelta | None = None
+    named: bool = False  # only those of one token, company or certificate were asked for
 
     def overdue(self, view: RegistrationView) -> bool:
         """Whether it is to do and nobody has touched it for longer than was allowed; never without `overdue_after`."""
@@ -141,6 +142,7 @@ def listing(context: Context, selection: Selection, *, overdue: str | None = Non
         touched={row: last for row, (_changes, last) in store.acts().items()},
         not_opened=not_opened(context, selection),
         overdue_after=overdue_after,
+        named=not selection.empty,
     )
 
 
@@ -155,12 +157,16 @@ def record(
 ) -> Recorded:
     """Record one word for every agency named, of one certificate, in one commit; then hooks are told.
 
-    Raises UsageError (`no_such_agency`, `no_registrations`, `future_time`, `before_issue`, `bad_time`, `not_updated`,
-    `nothing_to_undo`), PersonNeeded (`clock_wrong`) and SeveralTokens (`several_companies`) before anything is written.
+    Raises UsageError (`no_such_agency`, `whole_agency`, `no_registrations`, `future_time`, `before_issue`, `bad_time`,
+    `not_updated`, `nothing_to_undo`), PersonNeeded (`clock_wrong`) and SeveralTokens (`several_companies`) before anything
+    is written.
     """
     store, now = store_of(context), context.now()
     agencies = all_agencies(store)
     named = [wanted(name, agencies, now) for name in names]
+    if move != "done":
+        for name, one in zip(names, named, strict=True):
+            as_a_whole(name, one, move)
     rows = _chosen(context, store, selection)
     moment = moves.parse_at(at, now) if at is not None else now
     if move == "done" and at is None and any(one.at is None for one in named):

@@ -48,6 +48,7 @@ class Answers:
     now: datetime
     need: datetime
     answers: tuple[Answer, ...]
+    named: bool = False  # only some agencies, or those of one token, company or certificate were asked for
 
     def data(self) -> dict[str, Any]:
         """What scripts read."""
@@ -122,7 +123,7 @@ def when(context: Context, need: str, names: Sequence[str], selection: Selection
                 old=listing.old.get((row.certificate_sha256, row.agency)),
             )
         )
-    return Answers(now=now, need=moment, answers=tuple(answers))
+    return Answers(now=now, need=moment, answers=tuple(answers), named=listing.named or bool(wanted))
 
 
 def _effective(agency: Agency) -> str:

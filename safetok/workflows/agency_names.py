@@ -51,6 +51,24 @@ def wanted(name: str, agencies: dict[str, Agency], now: datetime) -> Wanted:
     return Wanted(agency=agency, part=letters(part) or None, at=moves.parse_at(moment, now) if moment.strip() else None)
 
 
+def as_a_whole(word: str, one: Wanted, move: str) -> None:
+    """Raise UsageError `whole_agency` where one service or a moment is named to a command that records neither."""
+    if one.part is None and one.at is None:
+        return
+    raise UsageError(
+        _(
+            "{word}: `agencies {move}` is for the whole of {agency}; one service, or a time of its own, goes with `agencies done` "
+            "alone. Nothing was recorded."
+        ).format(word=word, move=move, agency=one.agency.title),
+        code="whole_agency",
+        hint=_(
+            "Where the company does not use one service: once the others are updated, safetok agencies done {name}"
+        ).format(name=one.agency.name)
+        if move == "skip" and one.part is not None
+        else _("For the whole: safetok agencies {move} {name}").format(move=move, name=one.agency.name),
+    )
+
+
 def agency_named(name: str, agencies: dict[str, Agency]) -> Agency:
     """The agency a person means by its short name or title. Raises UsageError `no_such_agency`."""
     found = meant(name, agencies)

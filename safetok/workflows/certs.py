@@ -7,6 +7,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetok.domain.certificates import same_serial
 from safetok.domain.companies import company_of
 from safetok.domain.tokens import KeyPresence, StoredCertificate, TokenReading
 from safetok.domain.validity import Validity, days_left, validity
@@ -350,9 +351,3 @@ def the_one(views: tuple[CertificateView, ...], reading: Reading) -> Certificate
             hint=_("If it has just come from LCS, not being activated yet is normal: do not type a PIN."),
         )
     return found[0]
-
-
-def same_serial(typed: str, certificate: Certificate) -> bool:
-    """Whether a person's way of writing a serial (separators, small letters, decimal) means this certificate."""
-    text = "".join(letter for letter in typed if letter.isalnum()).upper()
-    return text.lstrip("0") in {certificate.serial.lstrip("0"), certificate.serial_decimal}

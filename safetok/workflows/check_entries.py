@@ -181,13 +181,14 @@ class Resolver:
         return self._by_serial(entry.value)
 
     def _by_serial(self, serial: str) -> tuple[Meant, ...]:
+        from safetok.domain.certificates import same_serial
         from safetok.store.inventory import Inventory
         from safetok.workflows.refresh import current_certificates
 
         inventory = Inventory(self._context.database)
         if kept := inventory.by_serial(serial):
             return _once(Meant(certificate=one.certificate, token=one.token_serial) for one in kept)
-        here = [v for v in self._here if certs.same_serial(serial, v.certificate)] or [
+        here = [v for v in self._here if same_serial(serial, v.certificate)] or [
             v for v in self._here if v.token == serial.strip() and v.current
         ]
         if here:

@@ -51,7 +51,7 @@ def start(
 
     A company that safetok has never seen is named with its MST (and `name`). Papers missing alone take the ordinary path, a
     suspended or revoked certificate the notice's plan to go on.
-    Raises UsageError `no_dossier_procedure`, `dossier_exists`, `bad_path`; PersonNeeded when nobody can be asked.
+    Raises UsageError `no_dossier_procedure`, `dossier_exists`, `bad_mst`, `bad_path`; PersonNeeded when nobody can be asked.
     """
     certificate, token = certificate_of(context, selection)
     authority = authority_of_company(context, certificate)
@@ -71,6 +71,8 @@ def start(
             code="dossier_exists",
             hint=_("See it: safetok dossier show. Begin it anew with --again."),
         )
+    if certificate is None and not earlier:
+        _plausible(mst)
     case = case or _ask_case(context)
     path = path or ("ordinary" if case == "papers-missing" else "restoration")
     if path == "ordinary" and case != "papers-missing":
@@ -85,7 +87,9 @@ def start(
         id=context.random(4).hex(),
         authority=authority.name,
         mst=mst,
-        name=certificate.subject_name if certificate else name.strip()[:LONGEST] or _earlier_name(earlier) or mst,
+        name=certificate.subject_name
+        if certificate
+        else name.strip()[:LONGEST] or _earlier_name(earlier) or plain_mst(mst),
         certificate=serial,
         token=token if path == "ordinary" else "",
         situation=case,
@@ -95,6 +99,21 @@ def start(
         certificate_since=vietnamese_day(certificate.not_before) if certificate else None,
     )
     return replace(_current(context, store.start(found)), moved="start")
+
+
+def _plausible(mst: str) -> None:
+    """Raise UsageError `bad_mst` for a tax code that nobody has: what is kept under it would never meet the company's token."""
+    from safetok.domain.mst import verdict
+
+    judged = verdict(mst) if mst else ""
+    if judged not in {"bad_length", "bad_check_digit"}:
+        return
+    why = (
+        _("A tax code has 10, 12 or 13 digits.")
+        if judged == "bad_length"
+        else _("The check digit of this tax code is wrong: a slip of the pen?")
+    )
+    raise UsageError(f"MST {mst}: {why}", code="bad_mst", hint=_("Nothing was begun."))
 
 
 def _earlier_name(earlier: list[Dossier]) -> str:

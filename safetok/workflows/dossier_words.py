@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import get_args
 
 from safetok.domain import dossier as papers
 from safetok.domain.dossier import PathName, Situation
@@ -31,9 +30,8 @@ def known_path(text: str | None) -> PathName | None:
 
 def said_state(text: str) -> str:
     """What a look-up page can say. Raises UsageError `bad_choice`."""
-    choices = tuple(one for one in get_args(papers.Said) if one != "unknown")
-    if text not in choices:
-        raise _bad_choice(text, choices)
+    if text not in papers.RECORDED:
+        raise _bad_choice(text, papers.RECORDED)
     return text
 
 

@@ -85,7 +85,7 @@ def history(
     else:
         found = journal.all(
             token_serial=serial.strip() if serial else None,
-            mst=mst.strip() if mst else None,
+            mst=mst or None,
             limit=None if limit is None else limit + 1,
         )
     shown = found if limit is None else found[:limit]

@@ -260,7 +260,9 @@ def unit(environ: Mapping[str, str]) -> Unit:
     mailed = [*looking, "--hooks", "--quiet"]  # cron mails what is printed
     home = environ.get("SAFETOK_HOME", "").strip()
     home = os.path.abspath(home) if home else ""  # noqa: PTH100  (resolve() would follow a link the user chose)
-    env = f"Environment={_systemd(f'SAFETOK_HOME={home}')}\n" if home else ""
+    kept = {"SAFETOK_HOME": home, "SAFETOK_LANG": environ.get("SAFETOK_LANG", "").strip()}
+    kept = {name: value for name, value in kept.items() if value}
+    env = "".join(f"Environment={_systemd(f'{name}={value}')}\n" for name, value in kept.items())
     service = (
         "[Unit]\nDescription=safetok: agencies and deadlines\n\n[Service]\nType=oneshot\n"
         f"{env}ExecStart={' '.join(_systemd(word).replace('$', '$$') for word in told)}\n"
@@ -270,11 +272,10 @@ def unit(environ: Mapping[str, str]) -> Unit:
         f"[Unit]\nDescription=safetok: agencies and deadlines\n\n[Timer]\n{times}Persistent=true\n\n"
         "[Install]\nWantedBy=timers.target\n"
     )
-    prefix = f"SAFETOK_HOME={shlex.quote(home)} " if home else ""
+    prefix = "".join(f"{name}={shlex.quote(value)} " for name, value in kept.items())
     line = f"{prefix}{shlex.join(mailed)}".replace("%", r"\%")  # cron ends a command at a bare %
     window = " ".join(rf"\"{word}\"" if " " in word else word for word in looking)
-    if home:
-        window = rf"set \"SAFETOK_HOME={home}\"&& {window}"
+    window = "".join(rf"set \"{name}={value}\"&& " for name, value in kept.items()) + window
     return Unit(
         command=shlex.join(told),
         systemd={"safetok-remind.service": service, "safetok-remind.timer": timer},

@@ -64,6 +64,15 @@ def _ago(hours: float) -> str:
     return rfc3339(NOW - timedelta(hours=hours))
 
 
+def test_no_list_for_what_was_named_is_not_said_of_all(two: Cli) -> None:
+    """A token of one company and the tax code of another: others' lists are open, and nobody is told that none is."""
+    for words in (["list"], ["remind"], ["when", "--need", "31/12/2098 10:00"]):
+        said = two("agencies", *words, "--serial", "T2", "--mst", "0106324653", "--lang", "en").out
+        assert "No list of agencies is open for what was named." in " ".join(said.split()), words
+    for words in (["list"], ["remind"]):
+        assert "No list" not in two("agencies", *words, "--lang", "en").out
+
+
 def test_the_seven_of_the_notice_in_its_order_and_wording(cli: Cli) -> None:
     """The list is the notice's, word for word, and needs neither token nor driver."""
     said = cli.json("agencies", "list")

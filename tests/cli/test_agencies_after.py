@@ -156,6 +156,20 @@ def test_several_at_once_each_with_its_own_time(cli: Clocked) -> None:
     assert listed(cli)["tvan"]["state"] == "open"
 
 
+def test_one_service_is_never_taken_for_its_whole_agency(cli: Clocked) -> None:
+    """Only `done` takes a service or a time: `skip etax:nop` had struck the whole of etax off, tax declarations too."""
+    before = cli.json("agencies", "list").data
+    for words in (
+        ["skip", "etax:nop"],
+        ["accepted", "v5@08:05"],
+        ["reject", "etax:khai"],
+        ["undo", "tvan", "v5@08:05"],
+    ):
+        said = cli.json("agencies", *words)
+        assert (said.status, said.codes) == (2, ["whole_agency"]), words
+    assert cli.json("agencies", "list").data == before
+
+
 # -- filings ------------------------------------------------------------------------------------------------------------
 
 

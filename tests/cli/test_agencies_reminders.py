@@ -207,7 +207,7 @@ def test_hooks_are_told_of_updates_waits_and_acceptances_once(cli: Clocked, tmp_
 
 
 def test_units_name_this_installation_and_this_home(cli: Clocked) -> None:
-    """A timer, a cron line and a Windows task, each with the home in force, and nothing is written anywhere."""
+    """A timer, a cron line and a Windows task, each with the home and language in force, and nothing is written anywhere."""
     data = cli.json("agencies", "remind", "--unit").data
     assert set(data["systemd"]) == {"safetok-remind.service", "safetok-remind.timer"}
     assert f"SAFETOK_HOME={cli.env['SAFETOK_HOME']}" in data["systemd"]["safetok-remind.service"]
@@ -215,6 +215,10 @@ def test_units_name_this_installation_and_this_home(cli: Clocked) -> None:
     assert data["cron"].startswith("30 8,13 * * 1-5 SAFETOK_HOME=")
     assert data["windows"].startswith("schtasks /Create ")
     assert rf'/TR "cmd /k set \"SAFETOK_HOME={cli.env["SAFETOK_HOME"]}\"&& ' in data["windows"]
+    english = cli.json("agencies", "remind", "--unit", env={"SAFETOK_LANG": "en"}).data
+    assert "\nEnvironment=SAFETOK_LANG=en\n" in english["systemd"]["safetok-remind.service"]
+    assert " SAFETOK_LANG=en " in english["cron"]
+    assert r"set \"SAFETOK_LANG=en\"&& " in english["windows"]
     odd = cli.json("agencies", "remind", "--unit", env={"SAFETOK_HOME": "/tmp/50% of $it"}).data
     assert '"SAFETOK_HOME=/tmp/50%% of $it"' in odd["systemd"]["safetok-remind.service"]
     assert r"'/tmp/50\% of $it'" in odd["cron"]

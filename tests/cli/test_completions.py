@@ -132,6 +132,12 @@ OFFERS = [
     ("safetok --lang ", {"vi", "en"}),
     ("safetok --lang en sandbox d", {"demo", "down"}),
     ("safetok renew --conf", {"--confirm-contract-end"}),
+    ("safetok agencies done v", {"vnaccs", "v5"}),
+    ("safetok agencies skip tvan e", {"etax"}),
+    ("safetok export --hthuc ", {"1", "2", "3"}),
+    ("safetok dossier start --case r", {"revoked"}),
+    ("safetok dossier record s", {"suspended"}),
+    ("safetok dossier uploaded l", {"licence"}),
 ]
 
 
@@ -148,6 +154,9 @@ def test_completing_offers_what_follows_and_starts_nothing(
 def test_zsh_offers_what_follows_and_starts_nothing(sealed: dict[str, str], tmp_path: Path) -> None:
     """zsh offers a group's commands and the options of every command, also the second time."""
     assert zsh("safetok tokens ", {"list", "note", "set-kind"}, sealed) == ""
+    assert zsh("safetok agencies done v", {"vnaccs", "v5"}, sealed) == ""
+    assert zsh("safetok agencies done tvan v", {"vnaccs", "v5"}, sealed) == ""
+    assert zsh("safetok dossier start --case ", {"papers-missing", "suspended", "revoked"}, sealed) == ""
     assert zsh("safetok --l", {"--lang", "--log-file"}, sealed) == ""
     assert not (tmp_path / "started").exists()
 

@@ -25,6 +25,16 @@ def test_config_reads_the_file(tmp_path: Path) -> None:
     assert "không công bố" in inside("config").out
 
 
+def test_what_is_in_force_is_the_flag_s_else_the_environment_s_else_the_file_s(tmp_path: Path) -> None:
+    """`config` named the file's drivers and wait also where a variable or a flag takes their place."""
+    (tmp_path / "settings.toml").write_text('timeout = 7\n[drivers]\nmodules = ["/opt/x.so"]\n')
+    inside = Inside({"SAFETOK_HOME": str(tmp_path), "SAFETOK_MODULE": "/opt/y.so"})
+    assert inside.json("config").data["modules"] == ["/opt/y.so"]
+    given = inside.json("config", "--module", "/opt/z.so", "--timeout", "3").data
+    assert (given["modules"], given["timeout"]) == (["/opt/z.so"], 3)
+    assert "/opt/y.so" in inside("config").out
+
+
 def test_a_name_that_only_looks_like_the_ca_s_is_seen(tmp_path: Path) -> None:
     """A letter of another script in a server's name: what is truly asked stands beside it."""
     (tmp_path / "settings.toml").write_text('[authorities.safe-ca]\nurl = "https://s\u0430fe-ca.vn/cmp"\n', "utf-8")

@@ -343,3 +343,25 @@ def test_a_log_that_cannot_be_written_is_said_once(program: Program) -> None:
     assert (status, out) == (0, "xong\n")
     assert "Traceback" not in err
     assert err.count("/dev/full") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("renew", "--force"),
+        ("agencies", "list", "--force"),
+        ("agencies", "remind", "--unit", "--ics", "agencies.ics"),
+        ("agencies", "remind", "--unit", "--check"),
+        ("batch", "report", "--force"),
+        ("batch", "report", "--format", "csv", "--out", "report.xlsx"),
+        ("certs", "prune", "--pin-stdin"),
+        ("certs", "prune", "--out", "files"),
+        ("doctor", "--offline", "--with-names"),
+        ("history", "--limit", "3", "--all"),
+        ("dossier", "record", "complete", "--missing", "giấy phép kinh doanh"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(cli: Any, words: tuple[str, ...]) -> None:
+    """One that belongs to another, or contradicts it, is not passed over in silence (2)."""
+    said = cli.json(*words)
+    assert (said.status, said.codes) == (2, ["options_together"])

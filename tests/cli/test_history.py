@@ -87,6 +87,10 @@ def test_one_is_found_by_the_beginning_of_its_id_and_by_token_or_company(
     assert [one["renewal_id"] for one in cli.json("history", "--mst", "0100109106").data["renewals"]] == ["ab1"]
     serial = journal.get("ab1").token_serial
     assert [one["renewal_id"] for one in cli.json("history", "--serial", serial).data["renewals"]] == ["ab1"]
+    journal.create(renewal(3, id="ac3", old_certificate=old, mst="0100109106-029"))
+    for written in ("0100109106-029", "0100109106029", "0100109106 029"):
+        assert [one["renewal_id"] for one in cli.json("history", "--mst", written).data["renewals"]] == ["ac3"], written
+    assert cli.json("history", "--limit", "99999999999999999999").codes == ["usage"]  # more than the database can count
     unknown = cli.json("history", "x")
     assert (unknown.status, unknown.codes) == (2, ["no_such_renewal"])
     assert "safetok history" in unknown.envelope["errors"][0]["hint"]

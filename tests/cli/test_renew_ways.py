@@ -144,6 +144,37 @@ def test_a_dry_run_carries_nothing_on_and_gives_nothing_up(sandbox: Sandbox) -> 
     assert (_everything(home), sandbox.ledger()) == (before, booked)
 
 
+def test_what_is_carried_on_is_what_was_named(sandbox: Sandbox) -> None:
+    """--resume and --list with --mst, --cert or --serial leave the renewals of others alone. All were carried on, whatever company
+    was named, with the PINs of all.
+    """
+    faults = Path(sandbox.data["home"]).parent / "ca" / "faults.json"
+    faults.write_text('[{"name": "cut", "on": "certConf", "times": 9}]')
+    held = {story: sandbox.renew(story).data for story in ("v1-owed", "v2-owed")}
+    faults.unlink()
+    rows = {row["token"]: row for row in sandbox.cli.json("renew", "--list").data["renewals"]}
+    assert {row["state"] for row in rows.values()} == {"PROVEN"}
+    assert len(rows) == 2
+    mine, other = (sandbox.token(story) for story in ("v1-owed", "v2-owed"))
+    for named in (
+        ["--serial", mine["serial"]],
+        ["--mst", rows[mine["serial"]]["mst"]],
+        ["--cert", held["v1-owed"]["old_serial"]],
+        ["--cert", held["v1-owed"]["new_serial"]],
+    ):
+        listed = sandbox.cli.json("renew", "--list", *named).data["renewals"]
+        assert [row["token"] for row in listed] == [mine["serial"]], named
+    nobody = sandbox.cli("renew", "--resume", "--mst", "0199999999", "--lang", "en")
+    assert nobody.status == 0
+    assert "No unfinished renewal is of what was named." in nobody.out
+    said = sandbox.cli.json(
+        "renew", "--resume", "--mst", rows[mine["serial"]]["mst"], "--pin-stdin", stdin=mine["pin"] + "\n"
+    )
+    assert (said.status, said.data["token"], said.data["state"]) == (0, mine["serial"], "DONE")
+    left = sandbox.cli.json("renew", "--list").data["renewals"]
+    assert [row["token"] for row in left] == [other["serial"]]
+
+
 def test_several_tokens_and_no_choice_is_4(sandbox: Sandbox) -> None:
     """With many tokens in and none chosen, nothing is opened and the choices are in the data."""
     said = sandbox.cli.json("renew", "--yes")
@@ -168,6 +199,18 @@ def test_a_company_is_chosen_by_its_tax_code(sandbox: Sandbox) -> None:
     )  # fmt: skip
     assert said.status == 0, said.err
     assert said.data["token"] == token["serial"]
+
+
+def test_an_old_certificate_whose_newer_one_is_there_lacks_nothing(sandbox: Sandbox) -> None:
+    """`renew --cert OLD` after a top-up, the serial also in decimal, is nothing to do: it said that the certificate ended 385 days
+    before its contract, and whom to ask about the rest.
+    """
+    done = sandbox.renew("v1-owed").data
+    for serial in (done["old_serial"], str(int(done["old_serial"], 16))):
+        said = sandbox.cli.json("renew", "--cert", serial, "--dry-run")
+        assert (said.status, said.data["state"], said.data["old_serial"]) == (0, "NOTHING_DUE", done["old_serial"])
+        assert done["new_serial"] in said.data["reasons"][0]
+    assert sandbox.cli("renew", "--cert", done["old_serial"], "--dry-run").out.startswith("✓")
 
 
 def test_a_ca_that_is_down_is_8_before_any_pin(sandbox: Sandbox) -> None:

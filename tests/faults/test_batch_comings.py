@@ -301,7 +301,7 @@ def test_a_terminal_that_is_closed_costs_no_try(
 def test_a_stop_while_it_waits_for_its_turn_begins_nothing(fleet: Fleet, cli: Inside, simulator: Simulator) -> None:
     """Ctrl-C in the pause of --jitter: 130 at once."""
     planned(cli, fleet, [0])
-    running = start(fleet, simulator, "--jitter", "100000")
+    running = start(fleet, simulator, "--jitter", "80000")
     until(running, "begin")
     running.send_signal(2)
     out, _err = running.communicate(timeout=30)

@@ -174,6 +174,16 @@ def test_a_path_of_windows_in_double_quotes_is_told_how_it_is_written(tmp_path: 
 
 
 @pytest.mark.parametrize(
+    "line", [r'[drivers]|modules = ["C:\new\token.dll"]', r'[authorities.x]|signer = "C:\new\tls.pem"']
+)
+def test_a_path_of_windows_that_toml_reads_otherwise_is_no_path(tmp_path: Path, line: str) -> None:
+    """What a backslash and n or t is to TOML is no mistake there: the driver had a line break in its name, and looked right."""
+    with pytest.raises(UsageError, match="nháy đơn") as refused:
+        _load(tmp_path, line.replace("|", "\n"))
+    assert refused.value.code == "bad_settings"
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ('language = "vi"\nlanguage = "en"', "dòng 2"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from safetok.domain.certificates import Certificate, parse
+from safetok.domain.certificates import Certificate, parse, same_serial
 from safetok.domain.companies import company_of, plain_mst
 from safetok.domain.renewal import ENDS, Renewal
 from safetok.domain.times import show_date
@@ -96,8 +96,7 @@ def _candidates(token: TokenReading) -> Sequence[Chosen]:
 
 def _fits(chosen: Chosen, cert: str | None, mst: str | None) -> bool:
     if cert is not None:
-        asked = cert.replace(":", "").replace(" ", "").upper()
-        return asked in {chosen.certificate.serial, chosen.certificate.serial.lstrip("0")}
+        return same_serial(cert, chosen.certificate)
     if chosen.newer is not None:
         return False
     return mst is None or plain_mst(chosen.certificate.mst or "") == plain_mst(mst)

@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from safetok.domain import certificates
+from safetok.domain.companies import plain_mst
 from safetok.domain.renewal import ENDS, Hold, Renewal, State
 from safetok.domain.times import rfc3339
 from safetok.errors import (
@@ -33,15 +34,13 @@ _REJECTABLE = {State.ISSUED, State.VERIFIED, State.WRITTEN, State.PROVEN}
 
 
 def resume(context: Context, request: RenewRequest) -> tuple[list[RenewResult], list[SafetokError]]:
-    """Carry every unfinished renewal on (only `request.serial`'s when it is given). One that waits never stops the others.
+    """Carry every unfinished renewal on, or those of the token, company or certificate named. One that waits stops no other.
 
     Raises SeveralTokens (`one_pin_several_tokens`): a PIN that was given belongs to one token, and is not tried on another.
     """
-    from safetok.store.journal import Journal
-
     done: list[RenewResult] = []
     failed: list[SafetokError] = []
-    waiting = Journal(context.database).unfinished(request.serial)
+    waiting = _named(context, request)
     tokens = {renewal.token_serial for renewal in waiting}
     if request.pin.given and len(tokens) > 1:
         raise SeveralTokens(
@@ -63,11 +62,29 @@ def resume(context: Context, request: RenewRequest) -> tuple[list[RenewResult], 
     return done, failed
 
 
-def listed(context: Context) -> list[dict[str, Any]]:
-    """The unfinished renewals, oldest first, JSON-ready."""
+def listed(context: Context, request: RenewRequest | None = None) -> list[dict[str, Any]]:
+    """The unfinished renewals, or those of the token, company or certificate named, oldest first, JSON-ready."""
+    return [_row(renewal) for renewal in _named(context, request)]
+
+
+def _named(context: Context, request: RenewRequest | None) -> list[Renewal]:
     from safetok.store.journal import Journal
 
-    return [_row(renewal) for renewal in Journal(context.database).unfinished()]
+    if request is None:
+        return Journal(context.database).unfinished()
+    found = Journal(context.database).unfinished(request.serial.strip() if request.serial is not None else None)
+    if request.mst is not None:
+        asked = plain_mst(request.mst)
+        found = [one for one in found if plain_mst(one.mst or "") == asked]
+    if request.cert is not None:
+        found = [
+            one for one in found if any(certificates.same_serial(request.cert, each) for each in _certificates(one))
+        ]
+    return found
+
+
+def _certificates(renewal: Renewal) -> list[certificates.Certificate]:
+    return [certificates.parse(der) for der in (renewal.old_certificate, renewal.certificate) if der]
 
 
 def _row(renewal: Renewal) -> dict[str, Any]:
