@@ -147,7 +147,7 @@ def test_a_person_chooses_among_companies(cli: Clocked) -> None:
 def test_a_person_chooses_among_dossiers(tmp_path: Path) -> None:
     """Two are open: asked which; the company's name is in the choice."""
     cli = clocked(tmp_path)
-    for mst in ("0312345678", "0106324653"):
+    for mst in ("0100109106", "0106324653"):
         said = cli.json(
             "dossier", "start", "--case", "papers-missing", "--mst", mst, "--name", f"CÔNG TY {mst}", "--one"
         )
