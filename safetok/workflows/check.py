@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from safetok.domain.revocation import Revocation, RevocationAnswer
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from safetok.domain.certificates import Certificate
     from safetok.net import Http
     from safetok.workflows.context import Context
+    from safetok.workflows.renew.request import RenewResult
 
 LCS = "lcs-ca"  # whose notice of 20/03/2024 speaks of suspended certificates and invoices
 
@@ -80,10 +82,24 @@ def before_renewal(context: Context, certificate: Certificate, authority: Author
     return answer
 
 
-def after_renewal(context: Context, old: Certificate, authority: Authority | None) -> None:
-    """Ask for the old certificate once more, where its CA answered for it before: it may revoke it as it issues the new one, and
-    agencies that have not learned the new one are signed for with the old. Warns of a revocation; no answer is no failure.
+def after_renewal(context: Context, *results: RenewResult) -> None:
+    """Ask for the old certificate of each renewal that is done once more, where its CA answered for it before: it may revoke it as
+    it issues the new one, and agencies that have not learned the new one are signed for with the old. Warns of a revocation; no
+    answer is no failure, and Ctrl-C ends the questions alone: what is done is told.
     """
+    from safetok.domain.renewal import State
+    from safetok.store.inventory import Inventory
+    from safetok.store.journal import Journal
+
+    with suppress(KeyboardInterrupt):
+        for result in results:
+            if result.state == State.DONE.value and result.renewal_id is not None:
+                renewal = Journal(context.database).get(result.renewal_id)
+                old = Inventory(context.database).parse(renewal.old_certificate)
+                _once_more(context, old, context.settings.authorities.get(renewal.authority))
+
+
+def _once_more(context: Context, old: Certificate, authority: Authority | None) -> None:
     from safetok.store.answers import Answers
 
     heard = Answers(context.database).revocation(old.sha256)

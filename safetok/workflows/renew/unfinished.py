@@ -38,6 +38,7 @@ def resume(context: Context, request: RenewRequest) -> tuple[list[RenewResult], 
     Raises SeveralTokens (`one_pin_several_tokens`): a PIN that was given belongs to one token, and is not tried on another.
     """
     from safetok.store.journal import Journal
+    from safetok.workflows.check import after_renewal
 
     done: list[RenewResult] = []
     failed: list[SafetokError] = []
@@ -60,6 +61,7 @@ def resume(context: Context, request: RenewRequest) -> tuple[list[RenewResult], 
                 done.append(resume_one(context, renewal, request))
         except SafetokError as error:
             failed.append(error)
+    after_renewal(context, *done)
     return done, failed
 
 
