@@ -97,6 +97,8 @@ def adopt(context: Context, found: Appeared) -> int:
 
 def not_opened(context: Context, selection: Selection | None = None) -> tuple[Certificate, ...]:
     """Certificates in use whose list of agencies a person said not to open, the first said first; opens no driver."""
+    from safetok.domain.agencies import over
+    from safetok.store.answers import Answers
     from safetok.store.appearances import Appearances
     from safetok.store.inventory import Inventory
     from safetok.workflows.succession import successor
@@ -110,10 +112,11 @@ def not_opened(context: Context, selection: Selection | None = None) -> tuple[Ce
         else {*refused}
     )
     certificates, now = Inventory(context.database).known(refused), context.now()
+    heard = Answers(context.database).revocations(refused)
     return tuple(
         one
         for one in (certificates[sha256] for sha256 in refused if sha256 in certificates and sha256 in wanted)
-        if one.not_after > now and successor(context, one) is None
+        if not over(one, heard.get(one.sha256), now) and successor(context, one) is None
     )
 
 

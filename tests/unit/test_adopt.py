@@ -180,6 +180,9 @@ def test_a_no_keeps_the_certificate_named_until_its_list_is_opened(
     adopt.adopt_all(context, EVERYTHING)
     assert adopt.not_opened(context) == (NEW,)
     assert adopt.not_opened(context, Selection(serial="T1")) == (NEW,)
+    for answer, named in ((RevocationAnswer.REVOKED, ()), (RevocationAnswer.GOOD, (NEW,))):
+        Answers(context.database).put_revocation(NEW.sha256, Revocation(answer=answer, checked_at=NOW))
+        assert adopt.not_opened(context) == named
     person.answer = None
     adopt.adopt_all(context, Selection(cert=NEW.serial))
     assert adopt.not_opened(context) == ()
