@@ -204,10 +204,10 @@ def _named(context: Context, selection: Selection) -> tuple[Adopted, ...]:
     """The current certificate of what was named; the one it follows is looked for on the same token only. Raises what
     `check_in_use` does: an old, expired or revoked one is nothing that agencies must learn.
     """
-    from safetok.domain.certificates import before, current
+    from safetok.domain.certificates import current
     from safetok.domain.companies import company_of
     from safetok.store.inventory import Inventory
-    from safetok.workflows.succession import check_in_use
+    from safetok.workflows.succession import before, check_in_use
 
     kept = known.kept(context, selection)
     new = current(one.certificate for one in kept)
@@ -216,7 +216,7 @@ def _named(context: Context, selection: Selection) -> tuple[Adopted, ...]:
     check_in_use(context, new)
     token = next((one.token_serial for one in kept if one.certificate.sha256 == new.sha256), "")
     here = [one.certificate for one in Inventory(context.database).certificates(token)] if token else []
-    old = before([one for one in here if company_of(one) == company_of(new) and not one.is_ca], new)
+    old = before(context, [one for one in here if company_of(one) == company_of(new) and not one.is_ca], new)
     return (
         Adopted(
             new=new, old=old, token_serial=token, opened=True, agencies_open=open_agencies(context, new, old, token)
