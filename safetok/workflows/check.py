@@ -30,8 +30,10 @@ def ask_now(
     *,
     http: Http | None = None,
     issuers: Sequence[Certificate] = (),
+    fresh: bool = False,
 ) -> Revocation:
-    """What OCSP or the CA's list says now, kept in the store. A dry run asks by GET and keeps nothing.
+    """What OCSP or the CA's list says now, kept in the store. A dry run asks by GET and keeps nothing. With `fresh` no list counts
+    that was fetched before.
 
     "Could not check" never takes the place of a suspension or revocation that the CA has announced before: the earlier
     answer comes back then, with its own `checked_at`; so does the responder's "I do not know this certificate" where only a
@@ -49,7 +51,7 @@ def ask_now(
         http=http or context.http,
         now=context.now(),
         private_addresses=authority.private_addresses if authority else False,
-        cache=None if context.dry_run else context.settings.home.cache / "crl",
+        cache=None if context.dry_run or fresh else context.settings.home.cache / "crl",
         random=context.random,
         post=not context.dry_run,
     )
@@ -106,7 +108,7 @@ def _once_more(context: Context, old: Certificate, authority: Authority | None) 
     if heard is None or heard.answer is not RevocationAnswer.GOOD:
         return
     try:
-        answer = ask_now(context, old, authority)
+        answer = ask_now(context, old, authority, fresh=True)
     except SafetokError:  # the renewal is done, whatever hinders the question
         return
     if answer.answer in _BAD:

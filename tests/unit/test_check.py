@@ -15,7 +15,7 @@ from safetok.domain.revocation import RevocationAnswer
 from safetok.errors import CertificateRevoked, ExitStatus
 from safetok.locale import set_language
 from safetok.store.answers import Answers
-from safetok.workflows.check import before_renewal
+from safetok.workflows.check import ask_now, before_renewal
 
 HOLD = x509.ReasonFlags.certificate_hold
 
@@ -104,6 +104,26 @@ def test_a_list_does_not_make_good_what_the_ca_does_not_know(tmp_path: Path) -> 
     assert before_renewal(context, OLD, safe_ca).answer is RevocationAnswer.GOOD
     context._http = Web({CRL_URL: crl(issuer="SAFE-CA 2024", signer=key("SAFE-CA 2024"))})  # type: ignore[assignment]
     assert before_renewal(context, OLD, safe_ca).answer is RevocationAnswer.GOOD
+    context.close()
+
+
+def test_a_fresh_question_is_answered_by_no_list_of_before(tmp_path: Path) -> None:
+    """A list is kept until its end; who asks whether something has changed since is given the CA's newest."""
+    before, after = (
+        crl(issuer="SAFE-CA 2024", signer=key("SAFE-CA 2024")),
+        crl(
+            x509.RevokedCertificateBuilder().serial_number(OLD.x509().serial_number).revocation_date(NOW).build(),
+            issuer="SAFE-CA 2024",
+            signer=key("SAFE-CA 2024"),
+        ),
+    )
+    pages: dict[str, object] = {CRL_URL: before}
+    web = Web(pages)
+    context, authority = surroundings(tmp_path, web), named(tmp_path, "safe-ca")
+    assert ask_now(context, OLD, authority).answer is RevocationAnswer.GOOD
+    pages[CRL_URL] = after
+    assert ask_now(context, OLD, authority).answer is RevocationAnswer.GOOD
+    assert ask_now(context, OLD, authority, fresh=True).answer is RevocationAnswer.REVOKED
     context.close()
 
 
