@@ -35,10 +35,10 @@ def ask_now(
     """What OCSP or the CA's list says now, kept in the store. A dry run asks by GET and keeps nothing. With `fresh` no list counts
     that was fetched before.
 
-    "Could not check" never takes the place of a suspension or revocation that the CA has announced before: the earlier
-    answer comes back then, with its own `checked_at`; so does the responder's "I do not know this certificate" where only a
-    list, which names no good ones, is at hand. `issuers` are CA certificates at hand beside the authority's.
-    Never raises for doubt.
+    "Could not check" never takes the place of a suspension or revocation that the CA has announced before, nor does a list that
+    is older than that: the earlier answer comes back then, with its own `checked_at`; so does the responder's "I do not know
+    this certificate" where only a list, which names no good ones, is at hand. `issuers` are CA certificates at hand beside the
+    authority's. Never raises for doubt.
     """
     from safetok.store.answers import Answers
     from safetok.store.settings import load_pem
@@ -51,7 +51,8 @@ def ask_now(
         http=http or context.http,
         now=context.now(),
         private_addresses=authority.private_addresses if authority else False,
-        cache=None if context.dry_run or fresh else context.settings.home.cache / "crl",
+        cache=None if context.dry_run else context.settings.home.cache / "crl",
+        fresh=fresh,
         random=context.random,
         post=not context.dry_run,
     )
@@ -64,8 +65,12 @@ def ask_now(
 
 
 def _still_holds(earlier: Revocation, answer: Revocation) -> bool:
-    """Whether the CA's earlier word stands: a revocation while nobody answers, "I do not know it" beside a mere list."""
+    """Whether the CA's earlier word stands: a revocation while nobody answers, or beside a word that is older; "I do not know it"
+    beside a mere list.
+    """
     if answer.answer is RevocationAnswer.UNKNOWN:
+        return earlier.answer in _BAD
+    if earlier.produced_at is not None and answer.produced_at is not None and answer.produced_at < earlier.produced_at:
         return earlier.answer in _BAD
     disowned = earlier.answer is RevocationAnswer.UNKNOWN and earlier.source == "ocsp"
     return disowned and answer.answer is RevocationAnswer.GOOD and answer.source == "crl"
