@@ -172,7 +172,7 @@ def _give_up(run: Run, *, force: bool) -> None:
     """ABANDONED, after the CA has taken back what it issued; with `force` a token that is not in is not waited for to say so."""
     from safetok.workflows.renew.confirming import take_back
 
-    renewal = run.renewal
+    renewal, left = run.renewal, False
     reason = _("given up; a certificate may have been issued") if _may_be_issued(renewal) else _("given up")
     if renewal.state in _REJECTABLE and renewal.route == "cmp":
         try:
@@ -181,9 +181,10 @@ def _give_up(run: Run, *, force: bool) -> None:
             if held.hold is not Hold.NEED_TOKEN or not force:
                 raise
             reason = _("given up without its token; the CA was not told")
+            left = renewal.state is not State.ISSUED  # the certificate may be on it
         else:
             take_back(run)
-    run.advance(State.ABANDONED, reason=reason, cleaned=renewal.key_plan == "same")
+    run.advance(State.ABANDONED, reason=reason, cleaned=renewal.key_plan == "same" and not left)
 
 
 def _close(run: Run) -> None:
@@ -200,6 +201,6 @@ def _close(run: Run) -> None:
     try:
         ending.clean(run)
     except Held as held:
-        if held.hold is not Hold.NEED_TOKEN:
+        if held.hold not in {Hold.NEED_TOKEN, Hold.CA_UNREACHABLE, Hold.PENDING}:
             raise
         run.update(cleaned=True, hold=None)
