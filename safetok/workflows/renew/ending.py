@@ -160,4 +160,5 @@ def _give_back(run: Run) -> None:
             ),
             code="certificate_stands",
             hint=_("Take it over with: safetok certs adopt --cert {serial}").format(serial=serial),
+            token=run.renewal.token_serial,
         ) from error
