@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from safetok.domain.acceptance import Acceptance, accepted_from, latest_update
@@ -16,6 +16,7 @@ from safetok.records import dataclass
 
 SignWith = Literal["new", "old", "unchecked", "neither", "unused"]
 Answer = Literal["ready", "waiting", "in_time", "too_late", "unused", "expired", "revoked"]
+_CLOCKS = timedelta(minutes=5)  # those of a CA and of this computer may differ by so much
 _BAD = frozenset({RevocationAnswer.REVOKED, RevocationAnswer.SUSPENDED})
 
 
@@ -54,7 +55,8 @@ def sign_today(
 ) -> Signing:
     """By the timer, the certificates' dates and what was last heard of their revocation; nobody is asked.
 
-    A CA may revoke the old certificate as it issues the new one: that it was good before the new one `came` says nothing.
+    A CA may revoke the old certificate as it issues the new one: that it was good before the new one `came` says nothing, nor does
+    a list, or an answer prepared beforehand, that is older than that.
     """
     where = standing(registration, now)
     if where == "unused":
@@ -77,26 +79,32 @@ def _old(now: datetime, old: Certificate | None, revocation: Revocation | None, 
         return Signing(answer="neither", why=_("the old one expired on {day}").format(day=show_date(old.not_after)))
     if revocation is not None and revocation.answer in _BAD:
         return Signing(answer="neither", why=_bad(revocation))
-    if revocation is None or revocation.answer is RevocationAnswer.UNKNOWN:
-        return Signing(
-            answer="unchecked",
-            why=_("its revocation could not be checked: do not take it as good")
-            if revocation
-            else _("its revocation was never checked: safetok certs check {serial}").format(serial=old.serial),
-        )
-    if revocation.checked_at < came:
-        return Signing(
-            answer="unchecked",
-            why=_("its revocation was not checked since the new one came: safetok certs check {serial}").format(
-                serial=old.serial
-            ),
-        )
+    if revocation is None:
+        why = _("its revocation was never checked: safetok certs check {serial}").format(serial=old.serial)
+        return Signing(answer="unchecked", why=why)
+    if why := _not_since(came, old, revocation):
+        return Signing(answer="unchecked", why=why)
     return Signing(
         answer="old",
         why=_("until {day}; not revoked as of {checked}").format(
             day=show_date(old.not_after), checked=show_instant(revocation.checked_at)
         ),
     )
+
+
+def _not_since(came: datetime, old: Certificate, heard: Revocation) -> str:
+    """Why what was heard of the old one says nothing of the time since the new one came; empty where it does."""
+    if heard.answer is RevocationAnswer.UNKNOWN:
+        return _("its revocation could not be checked: do not take it as good")
+    if heard.checked_at < came:
+        return _("its revocation was not checked since the new one came: safetok certs check {serial}").format(
+            serial=old.serial
+        )
+    if heard.produced_at is not None and heard.produced_at + _CLOCKS < came:
+        return _(
+            "what its CA says of revocations is of {made}, before the new one came; later again: safetok certs check {serial}"
+        ).format(made=show_instant(heard.produced_at), serial=old.serial)
+    return ""
 
 
 def _new(where: str, now: datetime, new: Certificate | None, revocation: Revocation | None) -> Signing:

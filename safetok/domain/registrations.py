@@ -106,8 +106,8 @@ def done(
                 hint=_('Times are Vietnamese time (+07:00), for instance --at 16:05 or --at "23/11/2026 16:05".'),
             )
         warning = _("{at} is before this certificate was issued ({issued}): check it.").format(**said)
-    # Another update of a whole, or one after a rejection, starts over.
-    before = dict(registration.parts) if registration.state is RegistrationState.OPEN else {}
+    # After a rejection every service is updated anew.
+    before = dict(registration.parts) if registration.state is not RegistrationState.REJECTED else {}
     parts = before | dict.fromkeys([part] if part else [name for name, _title in agency.parts], at)
     kept = tuple(sorted(parts.items()))
     last = max([at, *parts.values()])

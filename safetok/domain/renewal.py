@@ -64,6 +64,9 @@ ENDS: dict[State, ExitStatus] = {
     State.ABANDONED: ExitStatus.DONE,
 }
 
+FRUITLESS = frozenset({State.UNTRUSTED, State.LAPSED, State.ABANDONED})
+"""Ends of renewals that brought a certificate which was never in use."""
+
 _S = State
 FOLLOWS: dict[State, frozenset[State]] = {
     _S.PLANNED: frozenset({_S.ACCEPTED, _S.DECLINED}),

@@ -86,7 +86,8 @@ class Appearances:
 def note_appearance(db: Database, new: Certificate, token_serial: str, *, token_known: bool, now: datetime) -> None:
     """Called once for a certificate first seen on a token, in the transaction that records it, after the whole token is recorded.
 
-    The one it follows is the company's newest with an earlier notBefore and another serial: on the same token, else on another.
+    The one it follows is the company's newest with an earlier notBefore and another serial: on the same token, else on another;
+    never one whose renewal came to nothing.
     """
     moved = db.row(  # the same certificate was on another token before: nothing new was issued
         "SELECT 1 FROM presences WHERE sha256 = ? AND token_serial != ?", (new.sha256, token_serial)
@@ -107,9 +108,14 @@ def note_appearance(db: Database, new: Certificate, token_serial: str, *, token_
     )
     if newer_here is not None:
         return
+    from safetok.domain.renewal import FRUITLESS
+
+    never_used = ", ".join(f"'{state}'" for state in sorted(FRUITLESS))
     old = db.row(
-        "SELECT c.sha256, c.not_after, p.token_serial, p.first_seen FROM certificates c JOIN presences p ON p.sha256 = c.sha256 "
-        "WHERE c.company = :company AND c.is_ca = 0 AND c.not_before < :from AND c.serial != :serial "
+        "SELECT c.sha256, c.not_after, p.token_serial, p.first_seen FROM certificates c JOIN presences p ON p.sha256 = c.sha256 "  # noqa: S608
+        "WHERE c.company = :company AND c.is_ca = 0 AND c.not_before < :from AND c.serial != :serial AND (NOT EXISTS "
+        f"(SELECT 1 FROM renewals r WHERE r.certificate_sha256 = c.sha256 AND r.state IN ({never_used})) "
+        "OR EXISTS (SELECT 1 FROM appearances a WHERE a.sha256 = c.sha256 AND a.settled_how = 'adopted')) "
         "ORDER BY p.token_serial != :token, c.not_before DESC, p.first_seen LIMIT 1",
         values,
     )

@@ -45,6 +45,7 @@ class _Fetching:
     now: datetime
     private_addresses: bool
     cache: Path | None
+    fresh: bool
 
 
 def urls(certificate: x509.Certificate) -> tuple[str, ...]:
@@ -70,15 +71,17 @@ def ask(
     now: datetime,
     private_addresses: bool = False,
     cache: Path | None = None,
+    fresh: bool = False,
 ) -> Revocation:
     """What the list at `url` says, with the changes since (delta CRL) where it names a place for them: good, suspended
     (certificateHold) or revoked.
 
-    With a `cache` folder lists are kept there until their nextUpdate; what is kept is checked anew like what is fetched.
+    With a `cache` folder lists are kept there until their nextUpdate; what is kept is checked anew like what is fetched, and with
+    `fresh` not used, only replaced.
     Raises NotChecked for everything that is not a complete, current list of this issuer's own. Changes that cannot be had, or are
     not this list's, leave it as it stands until its own nextUpdate (RFC 5280 6.3.3).
     """
-    fetching = _Fetching(http=http, now=now, private_addresses=private_addresses, cache=cache)
+    fetching = _Fetching(http=http, now=now, private_addresses=private_addresses, cache=cache, fresh=fresh)
     whole, verdict = _listed(url, fetching, lambda body: read(body, certificate, issuer, now=now))
     for place in _freshest(whole, certificate):
         with contextlib.suppress(SafetokError):
@@ -92,7 +95,7 @@ def ask(
 def _listed(url: str, fetching: _Fetching, reading: Callable[[bytes], Revocation]) -> tuple[bytes, Revocation]:
     """The list kept of `url` and what it says, if it still says anything; else the one fetched now, which is kept."""
     kept = fetching.cache / f"{hashlib.sha256(url.encode()).hexdigest()}.crl" if fetching.cache else None
-    if kept is not None:
+    if kept is not None and not fetching.fresh:
         with contextlib.suppress(OSError, NotChecked):
             body = kept.read_bytes()
             return body, reading(body)

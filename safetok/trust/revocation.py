@@ -34,13 +34,14 @@ def check(
     cache: Path | None = None,
     random: Callable[[int], bytes] = os.urandom,
     post: bool = True,
+    fresh: bool = False,
 ) -> Revocation:
     """Good, suspended, revoked, or unknown with the reason why it could not be checked. Never raises for doubt.
 
     The issuer is the one of `issuers` whose key signed the certificate, else one fetched from AIA; addresses come from the
     certificate alone. An expired certificate is never good, since CAs drop expired ones from their answers: only a revocation
     still announced is told, anything else is unknown. Unknown with the source "ocsp" is the CA's own word.
-    A dry run gives `post=False` (OCSP by GET) and no `cache`.
+    A dry run gives `post=False` (OCSP by GET) and no `cache`. With `fresh` lists are fetched though one is kept that holds still.
     """
     try:
         subject = certificate.x509()
@@ -48,7 +49,7 @@ def check(
         asking = ocsp.Asking(
             issuer=issuer, http=http, now=now, random=random, private_addresses=private_addresses, post=post
         )
-        answer = _ask(subject, asking, cache)
+        answer = _ask(subject, asking, cache, fresh=fresh)
     except UNREADABLE:
         answer = _unknown(_("The certificate's own extensions cannot be read."), now)
     except NotChecked as error:
@@ -85,7 +86,7 @@ def _issuer(
     return known
 
 
-def _ask(subject: x509.Certificate, asking: ocsp.Asking, cache: Path | None) -> Revocation:
+def _ask(subject: x509.Certificate, asking: ocsp.Asking, cache: Path | None, *, fresh: bool) -> Revocation:
     doubts: list[NotChecked] = []
     for url in aia.urls(subject, AuthorityInformationAccessOID.OCSP):
         try:
@@ -104,6 +105,7 @@ def _ask(subject: x509.Certificate, asking: ocsp.Asking, cache: Path | None) -> 
                 now=asking.now,
                 private_addresses=asking.private_addresses,
                 cache=cache,
+                fresh=fresh,
             )
         except SafetokError as error:
             doubts.append(_doubt(error))

@@ -97,6 +97,8 @@ def adopt(context: Context, found: Appeared) -> int:
 
 def not_opened(context: Context, selection: Selection | None = None) -> tuple[Certificate, ...]:
     """Certificates in use whose list of agencies a person said not to open, the first said first; opens no driver."""
+    from safetok.domain.agencies import over
+    from safetok.store.answers import Answers
     from safetok.store.appearances import Appearances
     from safetok.store.inventory import Inventory
     from safetok.workflows.succession import successor
@@ -110,10 +112,11 @@ def not_opened(context: Context, selection: Selection | None = None) -> tuple[Ce
         else {*refused}
     )
     certificates, now = Inventory(context.database).known(refused), context.now()
+    heard = Answers(context.database).revocations(refused)
     return tuple(
         one
         for one in (certificates[sha256] for sha256 in refused if sha256 in certificates and sha256 in wanted)
-        if one.not_after > now and successor(context, one) is None
+        if not over(one, heard.get(one.sha256), now) and successor(context, one) is None
     )
 
 
@@ -201,10 +204,10 @@ def _named(context: Context, selection: Selection) -> tuple[Adopted, ...]:
     """The current certificate of what was named; the one it follows is looked for on the same token only. Raises what
     `check_in_use` does: an old, expired or revoked one is nothing that agencies must learn.
     """
-    from safetok.domain.certificates import before, current
+    from safetok.domain.certificates import current
     from safetok.domain.companies import company_of
     from safetok.store.inventory import Inventory
-    from safetok.workflows.succession import check_in_use
+    from safetok.workflows.succession import before, check_in_use
 
     kept = known.kept(context, selection)
     new = current(one.certificate for one in kept)
@@ -213,7 +216,7 @@ def _named(context: Context, selection: Selection) -> tuple[Adopted, ...]:
     check_in_use(context, new)
     token = next((one.token_serial for one in kept if one.certificate.sha256 == new.sha256), "")
     here = [one.certificate for one in Inventory(context.database).certificates(token)] if token else []
-    old = before([one for one in here if company_of(one) == company_of(new) and not one.is_ca], new)
+    old = before(context, [one for one in here if company_of(one) == company_of(new) and not one.is_ca], new)
     return (
         Adopted(
             new=new, old=old, token_serial=token, opened=True, agencies_open=open_agencies(context, new, old, token)

@@ -178,9 +178,14 @@ def record(
     views, _known = views_of(context, store, after)
     tell_hooks(context, move, views)
     if move == "done" and any(view.standing in {"expired", "revoked"} for view in views):
-        text = _("Noted, but certificate {serial} has expired or was revoked: no agency takes it any more.")
-        warnings.append(text.format(serial=rows[0].certificate))
+        warnings.append(of_no_use(rows[0]))
     return Recorded(now=now, move=move, views=views, warnings=tuple(warnings))
+
+
+def of_no_use(row: Registration) -> str:
+    """What is said of an update recorded for a certificate that has come to its end."""
+    text = _("Noted, but certificate {serial} has expired or was revoked: no agency takes it any more.")
+    return text.format(serial=row.certificate)
 
 
 def _record(

@@ -160,6 +160,7 @@ def _import(
     current = {agencies.key(row) for row in store.list()}
     known = all_agencies(store)
     changed: list[Registration] = []
+    updated: list[tuple[str, Registration]] = []  # beside where the row stands
     told: list[tuple[str, Registration]] = []
     errors: list[SafetokError] = []
     warnings: list[str] = []
@@ -188,7 +189,10 @@ def _import(
             rows[agencies.key(row)] = moved.registration
             told.append((what, moved.registration))
         changed.append(rows[agencies.key(row)])
+        updated += [(where, rows[agencies.key(row)])] if any(what == "done" for what, _moved in steps) else []
     views, _certificates = agencies.views_of(context, store, changed)
+    ended = {agencies.key(view.registration) for view in views if view.standing in {"expired", "revoked"}}
+    warnings += [f"{where}: {agencies.of_no_use(row)}" for where, row in updated if agencies.key(row) in ended]
     imported = Imported(
         now=context.now(),
         file=str(path),

@@ -76,15 +76,14 @@ def told_of_no_agency(key: str, meant: str) -> str:
 
 def old_of(context: Context, new: Certificate) -> Certificate | None:
     """The certificate that `new` followed, else the company's newest before it, on whichever token."""
-    from safetok.domain.certificates import before
     from safetok.domain.companies import company_of
     from safetok.store.inventory import Inventory
-    from safetok.workflows.succession import predecessor
+    from safetok.workflows.succession import before, predecessor
 
     found = predecessor(context, new)
     if found is not None:
         return found
-    return before([one.certificate for one in Inventory(context.database).by_company(company_of(new))], new)
+    return before(context, [one.certificate for one in Inventory(context.database).by_company(company_of(new))], new)
 
 
 def _known_at(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetok.domain.certificates import same_serial
-from safetok.domain.companies import company_of
+from safetok.domain.companies import company_of, plain_mst
 from safetok.domain.tokens import KeyPresence, StoredCertificate, TokenReading
 from safetok.domain.validity import Validity, days_left, validity
 from safetok.errors import NoToken, PersonNeeded, SeveralTokens
@@ -181,9 +181,12 @@ class Views:
         """
         if offer.refused != "dossier_missing":
             return offer.refused, False
+        from safetok.domain.dossier import is_about
         from safetok.store.dossiers import Dossiers
 
-        dossiers = Dossiers(self._context.database).list(certificate=certificate.serial)
+        mst = plain_mst(certificate.mst or "")
+        theirs = Dossiers(self._context.database).list(mst=mst)
+        dossiers = [one for one in theirs if is_about(one, mst, certificate.serial)]
         if any(one.record("lcs-received") for one in dossiers):
             return "", False
         return offer.refused, any(not one.finished for one in dossiers)

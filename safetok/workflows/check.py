@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from safetok.domain.revocation import Revocation, RevocationAnswer
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from safetok.domain.certificates import Certificate
     from safetok.net import Http
     from safetok.workflows.context import Context
+    from safetok.workflows.renew.request import RenewResult
 
 LCS = "lcs-ca"  # whose notice of 20/03/2024 speaks of suspended certificates and invoices
 
@@ -28,13 +30,15 @@ def ask_now(
     *,
     http: Http | None = None,
     issuers: Sequence[Certificate] = (),
+    fresh: bool = False,
 ) -> Revocation:
-    """What OCSP or the CA's list says now, kept in the store. A dry run asks by GET and keeps nothing.
+    """What OCSP or the CA's list says now, kept in the store. A dry run asks by GET and keeps nothing. With `fresh` no list counts
+    that was fetched before.
 
-    "Could not check" never takes the place of a suspension or revocation that the CA has announced before: the earlier
-    answer comes back then, with its own `checked_at`; so does the responder's "I do not know this certificate" where only a
-    list, which names no good ones, is at hand. `issuers` are CA certificates at hand beside the authority's.
-    Never raises for doubt.
+    "Could not check" never takes the place of a suspension or revocation that the CA has announced before, nor does a list that
+    is older than that: the earlier answer comes back then, with its own `checked_at`; so does the responder's "I do not know
+    this certificate" where only a list, which names no good ones, is at hand. `issuers` are CA certificates at hand beside the
+    authority's. Never raises for doubt.
     """
     from safetok.store.answers import Answers
     from safetok.store.settings import load_pem
@@ -48,6 +52,7 @@ def ask_now(
         now=context.now(),
         private_addresses=authority.private_addresses if authority else False,
         cache=None if context.dry_run else context.settings.home.cache / "crl",
+        fresh=fresh,
         random=context.random,
         post=not context.dry_run,
     )
@@ -60,8 +65,12 @@ def ask_now(
 
 
 def _still_holds(earlier: Revocation, answer: Revocation) -> bool:
-    """Whether the CA's earlier word stands: a revocation while nobody answers, "I do not know it" beside a mere list."""
+    """Whether the CA's earlier word stands: a revocation while nobody answers, or beside a word that is older; "I do not know it"
+    beside a mere list.
+    """
     if answer.answer is RevocationAnswer.UNKNOWN:
+        return earlier.answer in _BAD
+    if earlier.produced_at is not None and answer.produced_at is not None and answer.produced_at < earlier.produced_at:
         return earlier.answer in _BAD
     disowned = earlier.answer is RevocationAnswer.UNKNOWN and earlier.source == "ocsp"
     return disowned and answer.answer is RevocationAnswer.GOOD and answer.source == "crl"
@@ -80,17 +89,31 @@ def before_renewal(context: Context, certificate: Certificate, authority: Author
     return answer
 
 
-def after_renewal(context: Context, old: Certificate, authority: Authority | None) -> None:
-    """Ask for the old certificate once more, where its CA answered for it before: it may revoke it as it issues the new one, and
-    agencies that have not learned the new one are signed for with the old. Warns of a revocation; no answer is no failure.
+def after_renewal(context: Context, *results: RenewResult) -> None:
+    """Ask for the old certificate of each renewal that is done once more, where its CA answered for it before: it may revoke it as
+    it issues the new one, and agencies that have not learned the new one are signed for with the old. Warns of a revocation; no
+    answer is no failure, and Ctrl-C ends the questions alone: what is done is told.
     """
+    from safetok.domain.renewal import State
+    from safetok.store.inventory import Inventory
+    from safetok.store.journal import Journal
+
+    with suppress(KeyboardInterrupt):
+        for result in results:
+            if result.state == State.DONE.value and result.renewal_id is not None:
+                renewal = Journal(context.database).get(result.renewal_id)
+                old = Inventory(context.database).parse(renewal.old_certificate)
+                _once_more(context, old, context.settings.authorities.get(renewal.authority))
+
+
+def _once_more(context: Context, old: Certificate, authority: Authority | None) -> None:
     from safetok.store.answers import Answers
 
     heard = Answers(context.database).revocation(old.sha256)
     if heard is None or heard.answer is not RevocationAnswer.GOOD:
         return
     try:
-        answer = ask_now(context, old, authority)
+        answer = ask_now(context, old, authority, fresh=True)
     except SafetokError:  # the renewal is done, whatever hinders the question
         return
     if answer.answer in _BAD:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safetok.domain.dossier import newest
+from safetok.domain.companies import plain_mst
+from safetok.domain.dossier import is_about, newest
 from safetok.errors import SeveralTokens, UsageError
 from safetok.locale import _
 from safetok.workflows import known
@@ -50,9 +51,18 @@ def _choice(one: Dossier, among: list[Dossier]) -> str:
 
 
 def fitting(context: Context, selection: Selection) -> list[Dossier]:
-    """The newest of each company that fits: those open, else those finished."""
+    """The newest of each company that fits: those open, else those finished. One begun by tax code alone is about the company's
+    certificate, too.
+    """
+    from safetok.store.inventory import Inventory
+
     store = dossiers(context)
     fit = {one.id for one in store.list(mst=selection.mst, certificate=selection.cert, token=selection.serial)}
+    if selection.cert:
+        kept = Inventory(context.database).by_serial(selection.cert)
+        meant = {(plain_mst(one.certificate.mst or ""), one.certificate.serial) for one in kept}
+        of_company = store.list(mst=selection.mst, token=selection.serial)
+        fit |= {one.id for one in of_company for mst, serial in meant if is_about(one, mst, serial)}
     found = [one for one in newest(store.list()) if one.id in fit]
     return [one for one in found if not one.finished] or found
 

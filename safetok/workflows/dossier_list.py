@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -92,7 +93,7 @@ def listed(context: Context, *, file: Path | None = None) -> Clients:
         kept = [Client(view=view(context, one), state=_said_state(one)) for one in newest]
         return Clients(now=context.now(), clients=_sorted(kept, calendar))
     found = dossier_clients.read(file)
-    recorded = {one.mst: one for one in newest if not one.finished}
+    recorded = [one for one in newest if not one.finished]
     clients, errors = [], list[SafetokError]()
     for row in found.rows:
         try:
@@ -143,18 +144,22 @@ def _sorted(clients: list[Client], calendar: WorkingCalendar) -> tuple[Client, .
     return tuple(sorted(clients, key=key))
 
 
-def _client(context: Context, row: dossier_clients.Row, recorded: dict[str, Dossier]) -> Client:
-    """One row as a dossier; where one of that company is open here, the steps recorded there are taken over."""
+def _client(context: Context, row: dossier_clients.Row, recorded: Sequence[Dossier]) -> Client:
+    """One row as a dossier; where one of that company (and of the certificate, where the row names one) is open here, the steps
+    recorded there are taken over.
+    """
     now, mst, state = context.now(), row.mst, row.state
     today = vietnamese_day(now)
     days = {step: row.day(step, latest=today) for step in dossier_clients.DAYS}
     records = [Record(step=step, day=day, at=now, said={}) for step, day in days.items() if day is not None]
-    there, serial = recorded.get(plain_mst(mst)), "".join(row.text("certificate").split()).upper()
-    if there is not None and serial in {"", there.certificate}:
+    serial = "".join(row.text("certificate").split()).upper()
+    there = next((one for one in reversed(recorded) if papers.is_about(one, plain_mst(mst), serial)), None)
+    if there is not None:
         known = {one.step for one in there.records}
         found = replace(
             there,
             name=row.text("name") or there.name,
+            certificate=there.certificate or serial,
             records=(*there.records, *(one for one in records if one.step in there.steps and one.step not in known)),
         )
         state = state if row.text("state") else _said_state(there)

@@ -36,6 +36,9 @@ def due(status: Status) -> tuple[Due, ...]:
     """Everything to do, the most pressing first."""
     several = len(status.tokens) > 1
     unfinished = {(renewal.token_serial, renewal.old_serial) for renewal in status.unfinished}
+    brought = {
+        renewal.certificate for renewal in status.unfinished
+    }  # what each is about to make of them it says itself
     found = [one for renewal in status.unfinished for one in _renewal(renewal, status)]
     for token in status.tokens:
         found += _pin(token)
@@ -45,9 +48,10 @@ def due(status: Status) -> tuple[Due, ...]:
         if token.info.readable_only:  # it cannot be chosen by a serial, so there is no command to name
             continue
         for view in token.certificates:
-            if view.current and (token.info.serial, view.certificate.serial) not in unfinished:
+            one = view.certificate
+            if view.current and (token.info.serial, one.serial) not in unfinished and one.der not in brought:
                 renew = _renew(view, token, several=several)
-                found += _certificate(view, renew=renew, arrived=view.certificate.sha256 in arrived)
+                found += _certificate(view, renew=renew, arrived=one.sha256 in arrived)
     found += registrations_due(status.registrations)
     return tuple(sorted(found, key=lambda one: _ORDER.index(one.code)))
 

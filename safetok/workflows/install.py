@@ -59,6 +59,7 @@ def install(
     from safetok.store.appearances import Appearances
     from safetok.store.inventory import Inventory
     from safetok.store.pem import load_pem
+    from safetok.workflows.check import after_renewal
 
     found = load_pem(file)
     with context.tokens() as tokens:
@@ -72,7 +73,9 @@ def install(
                 raise _running(place.renewal)
             if context.dry_run:
                 return _result(place, new, "WOULD_INSTALL", _would())
-            return resume_one(context, place.renewal, request, tokens)
+            result = resume_one(context, place.renewal, request, tokens)
+            after_renewal(context, result)
+            return result
         if place.renewal is None and _is_there(reading, place.token_serial, new):
             said = _("This certificate is on the token already, and nothing is left to install.")
             if any(one.sha256 == new.sha256 for one in Appearances(context.database).waiting()):
@@ -85,7 +88,9 @@ def install(
         _tell(context, new, place)
         if context.dry_run:
             return _result(place, new, "WOULD_INSTALL", _would())
-        return _write(context, tokens, place, authority, request=request, chain=chain)
+        result = _write(context, tokens, place, authority, request=request, chain=chain)
+    after_renewal(context, result)
+    return result
 
 
 def _find_place(

@@ -305,14 +305,19 @@ def _stored(context: Context, token_serial: str) -> tuple[str | None, str]:
     except SafetokError as error:
         return None, error.message if error.data.get("keyring") in {"locked", "silent"} else ""
     if stored is not None and failed:
-        text = _(
-            "The PIN kept in the keyring is not tried again by itself: its last login did not open the token, or was cut off. If "
-            "it is right, type it once, then it is used again: safetok pin store --serial {serial}"
-        )
-        return None, text.format(serial=token_serial)
+        return None, " ".join(keyring_rests(token_serial))
     if stored is not None:
         secret(stored)
     return stored, ""
+
+
+def keyring_rests(token_serial: str) -> tuple[str, str]:
+    """Why a keyring's PIN is not tried by itself any more, and what to do about it."""
+    why = _(
+        "The PIN kept in the keyring is not tried again by itself: its last login did not open the token, or was cut off."
+    )
+    step = _("If it is right, type it once, then it is used again: safetok pin store --serial {serial}")
+    return why, step.format(serial=token_serial)
 
 
 def without_core() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from safetok.domain.renewal import State
+from safetok.domain.renewal import FRUITLESS
 from safetok.domain.times import show_date
 from safetok.domain.validity import Validity, validity
 from safetok.errors import CertificateRevoked, PersonNeeded
@@ -19,7 +20,6 @@ def predecessor(context: Context, new: Certificate) -> Certificate | None:
     """The certificate that `new` followed: by the renewal that brought it, by what was adopted, else the company's one before
     on the same token.
     """
-    from safetok.domain.certificates import before
     from safetok.domain.companies import company_of
     from safetok.store.appearances import Appearances
     from safetok.store.inventory import Inventory
@@ -34,7 +34,14 @@ def predecessor(context: Context, new: Certificate) -> Certificate | None:
         return found
     tokens = {one.token_serial for one in inventory.by_serial(new.serial) if one.token_serial}
     beside = [one.certificate for token in tokens for one in inventory.certificates(token)]
-    return before([one for one in beside if company_of(one) == company_of(new) and not one.is_ca], new)
+    return before(context, [one for one in beside if company_of(one) == company_of(new) and not one.is_ca], new)
+
+
+def before(context: Context, certificates: Iterable[Certificate], new: Certificate) -> Certificate | None:
+    """The one among a company's certificates that `new` follows; one whose renewal came to nothing was never in use."""
+    from safetok.domain import certificates as known
+
+    return known.before([one for one in certificates if not _failed(context, one)], new)
 
 
 def successor(context: Context, certificate: Certificate) -> Certificate | None:
@@ -63,11 +70,15 @@ def successor(context: Context, certificate: Certificate) -> Certificate | None:
 
 
 def _failed(context: Context, certificate: Certificate) -> bool:
-    """Whether it came by a renewal that did not end well: the CA took it back, or it was not believed."""
+    """Whether it came by a renewal that did not end well: the CA took it back, or it was not believed; unless a person has taken
+    it over since.
+    """
+    from safetok.store.appearances import Appearances
     from safetok.store.journal import Journal
 
     renewal = Journal(context.database).renewed_from(certificate.sha256)
-    return renewal is not None and renewal.state in {State.UNTRUSTED, State.LAPSED, State.ABANDONED}
+    fruitless = renewal is not None and renewal.state in FRUITLESS
+    return fruitless and Appearances(context.database).settled(certificate.sha256) != "adopted"
 
 
 def check_news(context: Context, new: Certificate, old: Certificate | None) -> None:

@@ -128,6 +128,16 @@ def test_a_list_from_before_a_newer_certificate_is_recorded_as_what_it_is(two: C
     assert (rows["vnaccs"]["state"], rows["vnaccs"]["old_cert"]) == ("open", NEW.serial)
 
 
+def test_an_update_in_a_sheet_of_what_has_ended_is_remarked(two: Clocked, tmp_path: Path) -> None:
+    """It is recorded, as by `agencies done`, and said to be of no use: no agency takes that certificate any more."""
+    path = tmp_path / "w.xlsx"
+    _fill(_sheet(two, path), path, (NEW.mst or "", "ivan", "23/11/2026 16:05", ""))
+    two.later(days=401)
+    said = two.json("agencies", "import", str(path))
+    assert said.data["recorded"] == 1
+    assert [text for text in said.data["warnings"] if NEW.serial in text and "đã hết hạn hoặc bị thu hồi" in text]
+
+
 def test_a_worklist_saved_as_csv_or_without_its_formats_is_read(two: Clocked, tmp_path: Path) -> None:
     """Staff who save it as CSV, or whose program turned the time into a bare number, are understood all the same."""
     book = _sheet(two, tmp_path / "w.xlsx")

@@ -14,9 +14,12 @@ from support_mail import surroundings
 from support_store import certificate, reading
 from support_terminal import on_a_terminal
 
+from safetok.domain.offers import PublicOffer
+from safetok.store.answers import Answers
 from safetok.store.database import Database
 from safetok.store.inventory import Inventory
 from safetok.store.paths import home
+from safetok.workflows.certs import Views
 from safetok.workflows.dossier_deadlines import due
 
 OLD = lcs(1, vn(2024, 3, 1))
@@ -102,6 +105,25 @@ def test_a_dossier_begun_by_tax_code_is_the_companys_once_its_token_is_seen(cli:
     assert cli.json(*begin, "--again").status == 0
     assert [one["cert"] for one in cli.json("dossier", "list").data["dossiers"]] == [lcs(3, vn(2025, 6, 1)).serial]
     assert did(cli, "show", "--mst", MST)["deadline"] is None
+
+
+def test_a_dossier_begun_by_tax_code_answers_for_the_certificate(cli: Clocked, tmp_path: Path) -> None:
+    """Named by the certificate's serial it is found; papers that LCS has received by its records are missing no more."""
+    one = lcs(3, vn(2025, 6, 1))
+    did(cli, "start", "--case", "papers-missing", "--mst", MST, "--one")
+    plugged_in(cli, "T1", one)
+    with Database(home(cli.env).database) as db:
+        Answers(db).put_offer(one.sha256, PublicOffer(exists=True, refused="dossier_missing"), cli.now)
+
+    def refused() -> tuple[str, bool]:
+        context = surroundings(tmp_path, None, now=lambda: cli.now)
+        (view,) = Views(context).of_none([one], {one.sha256})
+        context.close()
+        return view.refused, view.dossier_open
+
+    assert refused() == ("dossier_missing", True)
+    assert did(cli, "lcs-received", "--cert", one.serial)["step"] is None
+    assert refused() == ("", False)
 
 
 def test_two_certificates_of_one_company_are_named_by_serial(cli: Clocked, tmp_path: Path) -> None:

@@ -146,6 +146,14 @@ def test_a_list_knows_the_steps_that_were_recorded_here(cli: Clocked, tmp_path: 
     assert did(cli, "papers-ready")["steps"][-1]["step"] == "papers-ready"
 
 
+def test_a_list_that_names_certificates_knows_the_dossier_of_the_company(cli: Clocked, tmp_path: Path) -> None:
+    """Begun by tax code, before any token was at hand: it is about whichever certificate the list names."""
+    to_the_token(cli, vn(2027, 1, 18, 15))
+    file = _as_csv(tmp_path / "list.csv", [["MST", "Serial", "Tình trạng"], [MST, "54 01 01 08 aa", "thu hồi"]])
+    (found,) = cli.json("dossier", "list", "--from", str(file)).data["dossiers"]
+    assert (found["step"], found["not_activated"], found["cert"]) == ("papers-ready", True, "54010108AA")
+
+
 def test_what_was_recorded_here_goes_before_what_a_list_says_of_the_same_step(cli: Clocked, tmp_path: Path) -> None:
     """The day a token came, recorded here, is not moved by another day in the list; what is over here says nothing of it."""
     to_the_token(cli, vn(2027, 1, 18, 15))

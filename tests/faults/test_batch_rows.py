@@ -343,6 +343,25 @@ def test_what_was_given_up_is_cleaned_away_and_the_row_is_renewed(cli: Inside, f
     assert cli.json("renew", "--list").data["renewals"] == []
 
 
+def test_what_was_given_up_may_have_come_as_far_as_the_token(cli: Inside, fleet: Fleet) -> None:
+    """Its certificate was newest there when the run looked; once it is removed the row is about the one that was planned."""
+    path = listed(fleet, row(fleet, 0))
+    write_json(fleet.places.ca / "faults.json", [{"name": "cut", "on": "certConf", "processed": False}])
+    words = ["--serial", fleet.serials[0], "--yes", "--confirm-contract-end", END, "--pin-file"]
+    sent = cli.json("renew", *words, str(fleet.folder / "pin.txt"), "--new-key")
+    assert (sent.status, sent.data["state"]) == (8, "PROVEN")
+    place = token_folder(fleet, 0)
+    away = shutil.move(place, fleet.folder / "away")
+    left = cli.json("renew", "--abandon", sent.data["renewal_id"], "--force")
+    assert (left.status, left.data["state"]) == (3, "ABANDONED")
+    shutil.move(away, place)
+    old = planned(cli, path)[0]["old_serial"]
+    ran = cli.json("batch", "run", str(fleet.folder / "list.plan.json"))
+    assert [(one["code"], one["old_serial"]) for one in ran.data["rows"]] == [("done", old)]
+    there = [one["serial"] for one in cli.json("certs", "list").data["certificates"] if one["mst"] == fleet.msts[0]]
+    assert {*there} == {old, ran.data["rows"][0]["new_serial"]}
+
+
 def test_a_plan_made_again_keeps_what_the_night_has_done(cli: Inside, fleet: Fleet) -> None:
     """Rows that safetok has renewed have nothing due; the new plan's report still says from which serial to which, and when."""
     path = listed(fleet, row(fleet, 0), row(fleet, 1))

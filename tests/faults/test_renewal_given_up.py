@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -71,6 +73,51 @@ def test_giving_up_what_was_interrupted(
     assert [row["state"] for row in box.issued()] == ledger
     assert box.objects() == before
     assert box.resume().result is None
+
+
+@pytest.mark.parametrize("new_key", [False, True])
+def test_what_was_given_up_without_its_token_is_given_back_with_it(box: Box, *, new_key: bool) -> None:
+    """The CA hears of it once the token is in again, the certificate leaves it, and the renewal that was asked for is made."""
+    before = box.objects()
+    box.plan({"name": "cut", "on": "certConf", "processed": False})
+    assert box.renew(new_key=new_key).status == 8
+    with token_out(box):
+        waits = box.abandon(force=True)
+        assert (waits.status, waits.state) == (3, "ABANDONED")
+    came = box.resume()
+    assert (came.status, came.state) == (0, "ABANDONED")
+    assert box.objects() == before
+    assert box.renew().state == "DONE"
+    assert [row["state"] for row in box.issued()] == ["undone", "confirmed"]
+
+
+@pytest.mark.parametrize("new_key", [False, True])
+def test_what_was_given_up_and_stands_is_never_destroyed(box: Box, *, new_key: bool) -> None:
+    """The confirmation had arrived: its certificate and its key stay, and its person is told how to take it over."""
+    box.plan({"name": "cut", "on": "certConf"})
+    assert box.renew(new_key=new_key).status == 8
+    there = box.objects()
+    with token_out(box):
+        assert box.abandon(force=True).status == 3
+    came = box.abandon(force=True) if new_key else box.renew()
+    assert (came.status, came.code) == (11, "certificate_stands")
+    assert came.error is not None
+    assert "safetok certs adopt --cert" in came.error.hint
+    assert box.objects() == there
+    assert box.journal().finished
+    assert box.renew(pin=False).state == "NOTHING_DUE"
+    assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
+@contextmanager
+def token_out(box: Box) -> Iterator[None]:
+    """Pulled out, and in again afterwards."""
+    (folder,) = [one for one in box.places.tokens.iterdir() if one.name.replace("-", "").endswith(box.token.serial)]
+    away = folder.rename(box.places.folder / "away")
+    try:
+        yield
+    finally:
+        away.rename(folder)
 
 
 def test_giving_up_a_lie_that_waits_for_a_pin(box: Box) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from support_faults import Box, Nobody
+from support_faults import Box, Nobody, stopped_in
 
 from safetok.domain import certificates
 from safetok.domain.revocation import Revocation, RevocationAnswer
@@ -75,3 +75,28 @@ def test_what_hinders_the_question_changes_nothing(box: Box) -> None:
         assert box.renew().state == "DONE"
     assert times == 2
     assert _signing(box) == {"unchecked"}
+
+
+@pytest.mark.parametrize("again", ["resume", "renew"])
+def test_a_renewal_that_was_carried_on_asks_as_well(box: Box, again: str) -> None:
+    """Begun in one run and done in another: what was heard before the new one came says nothing of today."""
+    stopped_in(box, "workflows.renew.confirming.send_confirmation")
+    box.clock.turn(seconds=2)
+    assert (box.resume() if again == "resume" else box.renew()).state == "DONE"
+    assert _signing(box) == {"old"}
+
+
+def test_who_does_not_wait_for_the_answer_is_told_what_is_done(box: Box) -> None:
+    """Ctrl-C while a slow server is asked ends the question, not the report of the renewal."""
+    ask, times = check.ask_now, 0
+
+    def ask_once(*given: Any, **more: Any) -> Revocation:
+        nonlocal times
+        times += 1
+        if times > 1:
+            raise KeyboardInterrupt
+        return ask(*given, **more)
+
+    with patch.object(check, "ask_now", ask_once):
+        assert box.renew().state == "DONE"
+    assert times == 2

@@ -340,6 +340,19 @@ def test_without_offers_another_day_is_the_person_s_own_contradiction(box: Box) 
     nothing_done(box)
 
 
+def test_what_another_has_followed_lacks_nothing(box: Box) -> None:
+    """An old certificate named by its serial, expired or not: the newer one is named, and nobody is sent to the CA for the rest."""
+    old = box.renew().result
+    assert old is not None
+    for later in (0, 30):
+        box.clock.now += timedelta(days=later)
+        again = box.renew(cert=old.old_serial, confirm_contract_end=None, pin=False)
+        assert (again.status, again.state) == (0, "NOTHING_DUE")
+        assert again.result is not None
+        assert again.result.remark == ""
+        assert any(str(old.new_serial) in reason for reason in again.result.reasons)
+
+
 def test_nothing_owed_to_what_has_expired_is_no_good_news(box: Box) -> None:
     """0; first of all that nobody signs with it, and whom to ask. While it is valid nothing is remarked."""
     configure(box, offers_url=None)

@@ -20,7 +20,9 @@ from safetok import locale
 from safetok.domain.agencies import RegistrationState
 from safetok.domain.certificates import Certificate
 from safetok.domain.renewal import Hold, State
+from safetok.domain.revocation import Revocation, RevocationAnswer
 from safetok.errors import CaWait, CertificateRevoked, NoToken, NotTrusted, PersonNeeded, SafetokError, UsageError
+from safetok.store.answers import Answers
 from safetok.store.inventory import Inventory
 from safetok.store.journal import Journal
 from safetok.store.registrations import Registrations
@@ -365,6 +367,20 @@ def test_no_file_of_the_user_is_written_over(tmp_path: Path, token: MadeToken) -
         assert error.value.code == code
     assert (tmp_path / "mine.txt").read_text() == "mine"
     assert not Journal(context.database).unfinished()
+    context.close()
+
+
+def test_the_old_one_is_asked_about_once_the_mailed_one_is_installed(tmp_path: Path, token: MadeToken) -> None:
+    """Good before it came; the CA has revoked it since, and who installs is warned."""
+    lists = x509.CertificateRevocationListBuilder().issuer_name(ISSUER.x509().subject).last_update(NOW - DAY)
+    entry = x509.RevokedCertificateBuilder().serial_number(OLD.x509().serial_number).revocation_date(NOW).build()
+    gone = lists.next_update(NOW + DAY).add_revoked_certificate(entry).sign(key("SAFE-CA 2024"), hashes.SHA256())
+    context = surroundings(tmp_path, Web({CRL_URL: gone.public_bytes(Encoding.DER)}))
+    Answers(context.database).put_revocation(
+        OLD.sha256, Revocation(answer=RevocationAnswer.GOOD, checked_at=NOW - DAY, source="crl")
+    )
+    assert put(context, token, pem(tmp_path / "new.cer", answer())).state == "DONE"
+    assert [text for text in context.prompter.told if "không ký bằng CTS này nữa" in text]  # type: ignore[attr-defined]
     context.close()
 
 

@@ -180,6 +180,9 @@ def test_a_no_keeps_the_certificate_named_until_its_list_is_opened(
     adopt.adopt_all(context, EVERYTHING)
     assert adopt.not_opened(context) == (NEW,)
     assert adopt.not_opened(context, Selection(serial="T1")) == (NEW,)
+    for answer, named in ((RevocationAnswer.REVOKED, ()), (RevocationAnswer.GOOD, (NEW,))):
+        Answers(context.database).put_revocation(NEW.sha256, Revocation(answer=answer, checked_at=NOW))
+        assert adopt.not_opened(context) == named
     person.answer = None
     adopt.adopt_all(context, Selection(cert=NEW.serial))
     assert adopt.not_opened(context) == ()
@@ -236,6 +239,37 @@ def test_the_list_of_one_before_the_one_replaced_steps_back_too(context: Context
     (done,) = adopt.adopt_all(context, EVERYTHING, yes=True)
     assert (done.new, done.old) == (NEW, between)
     assert {row.certificate for row in Registrations(context.database).list()} == {NEW.serial, colleague.serial}
+
+
+@pytest.mark.parametrize("end", [State.LAPSED, State.UNTRUSTED, State.ABANDONED])
+def test_a_certificate_whose_renewal_came_to_nothing_is_followed_by_none(
+    context: Context, inventory: Inventory, end: State
+) -> None:
+    """The CA took it back before anybody used it; what the vendor's program brought then follows the one that agencies know."""
+    fruitless = certificate(3, days=200)
+    inventory.record(reading("T1", OLD), NOW - timedelta(days=30))
+    changed = {"token_serial": "T1", "old_serial": OLD.serial, "old_certificate": OLD.der, "certificate": fruitless.der}
+    Journal(context.database).create(renewal(state=end, **changed))
+    inventory.record(reading("T1", OLD, fruitless), NOW - timedelta(days=2))
+    inventory.record(reading("T1", OLD, NEW), NOW)
+    (appeared,) = adopt.appeared(context)
+    assert (appeared.new, appeared.old) == (NEW, OLD)
+    adopt.adopt_all(context, EVERYTHING, yes=True)
+    assert predecessor(context, NEW) == OLD
+    assert {*agencies.listing(context, EVERYTHING).old.values()} == {OLD}
+
+
+def test_a_certificate_given_up_that_was_taken_over_is_followed(context: Context, inventory: Inventory) -> None:
+    """The CA let it stand, and its person said so: agencies have learned it."""
+    kept = certificate(3, days=200)
+    inventory.record(reading("T1", OLD), NOW - timedelta(days=30))
+    changed = {"token_serial": "T1", "old_serial": OLD.serial, "old_certificate": OLD.der, "certificate": kept.der}
+    Journal(context.database).create(renewal(state=State.ABANDONED, **changed))
+    inventory.record(reading("T1", OLD, kept), NOW - timedelta(days=2))
+    adopt.adopt_all(context, Selection(cert=kept.serial))
+    inventory.record(reading("T1", OLD, kept, NEW), NOW)
+    (appeared,) = adopt.appeared(context)
+    assert (appeared.new, appeared.old) == (NEW, kept)
 
 
 def test_a_colleagues_certificate_is_not_the_one_followed(context: Context, inventory: Inventory) -> None:

@@ -15,7 +15,7 @@ from safetok.domain.revocation import RevocationAnswer
 from safetok.errors import CertificateRevoked, ExitStatus
 from safetok.locale import set_language
 from safetok.store.answers import Answers
-from safetok.workflows.check import before_renewal
+from safetok.workflows.check import ask_now, before_renewal
 
 HOLD = x509.ReasonFlags.certificate_hold
 
@@ -105,6 +105,42 @@ def test_a_list_does_not_make_good_what_the_ca_does_not_know(tmp_path: Path) -> 
     context._http = Web({CRL_URL: crl(issuer="SAFE-CA 2024", signer=key("SAFE-CA 2024"))})  # type: ignore[assignment]
     assert before_renewal(context, OLD, safe_ca).answer is RevocationAnswer.GOOD
     context.close()
+
+
+def test_a_fresh_question_is_answered_by_no_list_of_before(tmp_path: Path) -> None:
+    """A list is kept until its end; who asks whether something has changed since is given the CA's newest."""
+    before, after = (
+        crl(issuer="SAFE-CA 2024", signer=key("SAFE-CA 2024")),
+        crl(
+            x509.RevokedCertificateBuilder().serial_number(OLD.x509().serial_number).revocation_date(NOW).build(),
+            issuer="SAFE-CA 2024",
+            signer=key("SAFE-CA 2024"),
+        ),
+    )
+    pages: dict[str, object] = {CRL_URL: before}
+    web = Web(pages)
+    context, authority = surroundings(tmp_path, web), named(tmp_path, "safe-ca")
+    assert ask_now(context, OLD, authority).answer is RevocationAnswer.GOOD
+    pages[CRL_URL] = after
+    assert ask_now(context, OLD, authority).answer is RevocationAnswer.GOOD
+    assert ask_now(context, OLD, authority, fresh=True).answer is RevocationAnswer.REVOKED
+    assert ask_now(context, OLD, authority).answer is RevocationAnswer.REVOKED, "the newest is the one kept"
+    context.close()
+
+
+@pytest.mark.parametrize(("earlier", "stays"), [(REVOKED, True), (SUSPENDED, True), (GOOD, False)])
+def test_an_older_list_takes_no_revocation_back(tmp_path: Path, earlier: Web, *, stays: bool) -> None:
+    """The responder said it a moment ago and is silent now; the CA's list is of yesterday. One of tomorrow counts."""
+    context, authority = surroundings(tmp_path, earlier), named(tmp_path, "safe-ca")
+    said = ask_now(context, OLD, authority).answer
+    given = {"issuer": "SAFE-CA 2024", "signer": key("SAFE-CA 2024")}
+    yesterday, newer = crl(**given), crl(begins=NOW + DAY, ends=NOW + 3 * DAY, **given)
+    later = surroundings(tmp_path, Web({CRL_URL: yesterday}))
+    assert ask_now(later, OLD, authority).answer is (said if stays else RevocationAnswer.GOOD)
+    tomorrow = surroundings(tmp_path, Web({CRL_URL: newer}), now=lambda: NOW + 2 * DAY)
+    assert ask_now(tomorrow, OLD, authority).answer is RevocationAnswer.GOOD
+    for one in (context, later, tomorrow):
+        one.close()
 
 
 def test_a_dry_run_asks_by_get_and_leaves_no_trace(tmp_path: Path) -> None:

@@ -254,6 +254,15 @@ def test_an_unfinished_renewal_comes_first_and_alone() -> None:
     assert [(one.code, one.command) for one in found.due] == [("renewal_unfinished", "safetok renew --resume")]
 
 
+def test_the_new_certificate_of_an_unfinished_renewal_is_not_spoken_of_beside_it() -> None:
+    """It may be on the token already, and taken back by its CA: the company's certificate is not called revoked for that."""
+    gone = Revocation(answer=RevocationAnswer.REVOKED, checked_at=NOW, since=NOW)
+    new = view(revocation=gone)
+    waiting = renewal(state=State.LAPSED, hold=Hold.NEED_PIN, old_serial="54010107", certificate=new.certificate.der)
+    assert [one.code for one in status(new, unfinished=(waiting,)).due] == ["renewal_unfinished"]
+    assert [one.code for one in status(new).due] == ["certificate_revoked"]
+
+
 @pytest.mark.parametrize(("minutes", "count"), [(-1, 1), (0, 1), (1, 0)])
 def test_a_renewal_the_ca_postponed_is_due_at_its_time(minutes: int, count: int) -> None:
     """Until the moment the CA named, there is nothing to do about it."""

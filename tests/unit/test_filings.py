@@ -64,6 +64,14 @@ def test_what_to_sign_with_today(row: Registration, old: Any, heard: Any, answer
     assert bool(found.why) is (answer != "unused")
 
 
+@pytest.mark.parametrize(("minutes", "answer"), [(-6, "unchecked"), (-5, "old"), (60, "old")])
+def test_a_list_from_before_the_new_one_says_nothing_of_the_old_one(minutes: int, answer: str) -> None:
+    """Asked just now, the CA's list may be of yesterday: whether it took the old one back today is not in it."""
+    row, made = _row(), _row().opened_at + timedelta(minutes=minutes)
+    listed = replace(_heard(RevocationAnswer.GOOD), since=None, source="crl", produced_at=made)
+    assert sign_today(row, now=NOW, new=NEW, old=OLD, old_revocation=listed).answer == answer
+
+
 @pytest.mark.parametrize("answer", [RevocationAnswer.REVOKED, RevocationAnswer.SUSPENDED])
 def test_a_new_one_that_is_revoked_signs_nothing(answer: RevocationAnswer) -> None:
     """Accepted by the agency or not: a revoked or suspended certificate is not to sign with."""

@@ -103,6 +103,20 @@ def test_after_a_rejection_every_service_is_updated_anew() -> None:
     assert (row.updated_at, row.until) == (None, None)
 
 
+def test_another_time_of_one_service_leaves_the_others_as_they_are() -> None:
+    """The agency stays updated, with the latest of them; one that was skipped in between starts over."""
+    row = moves.done(_open(SERVICES), SERVICES, at=NOW - 3 * HOUR, now=NOW).registration
+    moved = moves.done(row, SERVICES, at=NOW - HOUR, now=NOW, part="nop")
+    row = moved.registration
+    assert (row.state, row.updated_at, row.until) == (RegistrationState.UPDATED, NOW - HOUR, NOW + 23 * HOUR)
+    assert row.parts == (("khai", NOW - 3 * HOUR), ("nop", NOW - HOUR))
+    assert moved.replaced
+    row = moves.done(moves.accepted(row, now=NOW).registration, SERVICES, at=NOW, now=NOW, part="khai").registration
+    assert (row.state, row.updated_at) == (RegistrationState.UPDATED, NOW)
+    row = moves.done(moves.skipped(row).registration, SERVICES, at=NOW, now=NOW, part="khai").registration
+    assert (row.state, row.parts) == (RegistrationState.OPEN, (("khai", NOW),))
+
+
 def test_accepted_and_rejected_follow_an_update() -> None:
     """Neither can be recorded of a system that was never updated; an early acceptance is taken with a warning."""
     for move in (lambda: moves.accepted(_open(), now=NOW), lambda: moves.rejected(_open())):

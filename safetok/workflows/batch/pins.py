@@ -14,7 +14,7 @@ from safetok.errors import PersonNeeded, PinRefused, SafetokError, UsageError
 from safetok.locale import _, why
 from safetok.log import secret
 from safetok.records import dataclass
-from safetok.workflows.pins import PinSource, Source, pin_of_file, without_core
+from safetok.workflows.pins import PinSource, Source, keyring_rests, pin_of_file, without_core
 
 if TYPE_CHECKING:
     from safetok.domain.plan import PlanRow
@@ -120,12 +120,8 @@ class RowPin(PinSource):
         from safetok.store.pins import PinLog
 
         if PinLog(context.database).keyring_failed(token_serial) and not self._sources.changed:
-            raise PersonNeeded(
-                _("The PIN kept in the keyring did not open this token: it is not tried again."),
-                code="pin_source_failed",
-                hint=_("Save the right one: safetok pin store --serial {serial}").format(serial=token_serial),
-                token=token_serial,
-            )
+            rests, step = keyring_rests(token_serial)
+            raise PersonNeeded(rests, code="pin_source_failed", hint=step, token=token_serial)
         stored = _kept(token_serial)
         if stored is None:
             raise PersonNeeded(

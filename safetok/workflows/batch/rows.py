@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from safetok.workflows.renew.request import RenewRequest, RenewResult
 from safetok.workflows.renew.start import renew_chosen
 
 if TYPE_CHECKING:
+    from safetok.domain.renewal import Renewal
     from safetok.domain.tokens import TokenReading
     from safetok.tokens.tokens import Tokens
     from safetok.workflows.context import Context
@@ -78,7 +80,8 @@ def run_row(
     )
     try:
         chosen = choose(context, Reading(tokens=(token,)), serial=token.info.serial, cert=None, mst=row.mst or None)
-        if unfinished_of(context, token.info.serial, chosen.certificate) is None:
+        left = unfinished_of(context, token.info.serial, chosen.certificate)
+        if left is None:
             _as_planned(context, row, chosen)
             _use_agencies(context, row, chosen)
         result = renew_chosen(context, tokens, chosen, request)
@@ -89,11 +92,21 @@ def run_row(
         raise NoToken(error.message, code=error.code, hint=hint, token=error.token, data=error.data) from error
     finally:
         pin.release()
-    if result.state != State.ABANDONED.value:
+    if left is None or result.state != State.ABANDONED.value:
         return result
-    return run_row(
-        context, tokens, token, row, pins, kit=kit
-    )  # what was given up is cleaned away: its own is still to come
+    # What was given up is cleaned away: its own is still to come.
+    return run_row(context, tokens, _without(context, token, left), row, pins, kit=kit)
+
+
+def _without(context: Context, token: TokenReading, given_up: Renewal) -> TokenReading:
+    """The token as it is now: a certificate of the renewal that was given up has gone from it."""
+    from safetok.store.inventory import Inventory
+
+    stored = tuple(one for one in token.certificates if one.certificate.der != given_up.certificate)
+    if len(stored) < len(token.certificates):
+        token = replace(token, certificates=stored)
+        Inventory(context.database).record(token, context.now())
+    return token
 
 
 def _as_planned(context: Context, row: PlanRow, chosen: Chosen) -> None:

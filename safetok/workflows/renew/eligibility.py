@@ -109,7 +109,7 @@ def _followed(context: Context, chosen: Chosen, authority: Authority, stated: da
     """Nothing is to be done for a certificate named by its serial whose company has a newer one beside it that does what is wanted:
     a CA without offers would issue another. Raises PersonNeeded (`superseded`) where only the newer one falls short.
     """
-    old, new = chosen.certificate, _newer(context, chosen)
+    old, new = chosen.certificate, _in_its_place(context, chosen)
     if new is None:
         return None
     if stated is None or last_usable_day(new.not_after) >= stated:
@@ -128,16 +128,15 @@ def _followed(context: Context, chosen: Chosen, authority: Authority, stated: da
     )
 
 
-def _newer(context: Context, chosen: Chosen) -> Certificate | None:
-    """The newer certificate of the company on the token, unless it has expired or is known to be revoked."""
-    from safetok.domain.validity import Validity, validity
+def _in_its_place(context: Context, chosen: Chosen) -> Certificate | None:
+    """The company's newer certificate beside one named by its serial, unless it has come to its own end."""
+    from safetok.domain.agencies import over
     from safetok.store.answers import Answers
 
-    if chosen.newer is None:
+    if chosen.newer is None or chosen.newer.certificate.not_before <= chosen.certificate.not_before:
         return None
     new = chosen.newer.certificate
-    state = validity(new, context.now(), Answers(context.database).revocation(new.sha256))
-    return None if state in {Validity.REVOKED, Validity.EXPIRED} else new
+    return None if over(new, Answers(context.database).revocation(new.sha256), context.now()) else new
 
 
 def reaching(context: Context, chosen: Chosen, authority: Authority, stated: date) -> NothingDue | None:
@@ -228,12 +227,12 @@ def _public_offer(context: Context, authority: Authority, certificate: Certifica
 def _nothing_due(
     context: Context, chosen: Chosen, authority: Authority | None, reasons: tuple[str, ...], stated: date | None
 ) -> NothingDue:
-    """No time is owed, which is no good news for a certificate that has expired, or ends before its contract, unless a newer one
-    does not.
+    """No time is owed, which is no good news for a certificate that has expired, or ends before its contract, and that no newer
+    one has followed.
     """
-    certificate, remark = chosen.certificate, ""
-    if (newer := _newer(context, chosen)) is not None and not shortfall(stated, newer.not_after):
+    if _in_its_place(context, chosen) is not None:
         return NothingDue(chosen=chosen, reasons=reasons, contract_end=stated)
+    certificate, remark = chosen.certificate, ""
     contact = (authority.contacts.hotline or authority.title) if authority else certificate.issuer_name
     missing = shortfall(stated, certificate.not_after)
     if certificate.not_after < context.now():

@@ -48,7 +48,6 @@ def _once(context: Context, tokens: Tokens, request: RenewRequest) -> RenewResul
     anew.
     """
     from safetok.store.inventory import Inventory
-    from safetok.store.settings import authority_of
     from safetok.workflows.check import after_renewal
 
     reading = tokens.read(session_follows=True, meanwhile=load_ahead)
@@ -64,8 +63,7 @@ def _once(context: Context, tokens: Tokens, request: RenewRequest) -> RenewResul
         error.token = error.token or chosen.token.info.serial
         error.data = {**known_so_far(chosen, request).data(), **who_helps(context, chosen, error), **error.data}
         raise
-    if result.state == State.DONE.value and result.old_serial == chosen.certificate.serial:
-        after_renewal(context, chosen.certificate, authority_of(chosen.certificate, context.settings))
+    after_renewal(context, result)
     return result
 
 

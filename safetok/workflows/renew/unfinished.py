@@ -38,6 +38,8 @@ def resume(context: Context, request: RenewRequest) -> tuple[list[RenewResult], 
 
     Raises SeveralTokens (`one_pin_several_tokens`): a PIN that was given belongs to one token, and is not tried on another.
     """
+    from safetok.workflows.check import after_renewal
+
     done: list[RenewResult] = []
     failed: list[SafetokError] = []
     waiting = _named(context, request)
@@ -59,6 +61,7 @@ def resume(context: Context, request: RenewRequest) -> tuple[list[RenewResult], 
                 done.append(resume_one(context, renewal, request))
         except SafetokError as error:
             failed.append(error)
+    after_renewal(context, *done)
     return done, failed
 
 
@@ -145,7 +148,7 @@ def _or_for_good(error: SafetokError, identity: str) -> SafetokError:
         lost = _("If the token is lost for good: {command}").format(
             command=f"safetok renew --abandon {identity} --force"
         )
-        error.hint = f"{error.hint} {lost}"
+        error.hint = f"{error.hint} · {lost}"  # two commands that do not run into each other
     if isinstance(error, CaUnreachable | CaWait):
         error.hint = _(
             "It is not given up yet: the CA must hear of it. Later again: safetok renew --abandon {id}"
@@ -187,7 +190,7 @@ def _give_up(run: Run, *, force: bool) -> None:
     """ABANDONED, after the CA has taken back what it issued; with `force` a token that is not in is not waited for to say so."""
     from safetok.workflows.renew.confirming import take_back
 
-    renewal = run.renewal
+    renewal, left = run.renewal, False
     reason = _("given up; a certificate may have been issued") if _may_be_issued(renewal) else _("given up")
     if renewal.state in _REJECTABLE and renewal.route == "cmp":
         try:
@@ -196,9 +199,10 @@ def _give_up(run: Run, *, force: bool) -> None:
             if held.hold is not Hold.NEED_TOKEN or not force:
                 raise
             reason = _("given up without its token; the CA was not told")
+            left = renewal.state is not State.ISSUED  # the certificate may be on it
         else:
             take_back(run)
-    run.advance(State.ABANDONED, reason=reason, cleaned=renewal.key_plan == "same")
+    run.advance(State.ABANDONED, reason=reason, cleaned=renewal.key_plan == "same" and not left)
 
 
 def _close(run: Run) -> None:
@@ -215,6 +219,6 @@ def _close(run: Run) -> None:
     try:
         ending.clean(run)
     except Held as held:
-        if held.hold is not Hold.NEED_TOKEN:
+        if held.hold not in {Hold.NEED_TOKEN, Hold.CA_UNREACHABLE, Hold.PENDING}:
             raise
         run.update(cleaned=True, hold=None)
