@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetok.domain import registrations as moves
 from safetok.domain.agencies import Registration, RegistrationState
-from safetok.domain.times import show_instant
+from safetok.domain.times import show_date, show_instant, vietnamese_time
 from safetok.errors import ExitStatus, SafetokError, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
@@ -290,15 +290,21 @@ def _steps(context: Context, one: Filled, row: Registration, agency: Agency) -> 
         return [("skip", moves.skipped(row))] if row.state is not RegistrationState.UNUSED else []
     at = _moment(context, one)
     if at is not None and not _recorded_then(row, at):
+        rule = rule_of(context, agency, certificate)
         if result is None:
             _not_settled(row, at)
+            if rule.to_the_hour and vietnamese_time(at).time() == time():  # what a cell makes of a day alone
+                raise UsageError(
+                    _("{day} has no time of day, from which the wait here is counted.").format(day=show_date(at)),
+                    code="bad_time",
+                )
         moved = moves.done(
             row,
             agency,
             at=at,
             now=now,
             issued_at=certificate.not_before if certificate else None,
-            rule=rule_of(context, agency, certificate),
+            rule=rule,
             calendar=working(context),
         )
         if row.state is RegistrationState.ACCEPTED and row.updated_at is not None:

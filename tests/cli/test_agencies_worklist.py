@@ -148,6 +148,44 @@ def test_a_worklist_saved_as_csv_or_without_its_formats_is_read(two: Clocked, tm
     assert listed(two, "--mst", "0312345678")["vnaccs"]["updated_at"] == "2026-11-22T23:00:00Z"
 
 
+@pytest.mark.parametrize(("above", "titles"), [(1, True), (0, False), (2, False)])
+def test_rows_are_found_whatever_became_of_those_above_them(
+    two: Clocked, tmp_path: Path, above: int, titles: bool
+) -> None:
+    """Staff put the month above the list, or take its row of titles away: the first company's row is recorded, and nothing else is
+    taken for one.
+    """
+    path = tmp_path / "w.xlsx"
+    book = _sheet(two, path)
+    first = [cell.value for cell in book.active[3]][:3]
+    _fill(book, path, (first[0], first[2], "23/11/2026 14:00", ""))
+    if not titles:
+        book.active.delete_rows(2)
+    if above:
+        book.active.insert_rows(1, above)
+        book.active["A1"] = "THÁNG 11"
+    book.save(path)
+    said = two.json("agencies", "import", str(path))
+    assert (said.status, said.data["recorded"], said.codes) == (0, 1, [])
+    assert listed(two, "--mst", first[0])[first[2]]["updated_at"] == "2026-11-23T07:00:00Z"
+
+
+def test_a_day_alone_starts_no_24_hours(two: Clocked, tmp_path: Path) -> None:
+    """A cell of a spreadsheet that holds a day is its midnight: Customs' wait would be over before it is. Elsewhere the day is
+    enough, and where the agency has answered.
+    """
+    path, day = tmp_path / "w.xlsx", datetime(2026, 11, 23)  # noqa: DTZ001  (Excel knows no zones)
+    mst = "0106324653"
+    accepted = "được chấp nhận"
+    _fill(_sheet(two, path), path, (mst, "vnaccs", day, ""), (mst, "bhxh", day, ""), (mst, "v5", day, accepted))
+    said = two.json("agencies", "import", str(path))
+    assert (said.status, said.data["recorded"], said.codes) == (12, 2, ["bad_time"])
+    rows = listed(two, "--mst", mst)
+    assert [rows[name]["state"] for name in ("vnaccs", "bhxh", "v5")] == ["open", "updated", "accepted"]
+    two.json("agencies", "done", "vnaccs", "--at", "23/11/2026 00:00", "--mst", mst)
+    assert two.json("agencies", "import", str(path)).status == 0
+
+
 def test_a_worklist_that_cannot_be_recorded_to_its_end_records_nothing(two: Clocked, tmp_path: Path) -> None:
     """One commit for all of it: after a full disk nobody has to find out which rows are in."""
     path = tmp_path / "viec.xlsx"
