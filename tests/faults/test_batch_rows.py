@@ -284,6 +284,8 @@ def test_a_day_that_the_ca_contradicts_is_put_right_in_the_list(cli: Inside, fle
     status, after = ran(cli, fleet)
     assert (status, after[0]["code"]) == (12, "contract_end_differs")
     assert "make the plan again" in after[0]["message"]
+    again = cli("batch", "run", str(path.with_suffix(".plan.json"))).out
+    assert ("then run the plan again" in again, f"safetok batch plan {path}" in again) == (False, True)
     path = listed(fleet, row(fleet, 0))
     assert codes(planned(cli, path)) == [("renew", None)]
     assert ran(cli, fleet)[0] == 0

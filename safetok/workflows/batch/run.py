@@ -34,10 +34,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
-    """What a run came to: the plan, every row's state now, and which of them this run worked on."""
+    """What a run came to: the plan, every row's state now, which of them were due, and which of those this run worked on."""
 
     plan: Plan
     results: dict[int, RowResult]
+    due: frozenset[int]
     worked_on: frozenset[int]
     stopped: bool = False
     cut_short: bool = False  # by --max-failures
@@ -47,6 +48,10 @@ class Ran:
     def states(self) -> Counter[str]:
         """How many rows are in each state, of those that a run may begin."""
         return Counter(str(self.results[row.row].state) for row in self.plan.rows if row.runs)
+
+    def left(self) -> bool:
+        """Whether rows that were due are not done, and a run could go on with them as they are."""
+        return any(self.results[row].state in {RowState.OPEN, RowState.WAITING} for row in self.due)
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -133,6 +138,7 @@ class Runner:
         return Ran(
             plan=self._plan,
             results=stands,
+            due=frozenset(row.row for row in self._due),
             worked_on=frozenset(self._worked_on),
             kits=self._context.settings.home.state / "export" if written else None,
             stopped=self._course.stop.is_set(),
