@@ -15,6 +15,7 @@ from support_simulator import Simulator
 
 from safetok.sandbox import process
 from safetok.sandbox.places import write_json
+from safetok.tokens.locks import lock_name
 
 TOKENS = 3
 
@@ -277,6 +278,24 @@ def test_results_that_cannot_be_kept_begin_nothing(cli: Inside, fleet: Fleet) ->
     (next(fleet.places.home.rglob("seal")).parent / f"{identity}.jsonl").mkdir()
     refused(cli.json("batch", "run", str(path)), "plan_file")
     assert cli.json("renew", "--list").data["renewals"] == []
+
+
+def test_a_home_that_takes_no_lock_is_named(cli: Inside, fleet: Fleet) -> None:
+    """A disk that is full or may only be read: 2 with the folder, nothing begun; so where the folder of results cannot be made."""
+    path = planned(cli, fleet, [0])
+    lock = Path(cli.env["SAFETOK_HOME"], "locks", lock_name("batch"))
+    lock.unlink(missing_ok=True)
+    lock.mkdir()
+    said = cli.json("batch", "run", str(path))
+    refused(said, "home_unusable")
+    assert str(lock.parent) in said.envelope["errors"][0]["message"]
+    lock.rmdir()
+    folder = Path(cli.env["SAFETOK_HOME"], "batch")
+    for left in folder.iterdir():
+        left.unlink()
+    folder.rmdir()
+    folder.write_bytes(b"")
+    refused(cli.json("batch", "report"), "plan_file")
 
 
 def test_a_plan_that_was_not_run_yet_is_reported_as_planned(cli: Inside, fleet: Fleet) -> None:

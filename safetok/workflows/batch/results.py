@@ -143,9 +143,14 @@ def sentences(parts: Iterable[str]) -> str:
 
 
 def folder(context: Context) -> Path:
-    """Where plans run on this machine leave their traces."""
+    """Where plans run on this machine leave their traces. Raises UsageError (`plan_file`)."""
     found = context.settings.home.state / "batch"
-    found.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        found.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            _("{path} cannot be used: {why}.").format(path=found, why=why(error)), code="plan_file"
+        ) from error
     return found
 
 

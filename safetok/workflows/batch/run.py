@@ -16,7 +16,7 @@ from safetok.domain.companies import plain_mst
 from safetok.domain.plan import Plan, PlanRow, RowResult, RowState
 from safetok.domain.times import vietnamese_day
 from safetok.errors import ExitStatus, NoToken, SafetokError, SeveralTokens, TokenHeld
-from safetok.locale import _
+from safetok.locale import _, why
 from safetok.records import dataclass
 from safetok.workflows.batch import plan_file, results, rows
 from safetok.workflows.batch.course import Course, named, not_plugged_in, taxed
@@ -104,7 +104,8 @@ def _due(context: Context, plan: Plan, kept: results.Results, options: Options) 
 
 @contextmanager
 def _alone(context: Context) -> Iterator[None]:
-    """One run at a time in one home. Raises TokenHeld (`batch_running`)."""
+    """One run at a time in one home. Raises TokenHeld (`batch_running`), UsageError (`home_unusable`)."""
+    from safetok.store.paths import unusable
     from safetok.tokens.locks import Held, TokenLock
 
     context.settings.home.ensure()
@@ -116,6 +117,8 @@ def _alone(context: Context) -> Iterator[None]:
             code="batch_running",
             hint=_("Wait for it to end, or stop it with Ctrl-C there: it loses nothing."),
         ) from error
+    except OSError as error:
+        raise unusable(context.settings.home.locks, why(error)) from error
     try:
         yield
     finally:
