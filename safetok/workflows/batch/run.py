@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import threading
 import time
@@ -118,7 +119,10 @@ def _alone(context: Context) -> Iterator[None]:
             hint=_("Wait for it to end, or stop it with Ctrl-C there: it loses nothing."),
         ) from error
     except OSError as error:
-        raise unusable(context.settings.home.locks, why(error)) from error
+        refused = unusable(context.settings.home.locks, why(error))
+        if error.errno == errno.ENOSPC:
+            refused.hint = _("Free some space on the disk, then run the command again.")
+        raise refused from error
     try:
         yield
     finally:
