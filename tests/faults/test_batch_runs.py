@@ -15,6 +15,7 @@ from support_simulator import Simulator
 
 from safetok.sandbox import process
 from safetok.sandbox.places import write_json
+from safetok.store.database import Database
 from safetok.tokens.locks import lock_name
 
 TOKENS = 3
@@ -296,6 +297,19 @@ def test_a_home_that_takes_no_lock_is_named(cli: Inside, fleet: Fleet) -> None:
     folder.rmdir()
     folder.write_bytes(b"")
     refused(cli.json("batch", "report"), "plan_file")
+
+
+def test_a_report_needs_no_room(cli: Inside, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full or may only be read: how the rows stand is still told, for the state is only read."""
+    path, opened, init = planned(cli, fleet, [0]), list[bool](), Database.__init__
+
+    def seen(self: Database, place: Path, *, read_only: bool = False) -> None:
+        opened.append(read_only)
+        init(self, place, read_only=read_only)
+
+    monkeypatch.setattr(Database, "__init__", seen)
+    assert cli.json("batch", "report", str(path)).status == 0
+    assert opened == [True]
 
 
 def test_a_plan_that_was_not_run_yet_is_reported_as_planned(cli: Inside, fleet: Fleet) -> None:
