@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetok.domain.cells import SHORTENED, Cell, as_text, failed, plain, rounded
+from safetok.domain.cells import SHORTENED, Cell, as_text, failed, plain, rounded, typed
 from safetok.domain.manifest import column_of
 from safetok.domain.tokens import nearly
 from safetok.errors import PersonNeeded, SafetokError, UsageError
@@ -134,6 +134,11 @@ def _wrong(serial: str, pin: Cell, doubled: set[str], known: set[str]) -> str:  
         return _(
             "the spreadsheet holds the PIN as a number, without zeros before it: make the column text, type it again"
         )
+    if str(pin).startswith("'"):
+        return _(
+            "the PIN begins with the apostrophe that spreadsheets put before text: take it out; a PIN that has one is saved by "
+            "safetok pin store"
+        )
     if serial in doubled:
         return _("this Token ID stands there with two different PINs")
     if serial not in known and (meant := nearly(serial, sorted(known))):
@@ -170,7 +175,7 @@ def _rows(file: Path, cells: list[list[Cell]]) -> Iterator[tuple[int, str, Cell]
         secret(as_text(pin))
         yield (
             number,
-            f"{serial:.6E}" if rounded(serial) else as_text(serial),
+            f"{serial:.6E}" if rounded(serial) else typed(as_text(serial)),
             as_text(pin) if isinstance(pin, str) else pin,
         )
 
