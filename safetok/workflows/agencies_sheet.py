@@ -337,9 +337,9 @@ def _not_settled(row: Registration, at: datetime) -> None:
                 result=_(worklist.RESULTS[row.state.value]), at=show_instant(at)
             ),
             code="settled_already",
-            hint=_("Fill in the result too; or take it back first: safetok agencies undo {agency} --mst {mst}").format(
-                agency=row.agency, mst=row.mst or "MST"
-            ),
+            hint=_(
+                "Fill in the result too; or take it back first: safetok agencies undo {agency} --cert {serial}"
+            ).format(agency=row.agency, serial=row.certificate),
         )
 
 

@@ -14,6 +14,7 @@ import openpyxl
 import pytest
 from support_agencies import HOSTILE, NEW, followed, joined, listed, overtaken
 from support_clock import Clocked
+from support_store import certificate
 
 from safetok.domain.agencies import Registration
 from safetok.errors import Unexpected
@@ -89,6 +90,19 @@ def test_a_worklist_goes_out_and_comes_back(two: Clocked, tmp_path: Path) -> Non
     assert (again.data["recorded"], again.data["unchanged"]) == (0, 3)
     two.json("agencies", "undo", "vnaccs", "--mst", "0106324653")
     assert listed(two, "--mst", "0106324653")["vnaccs"]["state"] == "open"
+
+
+def test_of_a_company_s_two_tokens_one_is_chosen_by_its_certificate(cli: Clocked) -> None:
+    """The tax code, which both have, is not named as the way to choose: neither under the list, nor where it was tried."""
+    other = certificate(5, mst=NEW.mst, not_before=NEW.not_before, not_after=NEW.not_after)
+    second = joined(cli, other)
+    for shown in (second("agencies", "list").out, second("agencies", "remind").out):
+        assert ("done TÊN --cert SỐ_SERIAL" in shown, "--mst" in shown) == (True, False)
+    said = second.json("agencies", "done", "etax", "--mst", NEW.mst or "")
+    assert (said.status, said.codes) == (4, ["several_companies"])
+    hint = said.envelope["errors"][0]["hint"]
+    assert ("--mst" in hint, NEW.serial in hint, other.serial in hint) == (False, True, True)
+    assert second.json("agencies", "done", "etax", "--cert", NEW.serial).status == 0
 
 
 def test_a_worklist_handed_back_untouched_changes_nothing(two: Clocked, tmp_path: Path) -> None:
@@ -221,7 +235,7 @@ def test_an_empty_result_never_takes_an_acceptance_back(two: Clocked, tmp_path: 
     first = said.envelope["errors"][0]
     for words in (f"Dòng 4, {NEW.subject_name}, ", "cột ĐÃ LÀM LÚC", "được chấp nhận"):
         assert words in first["message"]
-    assert "agencies undo etax --mst 0106324653" in first["hint"]
+    assert f"agencies undo etax --cert {NEW.serial}" in first["hint"]
     rows = listed(two, "--mst", "0106324653")
     assert (rows["etax"]["state"], rows["ixhd"]["state"]) == ("accepted", "rejected")
     _fill(book, path, ("0106324653", "etax", "23/11/2026 14:01", "accepted"))
