@@ -51,7 +51,7 @@ def start(
 
     A company that safetok has never seen is named with its MST (and `name`). Papers missing alone take the ordinary path, a
     suspended or revoked certificate the notice's plan to go on.
-    Raises UsageError `no_dossier_procedure`, `dossier_exists`, `bad_path`; PersonNeeded when nobody can be asked.
+    Raises UsageError `no_dossier_procedure`, `bad_mst`, `dossier_exists`, `bad_path`; PersonNeeded when nobody can be asked.
     """
     certificate, token = certificate_of(context, selection)
     authority = authority_of_company(context, certificate)
@@ -63,6 +63,8 @@ def start(
             code="no_dossier_procedure",
         )
     mst = (certificate.mst if certificate else selection.mst) or ""
+    if certificate is None:
+        _believable(context, mst)
     store, serial = dossiers(context), certificate.serial if certificate else ""
     earlier = [one for one in store.list(mst=mst) if papers.is_about(one, plain_mst(mst), serial)]
     if not again and any(not one.finished for one in earlier):
@@ -95,6 +97,21 @@ def start(
         certificate_since=vietnamese_day(certificate.not_before) if certificate else None,
     )
     return replace(_current(context, store.start(found)), moved="start")
+
+
+def _believable(context: Context, mst: str) -> None:
+    """Warn of a tax code typed in whose check digit is wrong. Raises UsageError (`bad_mst`) for what can be none."""
+    from safetok.domain.mst import verdict
+
+    judged = verdict(mst)
+    if judged == "bad_length":
+        raise UsageError(
+            _("{mst} is no tax code.").format(mst=mst[:40]),
+            code="bad_mst",
+            hint=f"{_('A tax code has 10, 12 or 13 digits.')} {_('A spreadsheet takes zeros away from its beginning.')}",
+        )
+    if judged == "bad_check_digit":
+        context.prompter.warn(f"{mst}: {_('The check digit of this tax code is wrong: a slip of the pen?')}")
 
 
 def _earlier_name(earlier: list[Dossier]) -> str:
