@@ -291,6 +291,19 @@ def test_a_day_that_the_ca_contradicts_is_put_right_in_the_list(cli: Inside, fle
     assert ran(cli, fleet)[0] == 0
 
 
+def test_a_token_that_was_replaced_is_named_by_the_one_that_is_in(cli: Inside, fleet: Fleet) -> None:
+    """The list has the lost token's ID: the company's other token, which is in, is named with what to change in the list; not
+    where that one has a row of its own.
+    """
+    lost = row(fleet, 0, token="00ff00ff00ff00ff")
+    (found,) = planned(cli, listed(fleet, lost))
+    assert (found["planned"], fleet.serials[0] in found["message"]) == ("not_plugged_in", True)
+    status, (after,) = ran(cli, fleet)
+    assert (status, after["code"], fleet.serials[0] in after["message"]) == (12, "token_not_in", True)
+    found = planned(cli, listed(fleet, lost, row(fleet, 0)))[0]
+    assert fleet.serials[0] not in found["message"]
+
+
 def test_a_token_id_that_is_nearly_one_plugged_in_is_asked_about(cli: Inside, fleet: Fleet) -> None:
     """Other case, spaces: the row is not ready and names the token it may mean; nothing is guessed."""
     serials = [fleet.serials[0].upper(), f" {fleet.serials[1][:4]} {fleet.serials[1][4:]}"]

@@ -20,7 +20,7 @@ from safetok.errors import ExitStatus, NoToken, SafetokError, SeveralTokens, Tok
 from safetok.locale import _, why
 from safetok.records import dataclass
 from safetok.workflows.batch import plan_file, results, rows
-from safetok.workflows.batch.course import Course, named, not_plugged_in, taxed
+from safetok.workflows.batch.course import Course, another_is_in, named, not_plugged_in, taxed
 from safetok.workflows.batch.hands import GLANCE, PAIR, Hands
 from safetok.workflows.batch.pins import PinSources
 from safetok.workflows.renew.choose import no_token
@@ -188,7 +188,7 @@ class Runner:
             if len(found) == 1:
                 self._queue.put(self._course.task(row, found[0]))
             else:
-                error = _several_in(row, found) if found else _not_in(row)
+                error = _several_in(row, found) if found else _not_in(row, self._course.others_of(row, self._plan))
                 self._course.end(row, rows.failed(row, error, token=row.token, now=self._context.now()))
         hands.start()
         hands.join()
@@ -330,10 +330,13 @@ class _Over(Exception):
     """Nobody waits for another token."""
 
 
-def _not_in(row: PlanRow) -> NoToken:
+def _not_in(row: PlanRow, others: list[str]) -> NoToken:
+    """`others`: tokens of the same company that are in."""
     if row.token is None:
         return NoToken(_("No token of MST {mst} is plugged in.").format(mst=row.mst), code="token_not_in")
-    return not_plugged_in(row.token)
+    error = not_plugged_in(row.token)
+    error.hint = another_is_in(others) if others else error.hint
+    return error
 
 
 def _several_in(row: PlanRow, serials: list[str]) -> SeveralTokens:
