@@ -372,6 +372,18 @@ def test_pins_kept_in_a_workbook_are_imported_as_they_are(
     assert kept == [token.pin, "", "24681357", "", "012345", ""]
 
 
+@pytest.mark.parametrize("heads", ["Token ID;PIN;Mật khẩu", "Serial;Token ID;PIN"])
+def test_of_two_columns_that_say_the_same_none_is_taken(
+    inside: Cli, keyring: Keyring, tmp_path: Path, heads: str
+) -> None:
+    """An old PIN beside the new one, a certificate's serial beside the token's: nobody guesses which; nothing is saved."""
+    table = tmp_path / "pins.csv"
+    table.write_text(f"{heads}\na1;246813;246814\n", encoding="utf-8")
+    said = inside.json("pin", "import", str(table))
+    assert (said.status, said.codes, keyring.kept) == (2, ["pin_table"], {})
+    assert "246813" not in said.out + said.err
+
+
 def test_what_a_spreadsheet_puts_before_text_is_no_part(inside: Cli, keyring: Keyring, tmp_path: Path) -> None:
     """A Token ID is kept as keys type it, without apostrophe and what no eye sees, as a list's is; a PIN behind an apostrophe would
     cost a try: it is left out.
