@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from safetok.errors import SeveralTokens, UsageError
@@ -87,15 +87,15 @@ def one_only(context: Context, choices: Iterable[Certificate], *, data: str) -> 
     raise SeveralTokens(
         _("{count} certificates fit, and none was chosen.").format(count=len(found)),
         code="several_companies",
-        hint=_way(found),
+        hint=way_to_name([(one.mst or "", one.serial) for one in found]),
         data={data: [{"mst": one.mst, "cert": one.serial, "subject_name": one.subject_name} for one in found]},
     )
 
 
-def _way(found: list[Certificate]) -> str:
-    """How to name one of these: two tokens of one company have one tax code."""
-    of_one = Counter(one.mst for one in found)
-    twice = [one.serial for one in found if of_one[one.mst] > 1]
+def way_to_name(choices: Sequence[tuple[str, str]]) -> str:
+    """How to name one of these, by MST and certificate each: two tokens of one company have one tax code."""
+    of_one = Counter(mst for mst, _serial in choices)
+    twice = [serial for mst, serial in choices if of_one[mst] > 1 and serial]
     if not twice:
         return _("Name one with --mst, --serial or --cert.")
     serials = ", ".join(twice[:_FEW]) + (", …" if len(twice) > _FEW else "")
