@@ -49,6 +49,7 @@ _RESULTS = {
 _COLUMN = {
     "bad_time": "done_at",
     "future_time": "done_at",
+    "before_issue": "done_at",
     "not_updated": "done_at",
     "settled_already": "done_at",
     "bad_result": "result",
@@ -235,7 +236,7 @@ def _of_sheet(error: UsageError, where: str) -> UsageError:
         title = next(title for name, title, _width in worklist.COLUMNS if name == column)
         where = _("{where}, column {column}").format(where=where, column=_(title))
     error.message = f"{where}: {error.message}"
-    if error.code in {"bad_time", "future_time"}:
+    if error.code in {"bad_time", "future_time", "before_issue"}:
         error.hint = _("Write it as 23/11/2026 16:05, in Vietnamese time.")
     elif error.code == "not_updated":
         error.hint = _("Fill in when the update was made, in the same row.")

@@ -278,8 +278,10 @@ def test_what_is_wrong_in_a_sheet_is_said_for_a_sheet(two: Clocked, tmp_path: Pa
     path, book = tmp_path / "w.xlsx", _sheet(two, tmp_path / "w.xlsx")
     _fill(book, path, ("0106324653", "v5", "", "accepted"), ("0106324653", "bhxh", "lúc nãy", ""))
     _fill(book, path, ("0106324653", "etax", "23/11/2026 23:00", ""), ("0106324653", "tvan", "8:00", "chắc được"))
+    _fill(book, path, ("0106324653", "ivan", "23/11/2025 15:00", ""))
     errors = two.json("agencies", "import", str(path)).envelope["errors"]
-    assert sorted(error["code"] for error in errors) == ["bad_result", "bad_time", "future_time", "not_updated"]
+    codes = ["bad_result", "bad_time", "before_issue", "future_time", "not_updated"]
+    assert sorted(error["code"] for error in errors) == codes
     for error in errors:
         column = "KẾT QUẢ" if error["code"] == "bad_result" else "ĐÃ LÀM LÚC"
         assert error["message"].startswith("Dòng ")
