@@ -337,6 +337,9 @@ def test_what_is_renewed_or_under_way_is_said_in_the_plan(cli: Inside, fleet: Fl
     again = planned(cli, listed(fleet, *(row(fleet, n, end="") for n in range(3))))
     assert [one["planned"] for one in again] == ["renew" if n == waiting else "nothing_due" for n in range(3)]
     assert "asked for at the CA (REQUESTED)" in again[waiting]["message"]
+    stands = cli.json("batch", "report", str(path.with_suffix(".plan.json"))).data["rows"][waiting]
+    assert (stands["state"], stands["code"], stands["exit_status"]) == ("waiting", "unfinished", 130)
+    assert stands["message"]
     assert cli("renew", "--resume", "--pin-stdin", stdin=f"{PIN}\n").status == 0
     assert ran(cli, fleet) == (0, [])
 

@@ -24,8 +24,7 @@ from safetok.workflows import sheets
 from safetok.workflows.batch import plan_file
 from safetok.workflows.batch.course import another_is_in
 from safetok.workflows.batch.quiet import Quiet
-from safetok.workflows.batch.results import sentences
-from safetok.workflows.history import state_word
+from safetok.workflows.batch.results import carried_on, sentences
 from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.eligibility import NothingDue, assess
 from safetok.workflows.renew.request import RenewRequest
@@ -226,10 +225,7 @@ def _judged(context: Context, row: PlanRow, wanted: Wanted, chosen: Chosen, fold
     """What the renewal's own checks say, then what a row of a list must have beyond them."""
     unfinished = unfinished_of(context, chosen.token.info.serial, chosen.certificate)
     if unfinished is not None and wanted.signed:
-        reason = _("A renewal is unfinished ({id}, {state}): it is carried on.").format(
-            id=unfinished.id, state=state_word(unfinished.state, unfinished.route)
-        )
-        return replace(_from(row, unfinished), verdict=Verdict.RENEW, reason=reason)
+        return replace(_from(row, unfinished), verdict=Verdict.RENEW, reason=carried_on(unfinished))
     request = RenewRequest(
         serial=row.token, contract_end=row.contract_end, confirm_contract_end=row.contract_end, yes=True
     )
