@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from safetok.domain.cells import typed
 from safetok.domain.times import VIETNAM, vietnamese_time
 from safetok.errors import UsageError
 from safetok.locale import _, later
@@ -137,7 +138,8 @@ def filled(cells: Sequence[Sequence[Any]], epoch: date) -> Iterator[Filled]:
                 break
             continue
         values = {name: row[at] if at < len(row) else None for name, at in places.items()}
-        told = {name: _said(values.get(name)) for name in ("agency", "serial", "key", "result", "note")}
+        told = {name: typed(_said(values.get(name))) for name in ("agency", "serial", "key", "result")}
+        told["note"] = _said(values.get("note"))
         when = _moment(values.get("done_at"), epoch)
         titles = number == keys + 1 and not any(_HEX.fullmatch(told[name]) for name in ("serial", "key"))
         if not titles and told["agency"] and (when or told["result"] or told["note"]):
@@ -153,7 +155,7 @@ def _moment(value: Any, epoch: date) -> datetime | str | None:
     if isinstance(value, float | int) and not isinstance(value, bool) and 0 < value < LARGEST_DAY:
         days = datetime(epoch.year, epoch.month, epoch.day, tzinfo=VIETNAM) + timedelta(days=value)
         return (days + timedelta(seconds=30)).replace(second=0, microsecond=0)
-    return _said(value) or None
+    return typed(_said(value)) or None
 
 
 def _places(row: Sequence[Any]) -> dict[str, int] | None:

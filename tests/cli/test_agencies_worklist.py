@@ -184,6 +184,15 @@ def test_rows_are_found_whatever_became_of_those_above_them(
     assert listed(two, "--mst", first[0])[first[2]]["updated_at"] == "2026-11-23T07:00:00Z"
 
 
+def test_an_apostrophe_before_what_is_filled_in_is_no_part_of_it(two: Clocked, tmp_path: Path) -> None:
+    """Staff who type one to keep a cell as text, in a program that takes it for a letter, are understood."""
+    path = tmp_path / "w.xlsx"
+    _fill(_sheet(two, path), path, ("0106324653", "vnaccs", "'23/11/2026 14:00", "'được chấp nhận"))
+    assert two.json("agencies", "import", str(path)).data["recorded"] == 1
+    row = listed(two, "--mst", "0106324653")["vnaccs"]
+    assert (row["state"], row["updated_at"]) == ("accepted", "2026-11-23T07:00:00Z")
+
+
 def test_a_day_alone_starts_no_24_hours(two: Clocked, tmp_path: Path) -> None:
     """A cell of a spreadsheet that holds a day is its midnight: Customs' wait would be over before it is. Elsewhere the day is
     enough, and where the agency has answered.
