@@ -128,6 +128,8 @@ def test_a_pin_where_its_source_belongs_is_refused_and_never_repeated() -> None:
         (datetime(2027, 12, 31), date(2027, 12, 31)),  # noqa: DTZ001  (as a workbook gives it)
         ("31/12/2027 0:00", date(2027, 12, 31)),
         ("31/12/2027 00:00:00", date(2027, 12, 31)),
+        ("31/12/2027 12:00:00 SA", date(2027, 12, 31)),
+        ("31/12/2027 12:00 AM", date(2027, 12, 31)),
         ("３１／１２／２０２７\u00a0", date(2027, 12, 31)),
         ("", None),
     ],
