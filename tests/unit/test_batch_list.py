@@ -349,6 +349,18 @@ def test_a_workbook_tells_which_of_its_sheets_was_read(tmp_path: Path) -> None:
     assert sheets.read(path).unread == ("Token",), "an empty one is no list that somebody waits for"
 
 
+def test_a_hidden_sheet_is_not_the_first(tmp_path: Path) -> None:
+    """What a person sees first is read, not last year's list that somebody hid before it; that one is named as not read."""
+    book = openpyxl.Workbook()
+    book.active.title = "cũ"
+    book.active.append(["Token ID"])
+    book.create_sheet("DS").append(["MST"])
+    book["cũ"].sheet_state = "hidden"
+    book.save(tmp_path / "ds.xlsx")
+    found = sheets.read(tmp_path / "ds.xlsx")
+    assert (found.cells[0][0], found.first_of_several, found.unread) == ("MST", "DS", ("cũ",))
+
+
 def test_a_workbook_tells_which_of_its_rows_are_hidden(tmp_path: Path) -> None:
     """By a filter or by hand, by the numbers a spreadsheet shows, also after rows that are not there; columns are no matter."""
     path = workbook(tmp_path, [["Token ID"], ["a"], ["b"], ["c"]])
