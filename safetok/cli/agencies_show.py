@@ -40,7 +40,7 @@ def show_list(listing: Listing) -> None:
         _reasons(out, views, listing)
     if any(view.standing == "open" for view in listing.views):
         out.line()
-        which = " --mst MST" if len(groups) > 1 else ""
+        which = _chosen_by(listing.views)
         out.line(f"{_('Updated on one of them? Record it: safetok agencies done NAME')}{which}", "dim")
     not_opened(out, listing.not_opened)
 
@@ -64,7 +64,7 @@ def show_reminder(listing: Listing) -> None:
                 if found:
                     out.title(_(title).format(count=len(found)))
                     out.table(_heads(), _rows(found, listing), layout=layout)
-    _advice(out, listing.views, several=len(groups) > 1)
+    _advice(out, listing.views)
     not_opened(out, listing.not_opened)
 
 
@@ -368,11 +368,19 @@ def show_hooks(found: Hooks) -> None:
         out.line(_("Run those again: safetok agencies hooks --retry"), "dim")
 
 
-def _advice(out: Screen, views: Sequence[RegistrationView], *, several: bool) -> None:
+def _chosen_by(views: Sequence[RegistrationView]) -> str:
+    """The option that chooses among several companies; a certificate's serial, where one has several of them."""
+    companies = {view.registration.certificate_sha256: view.registration.mst for view in views}
+    if len(companies) < 2:  # noqa: PLR2004
+        return ""
+    return " --mst MST" if len({*companies.values()}) == len(companies) else f" --cert {_('SERIAL')}"
+
+
+def _advice(out: Screen, views: Sequence[RegistrationView]) -> None:
     """The next command, once, whatever number of companies it is for."""
     over = dict.fromkeys(view.registration.agency for view in views if view.standing == "due_check")
     to_update = any(view.standing in {"open", "rejected"} for view in views)
-    which = " --mst MST" if several else ""
+    which = _chosen_by(views)
     if over or to_update:
         out.line()
     for agency in over:
@@ -380,7 +388,7 @@ def _advice(out: Screen, views: Sequence[RegistrationView], *, several: bool) ->
         out.line(text.format(agency=f"{agency}{which}"))
     if to_update:
         out.line(f"{_('Updated on one of them? Record it: safetok agencies done NAME')}{which}", "dim")
-    if several and (over or to_update):
+    if which and (over or to_update):
         out.line(_("A worklist for staff to fill in: safetok agencies list --xlsx FILE"), "dim")
 
 

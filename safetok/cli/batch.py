@@ -203,7 +203,7 @@ def report(*, file: SomePlan = None, form: As = Format.TABLE, out: Out = None, f
         written = _write(result, form, out, force=force)
         return Outcome((result, written), data={**result.data(), "file": str(written) if written else None})
 
-    run(["batch", "report"], work, lambda shown: _show_report(shown[0], shown[1], form))
+    run(["batch", "report"], work, lambda shown: _show_report(shown[0], shown[1], form), dry_run=True)
 
 
 def _place(file: Path, out: Path | None) -> Path:

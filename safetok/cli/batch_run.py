@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from safetok.workflows.context import Context
 
 
+_OTHERWISE = {"plan_row_changed", "contract_end_differs"}  # of a row that only another plan can do right
+
+
 def run_plan(file: Path, *, events: Path | None = None, **options: Any) -> None:
     """Rows whose day has come and that are not done; `options` as `workflows.batch.course.Options` names them."""
     from safetok.workflows.batch.course import Options
@@ -119,7 +122,7 @@ def _show_run(ran: Ran, file: Path) -> None:
         out.notice(_("Stopped after so many failures, as --max-failures says."), "warn")
     if ran.stopped:
         out.notice(_("Stopped, as asked."), "warn")
-    if counts[RowState.OPEN] or counts[RowState.WAITING]:
+    if ran.left():
         command = f"safetok batch run {quoted(file)} --insert" if ran.insert else "safetok batch resume"
         out.line(_("The rest is carried on with: {command}").format(command=command))
     _show_rest(ran, file)
@@ -141,15 +144,24 @@ def _show_rest(ran: Ran, file: Path) -> None:
     from safetok.domain.times import show_day
 
     out, rows = screen(), ran.plan.rows
-    open_ = [row for row in rows if row.runs and row.row not in ran.worked_on]
+    open_ = [row for row in rows if row.runs and row.row not in ran.due]
     later = [row.day for row in open_ if row.day and ran.results[row.row].state is RowState.OPEN]
-    if later and not ran.stopped and not ran.cut_short:
+    if later:
         out.line(
             _("{n} rows have a later day, the first on {day}: run the plan again then.").format(
                 n=len(later), day=show_day(min(later))
             )
         )
-    if failed := sum(row.runs and ran.results[row.row].state is RowState.FAILED for row in rows):
+    failures = [ran.results[row.row].code for row in rows if row.runs and ran.results[row.row].state is RowState.FAILED]
+    if otherwise := sum(code in _OTHERWISE for code in failures):
+        out.notice(
+            _("{n} rows stand otherwise than planned: no run of this plan takes them. Make the plan again.").format(
+                n=otherwise
+            ),
+            "warn",
+            hint=f"safetok batch plan {quoted(ran.plan.manifest)}",
+        )
+    if failed := len(failures) - otherwise:
         out.notice(
             _(
                 "{n} rows failed. Put right what was said of them (safetok batch report), then run the plan again."

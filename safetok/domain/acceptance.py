@@ -30,6 +30,11 @@ class Acceptance:
     def waits(self) -> bool:
         return self.rule != "none"
 
+    @property
+    def to_the_hour(self) -> bool:
+        """Whether the time of day of an update says when it is accepted, not its day alone."""
+        return self.rule in {"hours", "working_hours"}
+
 
 NOT_STATED = Acceptance()
 

@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 from safetok.domain.cells import SHORTENED, Cell, as_text, failed, plain, rounded, typed, without_marks
 from safetok.domain.times import parse_day
 from safetok.errors import UsageError
-from safetok.locale import _
+from safetok.locale import _, later
 from safetok.records import dataclass
 
 Column = Literal[
@@ -60,10 +60,11 @@ _KEYRING = {"", "keyring", "kho_mat_khau", "kho_khoa", "kho_pin", "kho_ma_pin"}
 _ENVIRONMENT = re.compile(r"env:(SAFETOK_PIN_[A-Z0-9_]+)")
 _EXCEL_ZERO = date(1899, 12, 30)
 _DAYS = (date(2015, 1, 1), date(2100, 12, 31))  # a contract's end outside them is a slip
-_MIDNIGHT = re.compile(r" 0?0:00.*")  # a day in a cell that shows the time, too
+_MIDNIGHT = re.compile(r" (0?0:00.*|12:00(:00)? ?(SA|AM))", re.IGNORECASE)  # a day in a cell that shows the time, too
 _MST_DIGITS = (10, 12, 13)
 _CONFIRMED = "ngay_ket_thuc_hop_dong, da_ky_het, khoa"  # the columns in which two rows must not contradict each other
 _LONGEST_TOKEN_ID = 16  # characters: CK_TOKEN_INFO holds no more (PKCS#11 v2.40 section 3.2)
+DOUBLED = later("Take one of them out, or give it another name: safetok passes over columns that it does not know.")
 
 T = TypeVar("T")
 
@@ -161,6 +162,7 @@ def _columns(header: Sequence[str], number: int) -> tuple[dict[Column, int], tup
             raise UsageError(
                 _("Two columns say the same: {first} and {second}.").format(first=header[found[column]], second=title),
                 code="manifest_columns",
+                hint=_(DOUBLED),
             )
         else:
             found[column] = at

@@ -16,7 +16,7 @@ LONGEST = 60  # characters looked at
 # In words without marks: people type "hom qua" as often as "hôm qua".
 _CLOCK = (
     r"(?:luc )?(?P<hour>\d{1,2})(?::(?P<minute>\d{2})(?::(?P<second>\d{2}))?|[hg](?P<minute2>\d{2})?)"
-    r"(?: (?P<half>sang|trua|chieu|toi|dem|am|pm))?"
+    r"(?: (?P<half>sang|trua|chieu|toi|dem|am|pm|sa|ch))?"  # SA and CH: what Windows in Vietnamese writes for am and pm
 )
 _DATE = r"(?:ngay )?(?P<day>\d{1,2})[/.-](?P<month>\d{1,2})(?:[/.-](?P<year>\d{4}))?"
 _WEEKDAY = r"(?:t|thu )(?P<weekday>[2-7])|(?P<sunday>cn|chu nhat)"
@@ -123,10 +123,10 @@ def _clock(parts: dict[str, str | None]) -> time:
     half = parts.get("half")
     if half and hour > _NOON:
         half = None  # "16h chiều": the hour says it already
-    if half in {"sang", "am"} or (half in {"toi", "dem"} and hour == _NOON):
+    if half in {"sang", "am", "sa"} or (half in {"toi", "dem"} and hour == _NOON):
         hour %= _NOON
     elif (
-        half in {"chieu", "toi", "pm"}
+        half in {"chieu", "toi", "pm", "ch"}
         or (half == "trua" and hour < _NOON - 1)
         or (half == "dem" and hour >= _LATE)  # "10h đêm" is 22:00, "2h đêm" is two in the night
     ):

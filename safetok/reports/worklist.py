@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from safetok.domain.cells import typed
 from safetok.domain.times import VIETNAM, vietnamese_time
 from safetok.errors import UsageError
 from safetok.locale import _, later
@@ -24,6 +26,7 @@ LARGEST_DAY = 100_000  # of a spreadsheet: in the year 2173
 
 RESULTS = {"accepted": later("accepted"), "rejected": later("rejected"), "unused": later("not used")}
 _DATES = "dd/mm/yyyy hh:mm"
+_HEX = re.compile(r"[0-9A-Fa-f]+")
 _WHOLE_NUMBER = "@"  # text, so that a tax code keeps its zeros
 
 # The columns by their keys, which stand in a hidden first row: titles may be translated, moved or renamed by whoever fills it in.
@@ -127,16 +130,19 @@ def filled(cells: Sequence[Sequence[Any]], epoch: date) -> Iterator[Filled]:
     ValueError where no row of keys is near the top: somebody else's table.
     """
     places: dict[str, int] | None = None
+    keys = 0
     for number, row in enumerate(cells, 1):
         if places is None:
-            places = _places(row)
+            places, keys = _places(row), number
             if places is None and number > 5:  # noqa: PLR2004  (somebody put a title above)
                 break
             continue
         values = {name: row[at] if at < len(row) else None for name, at in places.items()}
-        told = {name: _said(values.get(name)) for name in ("agency", "serial", "key", "result", "note")}
+        told = {name: typed(_said(values.get(name))) for name in ("agency", "serial", "key", "result")}
+        told["note"] = _said(values.get("note"))
         when = _moment(values.get("done_at"), epoch)
-        if number > 2 and told["agency"] and (when or told["result"] or told["note"]):  # noqa: PLR2004
+        titles = number == keys + 1 and not any(_HEX.fullmatch(told[name]) for name in ("serial", "key"))
+        if not titles and told["agency"] and (when or told["result"] or told["note"]):
             yield Filled(number=number, done_at=when, **told)
     if places is None:
         raise ValueError
@@ -149,7 +155,7 @@ def _moment(value: Any, epoch: date) -> datetime | str | None:
     if isinstance(value, float | int) and not isinstance(value, bool) and 0 < value < LARGEST_DAY:
         days = datetime(epoch.year, epoch.month, epoch.day, tzinfo=VIETNAM) + timedelta(days=value)
         return (days + timedelta(seconds=30)).replace(second=0, microsecond=0)
-    return _said(value) or None
+    return typed(_said(value)) or None
 
 
 def _places(row: Sequence[Any]) -> dict[str, int] | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetok.domain import registrations as moves
 from safetok.domain.agencies import Registration, RegistrationState
-from safetok.domain.times import show_instant
+from safetok.domain.times import show_date, show_instant, vietnamese_time
 from safetok.errors import ExitStatus, SafetokError, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
@@ -49,6 +49,7 @@ _RESULTS = {
 _COLUMN = {
     "bad_time": "done_at",
     "future_time": "done_at",
+    "before_issue": "done_at",
     "not_updated": "done_at",
     "settled_already": "done_at",
     "bad_result": "result",
@@ -239,7 +240,7 @@ def _of_sheet(error: UsageError, where: str) -> UsageError:
         title = next(title for name, title, _width in worklist.COLUMNS if name == column)
         where = _("{where}, column {column}").format(where=where, column=_(title))
     error.message = f"{where}: {error.message}"
-    if error.code in {"bad_time", "future_time"}:
+    if error.code in {"bad_time", "future_time", "before_issue"}:
         error.hint = _("Write it as 23/11/2026 16:05, in Vietnamese time.")
     elif error.code == "not_updated":
         error.hint = _("Fill in when the update was made, in the same row.")
@@ -294,15 +295,21 @@ def _steps(context: Context, one: Filled, row: Registration, agency: Agency) -> 
         return [("skip", moves.skipped(row))] if row.state is not RegistrationState.UNUSED else []
     at = _moment(context, one)
     if at is not None and not _recorded_then(row, at):
+        rule = rule_of(context, agency, certificate)
         if result is None:
             _not_settled(row, at)
+            if rule.to_the_hour and vietnamese_time(at).time() == time():  # what a cell makes of a day alone
+                raise UsageError(
+                    _("{day} has no time of day, from which the wait here is counted.").format(day=show_date(at)),
+                    code="bad_time",
+                )
         moved = moves.done(
             row,
             agency,
             at=at,
             now=now,
             issued_at=certificate.not_before if certificate else None,
-            rule=rule_of(context, agency, certificate),
+            rule=rule,
             calendar=working(context),
         )
         if row.state is RegistrationState.ACCEPTED and row.updated_at is not None:
@@ -335,9 +342,9 @@ def _not_settled(row: Registration, at: datetime) -> None:
                 result=_(worklist.RESULTS[row.state.value]), at=show_instant(at)
             ),
             code="settled_already",
-            hint=_("Fill in the result too; or take it back first: safetok agencies undo {agency} --mst {mst}").format(
-                agency=row.agency, mst=row.mst or "MST"
-            ),
+            hint=_(
+                "Fill in the result too; or take it back first: safetok agencies undo {agency} --cert {serial}"
+            ).format(agency=row.agency, serial=row.certificate),
         )
 
 

@@ -69,8 +69,9 @@ class Resolved:
 def listed(path: Path, warn: Callable[[str], None]) -> tuple[Entry, ...]:
     """The entries of a list: CSV, text or XLSX, one path or serial a line, a header ignored, empty lines and `#` too.
 
-    A column whose header names serials or files is taken, else each line's first cell that is not empty; `warn` is
-    told of a workbook's other sheets. Raises UsageError: what `sheets.read` raises, and `empty_list`.
+    A column whose header names serials or files is taken, else each line's first cell that is not empty; a line that says
+    something, and nothing there, is an entry without a value. `warn` is told of a workbook's other sheets. Raises
+    UsageError: what `sheets.read` raises, and `empty_list`.
     """
     from safetok.workflows import sheets
 
@@ -86,9 +87,11 @@ def listed(path: Path, warn: Callable[[str], None]) -> tuple[Entry, ...]:
         if columns or not _is_entry(path, next(text for cell in first[1] if (text := _text(cell)))):
             rows = rows[first[0] :]
     entries = tuple(
-        Entry(value=value, list=path, line=number) for number, row in rows if (value := _chosen(row, columns))
+        Entry(value=value, list=path, line=number)
+        for number, row in rows
+        if (value := _chosen(row, columns)) is not None
     )
-    if not entries:
+    if not any(entry.value for entry in entries):
         raise UsageError(_("The list {path} names no certificate.").format(path=path.name), code="empty_list")
     return entries
 
@@ -98,10 +101,12 @@ def _is_entry(path: Path, text: str) -> bool:
     return any(letter.isdigit() for letter in text) or Entry(value=text, list=path).names_a_file or text[:1] == "#"
 
 
-def _chosen(row: Sequence[Cell], columns: Sequence[int]) -> str:
+def _chosen(row: Sequence[Cell], columns: Sequence[int]) -> str | None:
+    """What a line names, "" where that cell is empty and others are not; None for an empty line and a remark."""
+    said = next((text for cell in row if (text := _text(cell))), "")
     cells = [row[at] for at in columns if at < len(row)] if columns else row
     text = next((text for cell in cells if (text := _text(cell))), "")
-    return "" if text.startswith("#") else text
+    return None if not said or (text or said).startswith("#") else text
 
 
 def _text(cell: Cell) -> str:
@@ -170,6 +175,12 @@ class Resolver:
                 yield Resolved(entry=entry, error=_placed(entry, error))
 
     def _meant(self, entry: Entry) -> tuple[Meant, ...]:
+        if entry.list and not entry.value:
+            raise UsageError(
+                _("this line says neither which certificate, nor which token or file; it was not checked."),
+                code="nothing_named",
+                hint=_("Fill in its Token ID or its serial, or take the line out."),
+            )
         if entry.names_a_file:
             return _in_file(entry.path)
         if _SHORTENED.fullmatch(entry.value):
@@ -223,7 +234,6 @@ def _placed(entry: Entry, error: SafetokError) -> SafetokError:
     """The error of a list's entry says in which line it stands, and what stands there."""
     if entry.list is None:
         return error
-    text = _("{list}, line {line}, {value}: {message}").format(
-        list=entry.list.name, line=entry.line, value=entry.value[:_LONGEST], message=error.message
-    )
+    text = _("{list}, line {line}, {value}: {message}") if entry.value else _("{list}, line {line}: {message}")
+    text = text.format(list=entry.list.name, line=entry.line, value=entry.value[:_LONGEST], message=error.message)
     return type(error)(text, code=error.code, hint=error.hint, token=error.token, data=error.data)

@@ -51,7 +51,7 @@ def start(
 
     A company that safetok has never seen is named with its MST (and `name`). Papers missing alone take the ordinary path, a
     suspended or revoked certificate the notice's plan to go on.
-    Raises UsageError `no_dossier_procedure`, `dossier_exists`, `bad_mst`, `bad_path`; PersonNeeded when nobody can be asked.
+    Raises UsageError `no_dossier_procedure`, `bad_mst`, `dossier_exists`, `bad_path`; PersonNeeded when nobody can be asked.
     """
     certificate, token = certificate_of(context, selection)
     authority = authority_of_company(context, certificate)
@@ -106,14 +106,15 @@ def _plausible(mst: str) -> None:
     from safetok.domain.mst import verdict
 
     judged = verdict(mst) if mst else ""
-    if judged not in {"bad_length", "bad_check_digit"}:
-        return
-    why = (
-        _("A tax code has 10, 12 or 13 digits.")
-        if judged == "bad_length"
-        else _("The check digit of this tax code is wrong: a slip of the pen?")
-    )
-    raise UsageError(f"MST {mst}: {why}", code="bad_mst", hint=_("Nothing was begun."))
+    if judged == "bad_length":
+        raise UsageError(
+            _("{mst} is no tax code.").format(mst=mst[:40]),
+            code="bad_mst",
+            hint=f"{_('A tax code has 10, 12 or 13 digits.')} {_('A spreadsheet takes zeros away from its beginning.')}",
+        )
+    if judged == "bad_check_digit":
+        why = _("The check digit of this tax code is wrong: a slip of the pen?")
+        raise UsageError(f"MST {mst}: {why}", code="bad_mst", hint=_("Nothing was begun."))
 
 
 def _earlier_name(earlier: list[Dossier]) -> str:

@@ -40,7 +40,7 @@ def chosen(context: Context, selection: Selection) -> Dossier:
     raise SeveralTokens(
         _("{count} dossiers are open, and none was chosen.").format(count=len(found)),
         code="several_dossiers",
-        hint=_("Name one with --mst, --serial or --cert."),
+        hint=known.way_to_name([(one.mst, one.certificate) for one in found]),
         data={"dossiers": [{"mst": one.mst, "cert": one.certificate, "name": one.name} for one in found]},
     )
 

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from safetok.domain.cells import SHORTENED
+from safetok.domain.cells import SHORTENED, typed
 from safetok.domain.companies import plain_mst
 from safetok.domain.dossier import Said
 from safetok.domain.manifest import Problem
@@ -102,7 +102,7 @@ class Row:
         """The tax code. Raises UsageError `bad_row` where there is none, the spreadsheet has cut it, or it cannot be one."""
         from safetok.domain.mst import verdict
 
-        text = "".join(self.text("mst").split())
+        text = "".join(typed(self.text("mst")).split())
         if not text:
             raise self._wrong("mst", _("it names no tax code"))
         if SHORTENED.fullmatch(text):
@@ -138,7 +138,7 @@ class Row:
 
     def day(self, meaning: str, *, latest: date | None) -> date | None:
         """A day, none after `latest`; None where the cell is empty. Raises UsageError `bad_row`."""
-        text = self.text(meaning)
+        text = typed(self.text(meaning))
         if not text:
             return None
         day = parse_day(text)

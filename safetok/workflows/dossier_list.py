@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from safetok.domain import dossier as papers
+from safetok.domain.cells import typed
 from safetok.domain.companies import plain_mst
 from safetok.domain.dossier import Dossier, Record, Said, Situation
 from safetok.domain.times import vietnamese_day
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from safetok.domain.working_days import WorkingCalendar
     from safetok.workflows.context import Context
 
+_PHONE = 9  # digits of a Vietnamese number after its 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
@@ -37,11 +40,18 @@ class Client:
     companies: int = 1
 
     @property
+    def mst(self) -> str:
+        assert self.view.dossier is not None
+        return self.view.dossier.mst
+
+    @property
     def person(self) -> str:
-        """Its representative by name and phone; the same name with another phone is another person."""
+        """Its representative by name and phone; the same name with another phone is another person. A phone is the same with 0,
+        with +84 and without either, as a spreadsheet leaves a number.
+        """
         if not self.representative:
             return ""
-        return f"{letters(self.representative)}/{''.join(filter(str.isdigit, self.phone))}"
+        return f"{letters(self.representative)}/{''.join(filter(str.isdigit, self.phone))[-_PHONE:]}"
 
     def data(self) -> dict[str, Any]:
         """What scripts read."""
@@ -100,7 +110,7 @@ def listed(context: Context, *, file: Path | None = None) -> Clients:
             clients.append(_client(context, row, recorded))
         except UsageError as error:
             errors.append(error)
-    shared = Counter(one.person for one in clients if one.person)
+    shared = Counter(person for person, _mst in {(one.person, one.mst) for one in clients} if person)
     clients = [_called_first(context, one, shared[one.person]) for one in clients]
     return Clients(
         now=context.now(),
@@ -152,7 +162,7 @@ def _client(context: Context, row: dossier_clients.Row, recorded: Sequence[Dossi
     today = vietnamese_day(now)
     days = {step: row.day(step, latest=today) for step in dossier_clients.DAYS}
     records = [Record(step=step, day=day, at=now, said={}) for step, day in days.items() if day is not None]
-    serial = "".join(row.text("certificate").split()).upper()
+    serial = "".join(typed(row.text("certificate")).split()).upper()
     there = next((one for one in reversed(recorded) if papers.is_about(one, plain_mst(mst), serial)), None)
     if there is not None:
         known = {one.step for one in there.records}

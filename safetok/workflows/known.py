@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from safetok.errors import SeveralTokens, UsageError
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from safetok.domain.certificates import Certificate
     from safetok.store.inventory import Inventory, Kept
     from safetok.workflows.context import Context
+
+_FEW = 5  # serials named in one sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +87,20 @@ def one_only(context: Context, choices: Iterable[Certificate], *, data: str) -> 
     raise SeveralTokens(
         _("{count} certificates fit, and none was chosen.").format(count=len(found)),
         code="several_companies",
-        hint=_("Name one with --mst, --serial or --cert."),
+        hint=way_to_name([(one.mst or "", one.serial) for one in found]),
         data={data: [{"mst": one.mst, "cert": one.serial, "subject_name": one.subject_name} for one in found]},
+    )
+
+
+def way_to_name(choices: Sequence[tuple[str, str]]) -> str:
+    """How to name one of these, by MST and certificate each: two tokens of one company have one tax code."""
+    of_one = Counter(mst for mst, _serial in choices)
+    twice = [serial for mst, serial in choices if of_one[mst] > 1 and serial]
+    if not twice:
+        return _("Name one with --mst, --serial or --cert.")
+    serials = ", ".join(twice[:_FEW]) + (", …" if len(twice) > _FEW else "")
+    return _("Several are of one company: name one with --serial (its token) or --cert ({serials}).").format(
+        serials=serials
     )
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetok.domain.cells import SHORTENED, Cell, as_text, failed, plain, rounded
-from safetok.domain.manifest import column_of
+from safetok.domain.cells import SHORTENED, Cell, as_text, failed, plain, rounded, typed
+from safetok.domain.manifest import DOUBLED, column_of
 from safetok.domain.tokens import nearly
 from safetok.errors import PersonNeeded, SafetokError, UsageError
 from safetok.locale import _
@@ -134,6 +134,11 @@ def _wrong(serial: str, pin: Cell, doubled: set[str], known: set[str]) -> str:  
         return _(
             "the spreadsheet holds the PIN as a number, without zeros before it: make the column text, type it again"
         )
+    if str(pin).startswith("'"):
+        return _(
+            "the PIN begins with the apostrophe that spreadsheets put before text: take it out; a PIN that has one is saved by "
+            "safetok pin store"
+        )
     if serial in doubled:
         return _("this Token ID stands there with two different PINs")
     if serial not in known and (meant := nearly(serial, sorted(known))):
@@ -154,9 +159,18 @@ def _rows(file: Path, cells: list[list[Cell]]) -> Iterator[tuple[int, str, Cell]
     """Row number, token serial and PIN of every row that is not empty; the first of them names the columns. Raises UsageError."""
     lines = [(number, line) for number, line in enumerate(cells, 1) if any(as_text(cell) for cell in line)]
     heads = [as_text(cell) for cell in lines[0][1]] if lines else []
-    serial_at = next((at for at, head in enumerate(heads) if column_of(head) == "token"), None)
-    pin_at = next((at for at, head in enumerate(heads) if plain(head) in _PIN), None)
-    if serial_at is None or pin_at is None:
+    serials = [at for at, head in enumerate(heads) if column_of(head) == "token"]
+    given = [at for at, head in enumerate(heads) if plain(head) in _PIN]
+    for same in (serials, given):
+        if len(same) > 1:
+            raise UsageError(
+                _("Two columns say the same: {first} and {second}.").format(
+                    first=heads[same[0]], second=heads[same[1]]
+                ),
+                code="pin_table",
+                hint=f"{_('Nothing was saved.')} {_(DOUBLED)}",
+            )
+    if not (serials and given):
         raise UsageError(
             _('{file} is not a table of PINs: its first row must name the columns "Token ID" and "PIN".').format(
                 file=file
@@ -164,13 +178,14 @@ def _rows(file: Path, cells: list[list[Cell]]) -> Iterator[tuple[int, str, Cell]
             code="pin_table",
             hint=_("Nothing was saved."),
         )
+    (serial_at,), (pin_at,) = serials, given
     for number, line in lines[1:]:
         padded = [*line, *[None] * len(heads)]
         serial, pin = padded[serial_at], padded[pin_at]
         secret(as_text(pin))
         yield (
             number,
-            f"{serial:.6E}" if rounded(serial) else as_text(serial),
+            f"{serial:.6E}" if rounded(serial) else typed(as_text(serial)),
             as_text(pin) if isinstance(pin, str) else pin,
         )
 

@@ -44,8 +44,8 @@ class Sheet(NamedTuple):
 
 
 def read(path: Path) -> Sheet:
-    """The cells of a CSV or XLSX file; of a workbook its first sheet. Raises UsageError (`manifest_file`, `manifest_bounds`,
-    `manifest_encoding`, `xlsx_missing`).
+    """The cells of a CSV or XLSX file; of a workbook the first sheet that is not hidden. Raises UsageError (`manifest_file`,
+    `manifest_bounds`, `manifest_encoding`, `xlsx_missing`).
     """
     try:
         with path.open("rb") as file:
@@ -131,11 +131,12 @@ def _workbook(path: Path, data: bytes) -> Sheet:
             warnings.simplefilter("ignore")
             book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
         epoch = date(1904, 1, 1) if book.epoch == CALENDAR_MAC_1904 else date(1899, 12, 30)
-        found = book.worksheets[0].iter_rows(max_row=MOST_ROWS + 1, max_col=MOST_COLUMNS, values_only=True)
+        shown = next((one for one in book.worksheets if one.sheet_state == "visible"), book.worksheets[0])
+        found = shown.iter_rows(max_row=MOST_ROWS + 1, max_col=MOST_COLUMNS, values_only=True)
         cells: list[list[Cell]] = [[*row] for row in found]
-        name = book.worksheets[0].title if len(book.worksheets) > 1 else ""
-        unread = tuple(_not_empty(book.worksheets[1:]))
-        hidden = frozenset(_hidden(book.worksheets[0]))
+        name = shown.title if len(book.worksheets) > 1 else ""
+        unread = tuple(_not_empty([one for one in book.worksheets if one is not shown]))
+        hidden = frozenset(_hidden(shown))
         book.close()
     except Exception as error:  # openpyxl raises whatever its parsers raise on a damaged workbook
         raise UsageError(

@@ -14,6 +14,7 @@ import openpyxl
 import pytest
 from support_agencies import HOSTILE, NEW, followed, joined, listed, overtaken
 from support_clock import Clocked
+from support_store import certificate
 
 from safetok.domain.agencies import Registration
 from safetok.errors import Unexpected
@@ -91,6 +92,19 @@ def test_a_worklist_goes_out_and_comes_back(two: Clocked, tmp_path: Path) -> Non
     assert listed(two, "--mst", "0106324653")["vnaccs"]["state"] == "open"
 
 
+def test_of_a_company_s_two_tokens_one_is_chosen_by_its_certificate(cli: Clocked) -> None:
+    """The tax code, which both have, is not named as the way to choose: neither under the list, nor where it was tried."""
+    other = certificate(5, mst=NEW.mst, not_before=NEW.not_before, not_after=NEW.not_after)
+    second = joined(cli, other)
+    for shown in (second("agencies", "list").out, second("agencies", "remind").out):
+        assert ("done TÊN --cert SỐ_SERIAL" in shown, "--mst" in shown) == (True, False)
+    said = second.json("agencies", "done", "etax", "--mst", NEW.mst or "")
+    assert (said.status, said.codes) == (4, ["several_companies"])
+    hint = said.envelope["errors"][0]["hint"]
+    assert ("--mst" in hint, NEW.serial in hint, other.serial in hint) == (False, True, True)
+    assert second.json("agencies", "done", "etax", "--cert", NEW.serial).status == 0
+
+
 def test_a_worklist_handed_back_untouched_changes_nothing(two: Clocked, tmp_path: Path) -> None:
     """Whatever an agency said when it refused, control characters and line breaks too, is no news when it comes back."""
     reason = "sai Serial\n=1+1 \x1b[2J \u202elanh\u202c  xem lại"
@@ -158,6 +172,53 @@ def test_a_worklist_saved_as_csv_or_without_its_formats_is_read(two: Clocked, tm
     assert listed(two, "--mst", "0312345678")["vnaccs"]["updated_at"] == "2026-11-22T23:00:00Z"
 
 
+@pytest.mark.parametrize(("above", "titles"), [(1, True), (0, False), (2, False)])
+def test_rows_are_found_whatever_became_of_those_above_them(
+    two: Clocked, tmp_path: Path, above: int, titles: bool
+) -> None:
+    """Staff put the month above the list, or take its row of titles away: the first company's row is recorded, and nothing else is
+    taken for one.
+    """
+    path = tmp_path / "w.xlsx"
+    book = _sheet(two, path)
+    first = [cell.value for cell in book.active[3]][:3]
+    _fill(book, path, (first[0], first[2], "23/11/2026 14:00", ""))
+    if not titles:
+        book.active.delete_rows(2)
+    if above:
+        book.active.insert_rows(1, above)
+        book.active["A1"] = "THÁNG 11"
+    book.save(path)
+    said = two.json("agencies", "import", str(path))
+    assert (said.status, said.data["recorded"], said.codes) == (0, 1, [])
+    assert listed(two, "--mst", first[0])[first[2]]["updated_at"] == "2026-11-23T07:00:00Z"
+
+
+def test_an_apostrophe_before_what_is_filled_in_is_no_part_of_it(two: Clocked, tmp_path: Path) -> None:
+    """Staff who type one to keep a cell as text, in a program that takes it for a letter, are understood."""
+    path = tmp_path / "w.xlsx"
+    _fill(_sheet(two, path), path, ("0106324653", "vnaccs", "'23/11/2026 14:00", "'được chấp nhận"))
+    assert two.json("agencies", "import", str(path)).data["recorded"] == 1
+    row = listed(two, "--mst", "0106324653")["vnaccs"]
+    assert (row["state"], row["updated_at"]) == ("accepted", "2026-11-23T07:00:00Z")
+
+
+def test_a_day_alone_starts_no_24_hours(two: Clocked, tmp_path: Path) -> None:
+    """A cell of a spreadsheet that holds a day is its midnight: Customs' wait would be over before it is. Elsewhere the day is
+    enough, and where the agency has answered.
+    """
+    path, day = tmp_path / "w.xlsx", datetime(2026, 11, 23)  # noqa: DTZ001  (Excel knows no zones)
+    mst = "0106324653"
+    accepted = "được chấp nhận"
+    _fill(_sheet(two, path), path, (mst, "vnaccs", day, ""), (mst, "bhxh", day, ""), (mst, "v5", day, accepted))
+    said = two.json("agencies", "import", str(path))
+    assert (said.status, said.data["recorded"], said.codes) == (12, 2, ["bad_time"])
+    rows = listed(two, "--mst", mst)
+    assert [rows[name]["state"] for name in ("vnaccs", "bhxh", "v5")] == ["open", "updated", "accepted"]
+    two.json("agencies", "done", "vnaccs", "--at", "23/11/2026 00:00", "--mst", mst)
+    assert two.json("agencies", "import", str(path)).status == 0
+
+
 def test_a_worklist_that_cannot_be_recorded_to_its_end_records_nothing(two: Clocked, tmp_path: Path) -> None:
     """One commit for all of it: after a full disk nobody has to find out which rows are in."""
     path = tmp_path / "viec.xlsx"
@@ -193,7 +254,7 @@ def test_an_empty_result_never_takes_an_acceptance_back(two: Clocked, tmp_path: 
     first = said.envelope["errors"][0]
     for words in (f"Dòng 4, {NEW.subject_name}, ", "cột ĐÃ LÀM LÚC", "được chấp nhận"):
         assert words in first["message"]
-    assert "agencies undo etax --mst 0106324653" in first["hint"]
+    assert f"agencies undo etax --cert {NEW.serial}" in first["hint"]
     rows = listed(two, "--mst", "0106324653")
     assert (rows["etax"]["state"], rows["ixhd"]["state"]) == ("accepted", "rejected")
     _fill(book, path, ("0106324653", "etax", "23/11/2026 14:01", "accepted"))
@@ -236,8 +297,10 @@ def test_what_is_wrong_in_a_sheet_is_said_for_a_sheet(two: Clocked, tmp_path: Pa
     path, book = tmp_path / "w.xlsx", _sheet(two, tmp_path / "w.xlsx")
     _fill(book, path, ("0106324653", "v5", "", "accepted"), ("0106324653", "bhxh", "lúc nãy", ""))
     _fill(book, path, ("0106324653", "etax", "23/11/2026 23:00", ""), ("0106324653", "tvan", "8:00", "chắc được"))
+    _fill(book, path, ("0106324653", "ivan", "23/11/2025 15:00", ""))
     errors = two.json("agencies", "import", str(path)).envelope["errors"]
-    assert sorted(error["code"] for error in errors) == ["bad_result", "bad_time", "future_time", "not_updated"]
+    codes = ["bad_result", "bad_time", "before_issue", "future_time", "not_updated"]
+    assert sorted(error["code"] for error in errors) == codes
     for error in errors:
         column = "KẾT QUẢ" if error["code"] == "bad_result" else "ĐÃ LÀM LÚC"
         assert error["message"].startswith("Dòng ")

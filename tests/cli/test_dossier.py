@@ -273,3 +273,12 @@ def test_a_configured_endpoint_is_asked_with_the_tokens_proof(box: Any) -> None:
     assert said.data["answer"]["missing"]
     assert box.cli.json("dossier", "show", "--mst", mst, "--no-ask").data["answer"] is None
     assert box.cli.json("dossier", "show", "--mst", mst).codes == ["pin_needed"]
+
+
+def test_what_is_no_tax_code_begins_nothing(cli: Clocked) -> None:
+    """A script's list has lost the zero before it, or a digit is wrong: 2, and no dossier."""
+    said = cli.json("dossier", "start", "--case", "revoked", "--mst", MST.removeprefix("0"), "--one")
+    assert (said.status, said.codes) == (2, ["bad_mst"])
+    slip = cli.json("dossier", "start", "--case", "revoked", "--mst", "0301519978", "--one")
+    assert (slip.status, slip.codes) == (2, ["bad_mst"])
+    assert cli.json("dossier", "list").data["dossiers"] == []

@@ -137,6 +137,27 @@ def test_several_companies_of_one_representative_call_before_they_upload(cli: Cl
     }
 
 
+def test_one_company_twice_is_not_two(cli: Clocked, tmp_path: Path) -> None:
+    """A row that somebody copied makes no representative of several companies; a phone that a spreadsheet took for a number, or
+    that begins with +84, is still the same one's. What spreadsheets put before text is no part of a tax code and a day.
+    """
+    heads = ["MST", "Tình trạng", "Người đại diện", "Điện thoại", "Ngày nhận token"]
+    one, other = (
+        ["0101000006", "thu hồi", "Lê A", "0903000111", None],
+        ["0101000013", "thu hồi", "Lê B", "0903000222", None],
+    )
+    again = ["'0101000006", "thu hồi", "Lê A", "0903000111", "'14/01/2027"]
+    b_too = [
+        ["0101000020", "thu hồi", "Lê B", 903000222, None],
+        ["0101000045", "thu hồi", "Lê B", "+84 903 000 222", None],
+    ]
+    path = _as_workbook(tmp_path / "c.xlsx", [heads, one, again, other, *b_too])
+    said = cli.json("dossier", "list", "--from", str(path))
+    assert (said.status, said.codes) == (0, [])
+    found = [(row["mst"], row["companies_of_representative"]) for row in said.data["dossiers"]]
+    assert sorted(found) == [("0101000006", 1)] * 2 + [(mst, 3) for mst in ("0101000013", "0101000020", "0101000045")]
+
+
 def test_a_list_knows_the_steps_that_were_recorded_here(cli: Clocked, tmp_path: Path) -> None:
     """A client whose dossier is open here stands at the step recorded here, with the days that the list adds."""
     to_the_token(cli, vn(2027, 1, 18, 15))

@@ -372,6 +372,30 @@ def test_pins_kept_in_a_workbook_are_imported_as_they_are(
     assert kept == [token.pin, "", "24681357", "", "012345", ""]
 
 
+@pytest.mark.parametrize("heads", ["Token ID;PIN;Mật khẩu", "Serial;Token ID;PIN"])
+def test_of_two_columns_that_say_the_same_none_is_taken(
+    inside: Cli, keyring: Keyring, tmp_path: Path, heads: str
+) -> None:
+    """An old PIN beside the new one, a certificate's serial beside the token's: nobody guesses which; nothing is saved."""
+    table = tmp_path / "pins.csv"
+    table.write_text(f"{heads}\na1;246813;246814\n", encoding="utf-8")
+    said = inside.json("pin", "import", str(table))
+    assert (said.status, said.codes, keyring.kept) == (2, ["pin_table"], {})
+    assert "246813" not in said.out + said.err
+
+
+def test_what_a_spreadsheet_puts_before_text_is_no_part(inside: Cli, keyring: Keyring, tmp_path: Path) -> None:
+    """A Token ID is kept as keys type it, without apostrophe and what no eye sees, as a list's is; a PIN behind an apostrophe would
+    cost a try: it is left out.
+    """
+    table = tmp_path / "pins.csv"
+    table.write_text("Token ID;PIN\n'a1;246813\n\u200ba2\u00a0;246814\na3;'246815\n", encoding="utf-8")
+    said = inside.json("pin", "import", str(table))
+    assert (said.status, said.data["saved"]) == (12, ["a1", "a2"])
+    assert [row["row"] for row in said.data["failed"]] == [4]
+    assert [keyring.pin(serial) for serial in ("a1", "a2", "a3")] == ["246813", "246814", ""]
+
+
 def test_a_workbook_with_more_sheets_is_not_to_be_deleted(inside: Cli, keyring: Keyring, tmp_path: Path) -> None:
     """Only its first sheet was read: the others are named, and nobody is told to delete the only copy of what stands there."""
     book = openpyxl.Workbook()

@@ -284,9 +284,24 @@ def test_a_day_that_the_ca_contradicts_is_put_right_in_the_list(cli: Inside, fle
     status, after = ran(cli, fleet)
     assert (status, after[0]["code"]) == (12, "contract_end_differs")
     assert "make the plan again" in after[0]["message"]
+    again = cli("batch", "run", str(path.with_suffix(".plan.json"))).out
+    assert ("then run the plan again" in again, f"safetok batch plan {path}" in again) == (False, True)
     path = listed(fleet, row(fleet, 0))
     assert codes(planned(cli, path)) == [("renew", None)]
     assert ran(cli, fleet)[0] == 0
+
+
+def test_a_token_that_was_replaced_is_named_by_the_one_that_is_in(cli: Inside, fleet: Fleet) -> None:
+    """The list has the lost token's ID: the company's other token, which is in, is named with what to change in the list; not
+    where that one has a row of its own.
+    """
+    lost = row(fleet, 0, token="00ff00ff00ff00ff")
+    (found,) = planned(cli, listed(fleet, lost))
+    assert (found["planned"], fleet.serials[0] in found["message"]) == ("not_plugged_in", True)
+    status, (after,) = ran(cli, fleet)
+    assert (status, after["code"], fleet.serials[0] in after["message"]) == (12, "token_not_in", True)
+    found = planned(cli, listed(fleet, lost, row(fleet, 0)))[0]
+    assert fleet.serials[0] not in found["message"]
 
 
 def test_a_token_id_that_is_nearly_one_plugged_in_is_asked_about(cli: Inside, fleet: Fleet) -> None:
@@ -322,6 +337,9 @@ def test_what_is_renewed_or_under_way_is_said_in_the_plan(cli: Inside, fleet: Fl
     again = planned(cli, listed(fleet, *(row(fleet, n, end="") for n in range(3))))
     assert [one["planned"] for one in again] == ["renew" if n == waiting else "nothing_due" for n in range(3)]
     assert "asked for at the CA (REQUESTED)" in again[waiting]["message"]
+    stands = cli.json("batch", "report", str(path.with_suffix(".plan.json"))).data["rows"][waiting]
+    assert (stands["state"], stands["code"], stands["exit_status"]) == ("waiting", "unfinished", 130)
+    assert stands["message"]
     assert cli("renew", "--resume", "--pin-stdin", stdin=f"{PIN}\n").status == 0
     assert ran(cli, fleet) == (0, [])
 

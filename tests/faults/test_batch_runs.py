@@ -15,6 +15,8 @@ from support_simulator import Simulator
 
 from safetok.sandbox import process
 from safetok.sandbox.places import write_json
+from safetok.store.database import Database
+from safetok.tokens.locks import lock_name
 
 TOKENS = 3
 
@@ -94,9 +96,10 @@ def test_a_run_with_nothing_to_do_says_what_it_leaves(cli: Inside, fleet: Fleet)
     listed = fleet.write_list(fleet.folder / "list.csv", [0, 1])
     said = cli.json("batch", "plan", str(listed), "--per-day", "1")
     path = Path(said.data["plan"])
-    cli("batch", "run", str(path))
+    first = cli("batch", "run", str(path))
+    assert (first.status, "not begun 1, done 1" in first.out, "batch resume" in first.out) == (0, True, False)
     later = cli("batch", "run", str(path))
-    assert (later.status, "rows have a later day" in later.out) == (0, True)
+    assert (later.status, "rows have a later day" in first.out, "rows have a later day" in later.out) == (0, True, True)
     process.stop(fleet.places)
     folder = fleet.folder / "other lists"
     folder.mkdir()
@@ -277,6 +280,37 @@ def test_results_that_cannot_be_kept_begin_nothing(cli: Inside, fleet: Fleet) ->
     (next(fleet.places.home.rglob("seal")).parent / f"{identity}.jsonl").mkdir()
     refused(cli.json("batch", "run", str(path)), "plan_file")
     assert cli.json("renew", "--list").data["renewals"] == []
+
+
+def test_a_home_that_takes_no_lock_is_named(cli: Inside, fleet: Fleet) -> None:
+    """A disk that is full or may only be read: 2 with the folder, nothing begun; so where the folder of results cannot be made."""
+    path = planned(cli, fleet, [0])
+    lock = Path(cli.env["SAFETOK_HOME"], "locks", lock_name("batch"))
+    lock.unlink(missing_ok=True)
+    lock.mkdir()
+    said = cli.json("batch", "run", str(path))
+    refused(said, "home_unusable")
+    assert str(lock.parent) in said.envelope["errors"][0]["message"]
+    lock.rmdir()
+    folder = Path(cli.env["SAFETOK_HOME"], "batch")
+    for left in folder.iterdir():
+        left.unlink()
+    folder.rmdir()
+    folder.write_bytes(b"")
+    refused(cli.json("batch", "report"), "plan_file")
+
+
+def test_a_report_needs_no_room(cli: Inside, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full or may only be read: how the rows stand is still told, for the state is only read."""
+    path, opened, init = planned(cli, fleet, [0]), list[bool](), Database.__init__
+
+    def seen(self: Database, place: Path, *, read_only: bool = False) -> None:
+        opened.append(read_only)
+        init(self, place, read_only=read_only)
+
+    monkeypatch.setattr(Database, "__init__", seen)
+    assert cli.json("batch", "report", str(path)).status == 0
+    assert opened == [True]
 
 
 def test_a_plan_that_was_not_run_yet_is_reported_as_planned(cli: Inside, fleet: Fleet) -> None:

@@ -128,6 +128,8 @@ def test_a_pin_where_its_source_belongs_is_refused_and_never_repeated() -> None:
         (datetime(2027, 12, 31), date(2027, 12, 31)),  # noqa: DTZ001  (as a workbook gives it)
         ("31/12/2027 0:00", date(2027, 12, 31)),
         ("31/12/2027 00:00:00", date(2027, 12, 31)),
+        ("31/12/2027 12:00:00 SA", date(2027, 12, 31)),
+        ("31/12/2027 12:00 AM", date(2027, 12, 31)),
         ("３１／１２／２０２７\u00a0", date(2027, 12, 31)),
         ("", None),
     ],
@@ -345,6 +347,18 @@ def test_a_workbook_tells_which_of_its_sheets_was_read(tmp_path: Path) -> None:
     book.save(path)
     assert sheets.read(path).first_of_several == "Bìa"
     assert sheets.read(path).unread == ("Token",), "an empty one is no list that somebody waits for"
+
+
+def test_a_hidden_sheet_is_not_the_first(tmp_path: Path) -> None:
+    """What a person sees first is read, not last year's list that somebody hid before it; that one is named as not read."""
+    book = openpyxl.Workbook()
+    book.active.title = "cũ"
+    book.active.append(["Token ID"])
+    book.create_sheet("DS").append(["MST"])
+    book["cũ"].sheet_state = "hidden"
+    book.save(tmp_path / "ds.xlsx")
+    found = sheets.read(tmp_path / "ds.xlsx")
+    assert (found.cells[0][0], found.first_of_several, found.unread) == ("MST", "DS", ("cũ",))
 
 
 def test_a_workbook_tells_which_of_its_rows_are_hidden(tmp_path: Path) -> None:

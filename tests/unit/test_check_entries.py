@@ -51,6 +51,20 @@ def test_the_column_is_found_by_its_heading(tmp_path: Path) -> None:
     assert values(written(tmp_path, text)) == [(2, SERIAL), (3, "b.cer"), (4, "c.cer")]
 
 
+def test_a_line_that_names_nothing_is_told(tmp_path: Path) -> None:
+    """A client of whom the list has no Token ID was not checked: that is said with its line. Empty lines and remarks are none."""
+    text = f"STT;Token ID;MST\n#1;{SERIAL};1\n2;;0106324653\n;;\n# đã nghỉ;;\n"
+    path = written(tmp_path, text)
+    assert values(path) == [(2, SERIAL), (3, "")]
+    (entry,) = (one for one in listed(path, _say_nothing) if not one.value)
+    (found,) = Resolver(surroundings(tmp_path, Web())).resolve([entry])
+    assert isinstance(found.error, UsageError)
+    assert found.error.code == "nothing_named"
+    assert found.error.message.startswith("ds.csv, dòng 3: ")
+    with pytest.raises(UsageError):
+        listed(written(tmp_path, "Token ID;MST\n;0106324653\n"), _say_nothing)
+
+
 def test_without_a_heading_the_first_cell_counts(tmp_path: Path) -> None:
     """A list that begins at once loses no line, though its file does not exist."""
     assert values(written(tmp_path, f"khong-co.cer,x\n{SERIAL},y\n")) == [(1, "khong-co.cer"), (2, SERIAL)]

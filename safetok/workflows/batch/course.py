@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from safetok.domain.companies import plain_mst
-from safetok.domain.plan import PlanRow, RowResult, RowState
+from safetok.domain.plan import Plan, PlanRow, RowResult, RowState
 from safetok.domain.times import rfc3339
 from safetok.errors import NoToken
 from safetok.locale import _
@@ -103,6 +103,12 @@ class Course:
             return [row.token] if row.token in self._tokens else []
         return [serial for serial, token in self._tokens.items() if row.mst in taxed(token)]
 
+    def others_of(self, row: PlanRow, plan: Plan) -> list[str]:
+        """The tokens that are in and carry the row's company, but for those that the plan's rows name."""
+        named = {one.token for one in plan.rows}
+        found = [serial for serial, token in self._tokens.items() if plain_mst(row.mst or "") in taxed(token)]
+        return [serial for serial in found if row.mst and serial not in named]
+
     def task(self, row: PlanRow, token: str) -> Task:
         """A row to be begun on a token that is in; which CA it will ask is seen there, where the plan could not know it."""
         holds = self._certificate(row, token)
@@ -175,3 +181,11 @@ def named(token: TokenReading) -> str:
 def not_plugged_in(serial: str) -> NoToken:
     """The failure of a row whose token is not in."""
     return NoToken(_("Token {serial} is not plugged in.").format(serial=serial), code="token_not_in", token=serial)
+
+
+def another_is_in(serials: Iterable[str]) -> str:
+    """What is said where these tokens of the same company are in, and the one that the list names is not."""
+    return _(
+        "This company's token {serials} is plugged in: if it has taken the place of the other, put its Token ID into the "
+        "list and make the plan again."
+    ).format(serials=", ".join(serials))

@@ -22,9 +22,9 @@ from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows import sheets
 from safetok.workflows.batch import plan_file
+from safetok.workflows.batch.course import another_is_in
 from safetok.workflows.batch.quiet import Quiet
-from safetok.workflows.batch.results import sentences
-from safetok.workflows.history import state_word
+from safetok.workflows.batch.results import carried_on, sentences
 from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.eligibility import NothingDue, assess
 from safetok.workflows.renew.request import RenewRequest
@@ -52,9 +52,10 @@ class Planned:
 
 @dataclass(kw_only=True)
 class _Tokens:
-    """What is plugged in, by serial and by company."""
+    """What is plugged in, by serial and by company; `named`: the Token IDs that the list's rows name."""
 
     reading: Reading
+    named: frozenset[str]
     by_serial: dict[str, TokenReading] = field(default_factory=dict)
     by_mst: dict[str, list[TokenReading]] = field(default_factory=dict)
 
@@ -88,7 +89,8 @@ def plan(context: Context, file: Path, *, out: Path | None = None, per_day: int 
     with context.tokens() as tokens:
         reading = tokens.read()
     Inventory(context.database).record(reading, context.now())
-    rows = _checked(context, manifest.rows, _Tokens(reading=reading), file.absolute().parent)
+    found = _Tokens(reading=reading, named=frozenset(row.token for row in manifest.rows if row.token))
+    rows = _checked(context, manifest.rows, found, file.absolute().parent)
     if per_day is not None:
         rows = spread(rows, per_day, *working_days(context.now()))
     made = Plan(
@@ -223,10 +225,7 @@ def _judged(context: Context, row: PlanRow, wanted: Wanted, chosen: Chosen, fold
     """What the renewal's own checks say, then what a row of a list must have beyond them."""
     unfinished = unfinished_of(context, chosen.token.info.serial, chosen.certificate)
     if unfinished is not None and wanted.signed:
-        reason = _("A renewal is unfinished ({id}, {state}): it is carried on.").format(
-            id=unfinished.id, state=state_word(unfinished.state, unfinished.route)
-        )
-        return replace(_from(row, unfinished), verdict=Verdict.RENEW, reason=reason)
+        return replace(_from(row, unfinished), verdict=Verdict.RENEW, reason=carried_on(unfinished))
     request = RenewRequest(
         serial=row.token, contract_end=row.contract_end, confirm_contract_end=row.contract_end, yes=True
     )
@@ -335,6 +334,9 @@ def _not_in(context: Context, row: PlanRow, wanted: Wanted, error: NoToken, toke
         newest = max(fitting, key=lambda one: (one.certificate.not_before, one.certificate.not_after))
         row = _about(context, row, newest.certificate, newest.token_serial)
     lacking, away = _lacking(context, row, wanted, folder), _("Not plugged in.")
+    of_company = [token.info.serial for token in tokens.by_mst.get(plain_mst(row.mst or ""), [])]
+    if others := [serial for serial in of_company if row.mst and serial not in tokens.named]:
+        away = f"{away} {another_is_in(others)}"
     if lacking is not None:
         return replace(row, verdict=Verdict.NOT_READY, code=lacking[0], reason=f"{away} {lacking[1]}")
     return replace(row, verdict=Verdict.NOT_IN, code=error.code, reason=away)

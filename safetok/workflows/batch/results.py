@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from safetok.domain.companies import plain_mst
 from safetok.domain.plan import Plan, PlanRow, RowResult, RowState
 from safetok.domain.times import parse_rfc3339, rfc3339
-from safetok.errors import UsageError
+from safetok.errors import ExitStatus, UsageError
 from safetok.locale import _, why
 
 if TYPE_CHECKING:
@@ -59,14 +59,7 @@ class Results:
             elif known is not None and known.state is not RowState.OPEN:
                 continue
             elif (renewal := unfinished.get((row.token, plain_mst(row.mst or "")))) is not None:
-                self._last[row.row] = RowResult(
-                    row=row.row,
-                    state=RowState.WAITING,
-                    token=row.token,
-                    at=renewal.updated_at,
-                    message=renewal.reason,
-                    renewal_id=renewal.id,
-                )
+                self._last[row.row] = _under_way(row, renewal)
 
     def of(self, row: int) -> RowResult:
         """Where a row stands."""
@@ -115,6 +108,29 @@ def _done(row: PlanRow, renewal: Renewal) -> RowResult:
     return ended(row, result_of(renewal), now=renewal.updated_at)
 
 
+def _under_way(row: PlanRow, renewal: Renewal) -> RowResult:
+    """A renewal that a run was killed or stopped in, or is working on now: no run has said how its row ended."""
+    return RowResult(
+        row=row.row,
+        state=RowState.WAITING,
+        token=row.token,
+        at=renewal.updated_at,
+        code="unfinished",
+        message=renewal.reason or carried_on(renewal),
+        exit_status=int(ExitStatus.INTERRUPTED),
+        renewal_id=renewal.id,
+    )
+
+
+def carried_on(renewal: Renewal) -> str:
+    """What is said of a renewal that waits, where nothing else is known of it."""
+    from safetok.workflows.history import state_word
+
+    return _("A renewal is unfinished ({id}, {state}): it is carried on.").format(
+        id=renewal.id, state=state_word(renewal.state, renewal.route)
+    )
+
+
 def ended(row: PlanRow, result: RenewResult, *, now: datetime) -> RowResult:
     """The row's result where the renewal ended without an error."""
     done, short = result.state == "DONE", result.shortfall_days or 0
@@ -143,9 +159,14 @@ def sentences(parts: Iterable[str]) -> str:
 
 
 def folder(context: Context) -> Path:
-    """Where plans run on this machine leave their traces."""
+    """Where plans run on this machine leave their traces. Raises UsageError (`plan_file`)."""
     found = context.settings.home.state / "batch"
-    found.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        found.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            _("{path} cannot be used: {why}.").format(path=found, why=why(error)), code="plan_file"
+        ) from error
     return found
 
 

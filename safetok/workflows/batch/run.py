@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import threading
 import time
@@ -16,10 +17,10 @@ from safetok.domain.companies import plain_mst
 from safetok.domain.plan import Plan, PlanRow, RowResult, RowState
 from safetok.domain.times import vietnamese_day
 from safetok.errors import ExitStatus, NoToken, SafetokError, SeveralTokens, TokenHeld
-from safetok.locale import _
+from safetok.locale import _, why
 from safetok.records import dataclass
 from safetok.workflows.batch import plan_file, results, rows
-from safetok.workflows.batch.course import Course, named, not_plugged_in, taxed
+from safetok.workflows.batch.course import Course, another_is_in, named, not_plugged_in, taxed
 from safetok.workflows.batch.hands import GLANCE, PAIR, Hands
 from safetok.workflows.batch.pins import PinSources
 from safetok.workflows.renew.choose import no_token
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
-    """What a run came to: the plan, every row's state now, and which of them this run worked on."""
+    """What a run came to: the plan, every row's state now, which of them were due, and which of those this run worked on."""
 
     plan: Plan
     results: dict[int, RowResult]
+    due: frozenset[int]
     worked_on: frozenset[int]
     stopped: bool = False
     cut_short: bool = False  # by --max-failures
@@ -47,6 +49,10 @@ class Ran:
     def states(self) -> Counter[str]:
         """How many rows are in each state, of those that a run may begin."""
         return Counter(str(self.results[row.row].state) for row in self.plan.rows if row.runs)
+
+    def left(self) -> bool:
+        """Whether rows that were due are not done, and a run could go on with them as they are."""
+        return any(self.results[row].state in {RowState.OPEN, RowState.WAITING} for row in self.due)
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -99,7 +105,8 @@ def _due(context: Context, plan: Plan, kept: results.Results, options: Options) 
 
 @contextmanager
 def _alone(context: Context) -> Iterator[None]:
-    """One run at a time in one home. Raises TokenHeld (`batch_running`)."""
+    """One run at a time in one home. Raises TokenHeld (`batch_running`), UsageError (`home_unusable`)."""
+    from safetok.store.paths import unusable
     from safetok.tokens.locks import Held, TokenLock
 
     context.settings.home.ensure()
@@ -111,6 +118,11 @@ def _alone(context: Context) -> Iterator[None]:
             code="batch_running",
             hint=_("Wait for it to end, or stop it with Ctrl-C there: it loses nothing."),
         ) from error
+    except OSError as error:
+        refused = unusable(context.settings.home.locks, why(error))
+        if error.errno == errno.ENOSPC:
+            refused.hint = _("Free some space on the disk, then run the command again.")
+        raise refused from error
     try:
         yield
     finally:
@@ -133,6 +145,7 @@ class Runner:
         return Ran(
             plan=self._plan,
             results=stands,
+            due=frozenset(row.row for row in self._due),
             worked_on=frozenset(self._worked_on),
             kits=self._context.settings.home.state / "export" if written else None,
             stopped=self._course.stop.is_set(),
@@ -175,7 +188,7 @@ class Runner:
             if len(found) == 1:
                 self._queue.put(self._course.task(row, found[0]))
             else:
-                error = _several_in(row, found) if found else _not_in(row)
+                error = _several_in(row, found) if found else _not_in(row, self._course.others_of(row, self._plan))
                 self._course.end(row, rows.failed(row, error, token=row.token, now=self._context.now()))
         hands.start()
         hands.join()
@@ -317,10 +330,13 @@ class _Over(Exception):
     """Nobody waits for another token."""
 
 
-def _not_in(row: PlanRow) -> NoToken:
+def _not_in(row: PlanRow, others: list[str]) -> NoToken:
+    """`others`: tokens of the same company that are in."""
     if row.token is None:
         return NoToken(_("No token of MST {mst} is plugged in.").format(mst=row.mst), code="token_not_in")
-    return not_plugged_in(row.token)
+    error = not_plugged_in(row.token)
+    error.hint = another_is_in(others) if others else error.hint
+    return error
 
 
 def _several_in(row: PlanRow, serials: list[str]) -> SeveralTokens:
