@@ -89,10 +89,13 @@ def _renewal(renewal: Renewal, status: Status) -> Iterator[Due]:
             name=name,
         )
         return
+    hold = renewal.hold
+    if hold is Hold.NEED_TOKEN and any(token.info.serial == renewal.token_serial for token in status.tokens):
+        hold = None  # it is in again
     text = _("The top-up of {name} is not finished (Token ID {token}): {why}.")
     yield Due(
         code="renewal_unfinished",
-        text=text.format(name=name, token=renewal.token_serial, why=_hold(renewal.hold)),
+        text=text.format(name=name, token=renewal.token_serial, why=_hold(hold)),
         command="safetok renew --resume",
         token=renewal.token_serial,
         cert=renewal.old_serial,

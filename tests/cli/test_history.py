@@ -160,7 +160,10 @@ def test_whoever_meets_an_unfinished_renewal_says_so(
     Inventory(journal._db).record(reading("T9", parse(old)), NOW)
     journal.create(renewal(1, old_certificate=old))
     said = cli(*words)
-    assert "A renewal is unfinished: CÔNG TY TNHH THỬ NGHIỆM, Token ID 54071505110001 (CONFIRMED)" in said.err
+    assert (
+        "A renewal is unfinished: CÔNG TY TNHH THỬ NGHIỆM, Token ID 54071505110001: confirmed by the person (CONFIRMED)"
+        in said.err
+    )
     assert "safetok renew --resume" in said.err
     assert "A renewal is unfinished" not in cli(*words, "-q").err
     document = cli.json(*words)

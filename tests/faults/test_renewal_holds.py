@@ -24,6 +24,8 @@ from safetok.errors import (
     SafetokError,
 )
 from safetok.locale import _
+from safetok.tokens.failures import translate
+from safetok.tokens.process import WorkerFailure
 
 ASKS_AGAIN = _("`safetok renew --resume` asks for the result again; it does not ask for a second certificate.")
 
@@ -190,6 +192,19 @@ def test_a_token_pulled_out_is_told_with_what_it_was_doing(box: Box, doing: str,
     pulled(box, came, doing)
     assert box.resume().state == "DONE"
     assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
+@pytest.mark.parametrize("where", ["workflows.renew.start.log_in", "tokens.sessions.Session._sign"])
+def test_a_token_pulled_out_before_anything_is_kept_is_renewed_from_the_start(box: Box, where: str) -> None:
+    """3, like later on; nothing is unfinished, so the next step is to run it again, not `--resume`."""
+    gone = translate(WorkerFailure("DEVICE_REMOVED"), operation="sign", driver="d", token=box.token.serial)
+    with patch(f"safetok.{where}", side_effect=gone):
+        came = box.renew()
+    assert (came.status, came.code, came.state) == (3, "token_removed", "PLANNED")
+    assert came.error is not None
+    assert box.token.serial in came.error.hint
+    assert "--resume" not in came.error.hint
+    assert box.renew().state == "DONE"
 
 
 def pulled(box: Box, came: Came, doing: str) -> None:

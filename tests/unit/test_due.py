@@ -17,7 +17,7 @@ from safetok.domain.tokens import KeyPresence, Kind, PinState, Reading
 from safetok.domain.validity import days_left, validity
 from safetok.errors import ExitStatus
 from safetok.knowledge import load
-from safetok.locale import set_language
+from safetok.locale import _, set_language
 from safetok.workflows.certs import CertificateView
 from safetok.workflows.due import due
 from safetok.workflows.overview import RegistrationView, Status
@@ -252,6 +252,16 @@ def test_an_unfinished_renewal_comes_first_and_alone() -> None:
     """A certificate whose renewal is under way is not offered a second one."""
     found = status(view(CampaignAnswer.YES, contract_end=date(2027, 12, 31)), unfinished=(renewal(),))
     assert [(one.code, one.command) for one in found.due] == [("renewal_unfinished", "safetok renew --resume")]
+
+
+def test_a_renewal_whose_token_is_in_again_does_not_wait_for_it() -> None:
+    """Pulled out and in again, it is no longer told to be missing."""
+    waiting = renewal(hold=Hold.NEED_TOKEN)
+    (away,) = status(unfinished=(waiting,)).due
+    (back,) = status(view(CampaignAnswer.NO), unfinished=(waiting,)).due
+    assert _("it needs its token") in away.text
+    assert _("it needs its token") not in back.text
+    assert _("it was interrupted") in back.text
 
 
 @pytest.mark.parametrize(("minutes", "count"), [(-1, 1), (0, 1), (1, 0)])

@@ -19,6 +19,7 @@ from safetok.errors import (
 )
 from safetok.locale import _
 from safetok.log import note
+from safetok.workflows.history import state_word
 from safetok.workflows.renew.alone import alone
 from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of
 from safetok.workflows.renew.run import Held, Run
@@ -155,7 +156,9 @@ def _may_be_given_up(renewal: Renewal, *, force: bool) -> None:
         )
     if renewal.state not in _BEFORE_REQUEST | _MAY_BE_ISSUED | _REJECTABLE and not (renewal.state in ENDS and force):
         raise PersonNeeded(
-            _("This renewal is too far to be given up ({state}).").format(state=renewal.state.value),
+            _("This renewal is too far to be given up: {state}.").format(
+                state=state_word(renewal.state, renewal.route)
+            ),
             code="too_late_to_abandon",
             hint=_("Finish it: safetok renew --resume"),
             token=renewal.token_serial,
