@@ -64,7 +64,7 @@ class Ended(Exception):
 
 
 _UNWRITTEN = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG}  # what a stream that cannot be written to answers
-_SAY_IT_THEMSELVES = {"", "status", "history"}  # commands that show what is unfinished
+_SAY_IT_THEMSELVES = {"", "status", "history", "doctor"}  # commands that show what is unfinished
 
 
 @dataclass(frozen=True, slots=True)
