@@ -323,10 +323,12 @@ def registrations_due(registrations: tuple[RegistrationView, ...]) -> Iterator[D
                 name=view.name,
             )
         elif view.standing == "rejected":
-            text = _("{agency} rejected the certificate of {name}: {reason}")
+            text = _("{agency} rejected the certificate of {name}.")
+            if row.reason:
+                text = _("{agency} rejected the certificate of {name}: {reason}")
             yield Due(
                 code="rejected",
-                text=text.format(agency=view.title, name=view.name, reason=row.reason or "?"),
+                text=text.format(agency=view.title, name=view.name, reason=row.reason),
                 command=f"safetok agencies list{which}",
                 exit_status=ExitStatus.REGISTRATIONS_OPEN,
                 cert=row.certificate,

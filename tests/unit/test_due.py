@@ -254,6 +254,16 @@ def test_an_unfinished_renewal_comes_first_and_alone() -> None:
     assert [(one.code, one.command) for one in found.due] == [("renewal_unfinished", "safetok renew --resume")]
 
 
+def test_a_rejection_is_told_with_its_reason_where_there_is_one() -> None:
+    """Without one the sentence ends, with no mark in its place."""
+    without = registration("tvan", RegistrationState.REJECTED)
+    given = dataclasses.replace(without, registration=dataclasses.replace(without.registration, reason="wrong serial"))
+    assert status(registrations=(without,)).due[0].text == _("{agency} rejected the certificate of {name}.").format(
+        agency="TVAN", name="A"
+    )
+    assert status(registrations=(given,)).due[0].text.endswith("wrong serial")
+
+
 def test_a_renewal_whose_token_is_in_again_does_not_wait_for_it() -> None:
     """Pulled out and in again, it is no longer told to be missing."""
     waiting = renewal(hold=Hold.NEED_TOKEN)
