@@ -183,8 +183,8 @@ def _words(paragraph: str) -> list[str]:
 
 @cache
 def _word() -> re.Pattern[str]:
-    """A word, or a whole command: `safetok certs show 5401…`, with or without its backquotes; in a sentence it ends where prose
-    begins again.
+    """A word, or a whole command: `safetok certs show 5401…`, with or without its arrow or backquotes; in a sentence it ends
+    where prose begins again.
     """
     from safetok.cli.declared import COMMANDS
 
@@ -193,6 +193,6 @@ def _word() -> re.Pattern[str]:
     value = r"[0-9A-Za-z][0-9A-Za-z/_-]*"
     end = r"(?![^\s.,;:)])"
     return re.compile(
-        rf"`safetok [^`]*`\S*|\(?safetok (?:(?:{groups}) [a-z][a-z-]*|(?:{alone})){end}(?: [a-z0-9]+(?= --))?"
+        rf"`safetok [^`]*`\S*|(?:→ )?\(?safetok (?:(?:{groups}) [a-z][a-z-]*|(?:{alone})){end}(?: [a-z0-9]+(?= --))?"
         rf"(?: (?:--[a-z-]+(?: {value})?|[0-9A-Z][0-9A-Za-z/_-]*|TỆP|NGÀY|MÃ|TÊN){end})*[.,;:)]*|\S+"
     )

@@ -252,6 +252,7 @@ def test_wrapping_keeps_words() -> None:
     "command",
     [
         "safetok renew --resume",
+        "→ safetok status",
         "safetok dossier start --case papers-missing --cert 5401",
         "safetok agencies accepted vnaccs --cert 54010108FDDDDDE895F413FE35AA0A75.",
         "safetok certs install TỆP",
