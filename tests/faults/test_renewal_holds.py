@@ -126,10 +126,12 @@ def test_nobody_with_the_pin_is_a_hold(box: Box) -> None:
 )
 def test_a_token_that_does_not_take_it(box: Box, code: str, hold: Hold | None, status: int) -> None:
     """Full, write-protected or not writing: a hold of its own each; the certificate is kept, and goes on when it can."""
-    refuses = NotTrusted("no", code=code, hint="do")
+    refuses = NotTrusted("no", code=code, hint="See: safetok certs prune")
     with patch("safetok.tokens.sessions.Session.write_certificate", side_effect=refuses):
         came = box.renew()
     assert (came.status, came.code, came.state) == (status, code, "VERIFIED")
+    assert came.error is not None
+    assert came.error.hint.startswith("See: safetok certs prune. " if hold else "See: safetok certs prune")
     assert box.journal().hold is hold
     assert box.resume().state == "DONE"
     assert [row["state"] for row in box.issued()] == ["confirmed"]

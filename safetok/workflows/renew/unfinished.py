@@ -129,7 +129,7 @@ def _or_for_good(error: SafetokError, identity: str) -> SafetokError:
         lost = _("If the token is lost for good: {command}").format(
             command=f"safetok renew --abandon {identity} --force"
         )
-        error.hint = f"{error.hint} {lost}"
+        error.add_hint(lost)
     if isinstance(error, CaUnreachable | CaWait):
         error.hint = _(
             "It is not given up yet: the CA must hear of it. Later again: safetok renew --abandon {id}"
