@@ -59,6 +59,10 @@ class SafetokError(Exception):
         self.data = data or {}
         self.remark = ""  # what else the reader should know, set where the run ends
 
+    def add_hint(self, text: str) -> None:
+        """Say one more thing of the next step, apart from what stands there: that may end with a command to be copied."""
+        self.hint = f"{self.hint.rstrip('.')}. {text}" if self.hint else text
+
 
 class Unexpected(SafetokError):
     """Something safetok did not foresee (1)."""

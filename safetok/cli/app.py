@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from safetok.cli.globals import begin, flags
 from safetok.cli.stops import heed
 from safetok.cli.text import is_terminal, prepare, unheard
-from safetok.errors import ExitStatus, Interrupted, SafetokError
-from safetok.locale import _
+from safetok.errors import ExitStatus, SafetokError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +41,7 @@ def _helped(argv: Sequence[str]) -> bool:
 def _guarded(argv: Sequence[str]) -> int:
     """Understand and run a command line; every failure becomes an envelope or a sentence and its exit status."""
     from safetok.cli import plain
-    from safetok.cli.run import Ended, failed, quiet_pipe, unforeseen
+    from safetok.cli.run import Ended, failed, quiet_pipe, stopped, unforeseen
 
     try:
         heed()
@@ -53,12 +52,12 @@ def _guarded(argv: Sequence[str]) -> int:
     except Ended as end:
         return _sent(end.status)
     except SafetokError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            _leave_the_line()
         return failed(error)
     except KeyboardInterrupt:
-        if is_terminal(sys.stderr):
-            with unheard():
-                sys.stderr.write("\n")  # the ^C stands on the line of a question
-        return failed(Interrupted(_("Stopped, as asked.")))
+        _leave_the_line()
+        return failed(stopped())
     except BrokenPipeError:
         with quiet_pipe():
             raise
@@ -66,6 +65,13 @@ def _guarded(argv: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001  (the one place where nothing may escape to a traceback)
         return failed(unforeseen(error))
     return _sent(int(ExitStatus.DONE))
+
+
+def _leave_the_line() -> None:
+    """The ^C stands on the line of a question."""
+    if is_terminal(sys.stderr):
+        with unheard():
+            sys.stderr.write("\n")
 
 
 def _sent(status: int) -> int:

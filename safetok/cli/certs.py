@@ -93,7 +93,7 @@ def adopt(*, cert: Cert = None, serial: KnownSerial = None, mst: Mst = None, yes
         from safetok.workflows.known import Selection
 
         reading = tokens.look(context)  # what has just been plugged in counts; nothing needs to be
-        errors: list[SafetokError] = [tokens.driver_failed(one) for one in reading.failed if one.named]
+        errors: list[SafetokError] = [tokens.driver_failed(one, reading) for one in reading.failed if one.named]
         done = adopt_all(context, Selection(cert=cert, serial=serial, mst=mst), yes=yes, unanswered=errors)
         return Outcome(done, data={"adopted": [one.data() for one in done]}, errors=errors)
 

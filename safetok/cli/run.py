@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from safetok.cli.globals import flags
 from safetok.cli.log import begin as begin_log
 from safetok.cli.text import is_terminal, speaks_unicode, to_nowhere, unheard
-from safetok.errors import ExitStatus, SafetokError, Unexpected, UsageError, first_that_holds
+from safetok.errors import ExitStatus, Interrupted, SafetokError, Unexpected, UsageError, first_that_holds
 from safetok.locale import _, why
 from safetok.log import note
 from safetok.records import dataclass
@@ -64,7 +64,7 @@ class Ended(Exception):
 
 
 _UNWRITTEN = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG}  # what a stream that cannot be written to answers
-_SAY_IT_THEMSELVES = {"", "status", "history"}  # commands that show what is unfinished
+_SAY_IT_THEMSELVES = {"", "status", "history", "doctor"}  # commands that show what is unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +106,20 @@ def run(
         except SafetokError as error:
             error.remark = _left_over(context, error.data)
             raise
+        except KeyboardInterrupt as stop:
+            raise stopped(_left_over(context, {})) from stop
         remark = _left_over(context, outcome.data)
     try:
         finish(outcome, human)
     finally:
         _say(remark)
+
+
+def stopped(remark: str = "") -> Interrupted:
+    """The error of a run that Ctrl-C ended, with what it left unfinished."""
+    error = Interrupted(_("Stopped, as asked."))
+    error.remark = remark
+    return error
 
 
 def _left_over(context: Context, data: Any) -> str:

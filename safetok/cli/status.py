@@ -314,7 +314,7 @@ def _standing(view: RegistrationView) -> Cell:
     if view.standing == "due_check":
         return Toned(_("24h00 over since {until}: check it").format(until=words.instant(row.until)), "warn")
     if view.standing == "rejected":
-        return Toned(_("rejected: {reason}").format(reason=row.reason or "?"), "bad")
+        return Toned(_("rejected: {reason}").format(reason=row.reason) if row.reason else _("rejected"), "bad")
     if view.standing == "updated":
         return _("updated {at}").format(at=words.instant(row.updated_at))
     return Toned(_("not updated yet"), "warn")

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import TextIO, cast
 
 # C0 and C1 controls, lone surrogates, and everything that moves, hides or turns text around it.
@@ -147,7 +148,8 @@ def columns(stream: TextIO | None = None) -> int:
 
 def wrapped(text: str, width: int, *, indent: int = 0, after: str = "") -> list[str]:
     """`text` in lines of at most `width` columns, all but the first indented. A longer word stays whole, unless it holds one of
-    the characters `after`: then it may be broken behind them (a subject's name, from comma to comma).
+    the characters `after`: then it may be broken behind them (a subject's name, from comma to comma). A command of safetok's is
+    one word: what is copied from the screen is all of it.
     """
     lines: list[str] = []
     for paragraph in text.split("\n"):
@@ -164,12 +166,33 @@ def wrapped(text: str, width: int, *, indent: int = 0, after: str = "") -> list[
 
 
 def _pieces(paragraph: str, width: int, after: str) -> list[str]:
-    """The words of a paragraph, a space behind each; one longer than `width` in its parts."""
+    """The words and commands of a paragraph, a space behind each; one longer than `width` in its parts."""
     found: list[str] = []
-    for word in paragraph.split():
+    for word in _words(paragraph):
         if after and len(word) > width:
             found += re.findall(rf"[^{re.escape(after)}]*[{re.escape(after)}]|[^{re.escape(after)}]+", word)
             found[-1] += " "
         else:
             found.append(f"{word} ")
     return found
+
+
+def _words(paragraph: str) -> list[str]:
+    return [found[0] for found in _word().finditer(paragraph)]
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    """A word, or a whole command: `safetok certs show 5401…`, with or without its arrow or backquotes; in a sentence it ends
+    where prose begins again.
+    """
+    from safetok.cli.declared import COMMANDS
+
+    alone = "|".join(COMMANDS)
+    groups = "|".join(name for name, entry in COMMANDS.items() if entry.group)
+    value = r"[0-9A-Za-z][0-9A-Za-z/_-]*"
+    end = r"(?![^\s.,;:)])"
+    return re.compile(
+        rf"`safetok [^`]*`\S*|(?:→ )?\(?safetok (?:(?:{groups}) [a-z][a-z-]*|(?:{alone})){end}(?: [a-z0-9]+(?= --))?"
+        rf"(?: (?:--[a-z-]+(?: {value})?|[0-9A-Z][0-9A-Za-z/_-]*|TỆP|NGÀY|MÃ|TÊN){end})*[.,;:)]*|\S+"
+    )

@@ -124,7 +124,7 @@ def _gone(name: str, operation: Operation, token: str) -> SafetokError:
     return DriverFailed(
         during[operation],
         code="token_removed",
-        hint=_("Plug the RIGHT token {serial} in again and run: safetok renew --resume").format(serial=token),
+        hint=_("Plug the RIGHT token {serial} in again, then run it again.").format(serial=token),
         token=token,
     )
 

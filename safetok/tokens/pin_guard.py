@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from safetok.store.pins import Outcome, PinLog
 
 _Result = TypeVar("_Result")
-_NO_ANSWER = {"token_removed", "crashed", "timed_out"}  # codes of a login that nobody answered
+NO_ANSWER = {"token_removed", "crashed", "timed_out"}  # codes of a login that nobody answered
 _NO_TRY = {"pin_expired", "pin_not_set", "pin_cancelled", "new_pin_refused"}  # codes of what finds no PIN wrong
 _OF_THE_DEVICE = {
     "DEVICE_ERROR",
@@ -175,7 +175,7 @@ class PinGuard:
 
 def _unanswered(error: DriverFailed | NoToken) -> bool:
     """Whether a login ended without a word on the PIN. GENERAL_ERROR is one: some drivers say no more to a wrong PIN."""
-    return isinstance(error, NoToken) or error.code in _NO_ANSWER or error.data.get("ckr") in _OF_THE_DEVICE
+    return isinstance(error, NoToken) or error.code in NO_ANSWER or error.data.get("ckr") in _OF_THE_DEVICE
 
 
 def pin_again() -> str:

@@ -16,6 +16,7 @@ from safetok.errors import SafetokError
 from safetok.locale import LANGUAGES, _
 from safetok.workflows import machine_clock
 from safetok.workflows.doctor_findings import Finding
+from safetok.workflows.history import state_word
 
 if TYPE_CHECKING:
     from safetok.domain.tokens import Reading
@@ -83,8 +84,8 @@ def journal(context: Context) -> Iterator[Finding]:
         yield Finding(
             code="renewal_unfinished",
             grade="warn",
-            text=_("Renewal {id} of token {token} is unfinished ({state}).").format(
-                id=renewal.id, token=renewal.token_serial, state=renewal.state.value
+            text=_("Renewal {id} of token {token} is unfinished: {state}.").format(
+                id=renewal.id, token=renewal.token_serial, state=state_word(renewal.state, renewal.route)
             ),
             step=_("safetok certs install FILE") if renewal.by_mail else "safetok renew --resume",
             about=renewal.token_serial,

@@ -93,10 +93,13 @@ def _renewal(renewal: Renewal, status: Status) -> Iterator[Due]:
             name=name,
         )
         return
+    hold = renewal.hold
+    if hold is Hold.NEED_TOKEN and any(token.info.serial == renewal.token_serial for token in status.tokens):
+        hold = None  # it is in again
     text = _("The top-up of {name} is not finished (Token ID {token}): {why}.")
     yield Due(
         code="renewal_unfinished",
-        text=text.format(name=name, token=renewal.token_serial, why=_hold(renewal.hold)),
+        text=text.format(name=name, token=renewal.token_serial, why=_hold(hold)),
         command="safetok renew --resume",
         token=renewal.token_serial,
         cert=renewal.old_serial,
@@ -324,10 +327,12 @@ def registrations_due(registrations: tuple[RegistrationView, ...]) -> Iterator[D
                 name=view.name,
             )
         elif view.standing == "rejected":
-            text = _("{agency} rejected the certificate of {name}: {reason}")
+            text = _("{agency} rejected the certificate of {name}.")
+            if row.reason:
+                text = _("{agency} rejected the certificate of {name}: {reason}")
             yield Due(
                 code="rejected",
-                text=text.format(agency=view.title, name=view.name, reason=row.reason or "?"),
+                text=text.format(agency=view.title, name=view.name, reason=row.reason),
                 command=f"safetok agencies list{which}",
                 exit_status=ExitStatus.REGISTRATIONS_OPEN,
                 cert=row.certificate,

@@ -130,8 +130,8 @@ def unfinished_remark(context: Context, about: set[str]) -> str:
         return _(
             "{n} renewals are unfinished, the oldest for {name}, Token ID {serial}. Carry on: safetok renew --resume"
         ).format(n=len(waiting), name=name, serial=first.token_serial)
-    return _("A renewal is unfinished: {name}, Token ID {serial} ({state}). Carry on: safetok renew --resume").format(
-        name=name, serial=first.token_serial, state=first.state.value
+    return _("A renewal is unfinished: {name}, Token ID {serial}: {state}. Carry on: safetok renew --resume").format(
+        name=name, serial=first.token_serial, state=state_word(first.state)
     )
 
 

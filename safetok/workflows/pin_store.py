@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from safetok.domain.authorities import PinPolicy
-from safetok.errors import NotTrusted, PersonNeeded, PinWrong, SafetokError, SeveralTokens, UsageError
+from safetok.errors import DriverFailed, NotTrusted, PersonNeeded, PinWrong, SafetokError, SeveralTokens, UsageError
 from safetok.locale import _, later
 from safetok.records import dataclass
 from safetok.workflows import pins
@@ -128,7 +130,8 @@ def _change(
         )
     held = _take_out(context, serial)
     try:
-        guard.change(session, old_pin, new_pin)
+        with _in_doubt():
+            guard.change(session, old_pin, new_pin)
     except PinWrong:
         if held is not None and held != old_pin:
             _put_back(context, serial, held, proven=False)  # the token still has it: what was typed was wrong
@@ -144,7 +147,8 @@ def _change(
             )
         raise
     try:
-        guard.login(session, new_pin)
+        with _changed():
+            guard.login(session, new_pin)
     except PinWrong as error:
         raise NotTrusted(
             _("The token took the change, but the new PIN does not open it. Try no further."),
@@ -159,10 +163,41 @@ def _change(
 def _change_on_pad(context: Context, guard: PinGuard, session: Session, name: str) -> PinResult:
     pins.somebody_at_the_pad(context, session.serial)
     context.prompter.say(_("Type the old PIN, then the new one twice, on the token's own keypad."))
-    guard.change(session, None, None)
+    with _in_doubt():
+        guard.change(session, None, None)
     context.prompter.say(_("Type the new PIN once more on the keypad: it is being checked."))
-    guard.login(session, None)
+    with _changed():
+        guard.login(session, None)
     return PinResult(token=session.serial, name=name, done=True, in_keyring=False, verified=True)
+
+
+@contextmanager
+def _in_doubt() -> Iterator[None]:
+    """A change that nobody answered may have been made: the next step warns of typing the old PIN twice."""
+    from safetok.tokens.pin_guard import NO_ANSWER
+
+    try:
+        yield
+    except DriverFailed as error:
+        if error.code in NO_ANSWER:
+            error.hint = _(
+                "Whether the token has the old PIN or the new one is not known. Plug it in again, then: safetok pin change. If the "
+                "old PIN is refused, the new one is set: do not type the old one again."
+            )
+        raise
+
+
+@contextmanager
+def _changed() -> Iterator[None]:
+    """The change was made and its trial could not be: the next step says which PIN there is now."""
+    from safetok.tokens.pin_guard import NO_ANSWER
+
+    try:
+        yield
+    except DriverFailed as error:
+        if error.code in NO_ANSWER:
+            error.hint = _("The token has taken the new PIN, which could not be tried: use the new one from now on.")
+        raise
 
 
 def _new_pin(context: Context, source: PinSource, *, name: str, serial: str) -> str:

@@ -163,7 +163,7 @@ def next_step(found: Status) -> Next:
         return Next(state=first.code, text=first.text, command=first.command, more=len(found.due) - first.count)
     if found.problems and (not found.tokens or any(failure.named for failure in found.failed)):
         problem = found.problems[0]
-        command = "safetok doctor" if found.failed else "safetok tokens --wait 60"
+        command = "safetok doctor" if found.failed or problem.code == "no_driver" else "safetok tokens --wait 60"
         return Next(state=problem.code, text=problem.message, command=command)
     if found.timers:
         timer = min(found.timers, key=lambda view: view.registration.until or found.now)

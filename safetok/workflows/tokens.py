@@ -148,7 +148,7 @@ def failures(reading: Reading) -> list[SafetokError]:
     """A DriverFailed for each driver that failed. One that nobody named and that cannot be used is none where tokens are seen:
     see `notes`.
     """
-    return [driver_failed(failure) for failure in reading.failed if failure.named or not reading.tokens]
+    return [driver_failed(failure, reading) for failure in reading.failed if failure.named or not reading.tokens]
 
 
 def notes(reading: Reading) -> list[str]:
@@ -161,10 +161,13 @@ def notes(reading: Reading) -> list[str]:
     ]
 
 
-def driver_failed(failure: DriverFailure) -> DriverFailed:
-    """A driver's failure as an error."""
+def driver_failed(failure: DriverFailure, reading: Reading) -> DriverFailed:
+    """A driver's failure as an error; that others went on is said where any did."""
+    text = _("The driver {driver} failed: {why}.")
+    if reading.drivers:
+        text = _("The driver {driver} failed ({why}); the others went on.")
     return DriverFailed(
-        _("The driver {driver} failed ({why}); the others went on.").format(driver=failure.driver, why=failure.detail),
+        text.format(driver=failure.driver, why=failure.detail),
         code=failure.code,
         hint=driver_step(failure.code),
     )
@@ -196,7 +199,9 @@ def no_token(reading: Reading) -> NoToken:
         )
     return NoToken(
         _("No USB token seen."),
-        hint=_("Plug the USB token into the computer and run it again, or `safetok tokens --wait 60`."),
+        hint=_(
+            "Plug the USB token in and run it again, or `safetok tokens --wait 60`. Still not seen: `safetok doctor`."
+        ),
     )
 
 

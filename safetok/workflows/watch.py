@@ -144,7 +144,7 @@ def _failures(context: Context, reading: Reading, memory: _Memory) -> Iterator[H
     failed = frozenset((failure.driver, failure.code) for failure in failures)
     for failure in failures:
         if (failure.driver, failure.code) not in memory.failed:
-            problem = token_views.driver_failed(failure)
+            problem = token_views.driver_failed(failure, reading)
             yield Happened(what="driver_failed", at=context.now(), problems=(problem,))
     memory.failed = failed
 

@@ -65,11 +65,13 @@ def test_no_token(cli: Cli) -> None:
 
 
 def test_an_unfinished_renewal_is_named_with_its_command(cli: Cli) -> None:
-    """What the journal holds open is told with the token it waits for."""
+    """What the journal holds open is told with the token it waits for, and once."""
     with Database(home(cli.env).database) as db:
         Journal(db).create(renewal())
     told = found(cli)["renewal_unfinished"]
     assert (told["grade"], told["step"], told["about"]) == ("warn", "safetok renew --resume", renewal().token_serial)
+    said = cli("doctor")
+    assert (said.out + said.err).count("safetok renew --resume") == 1
 
 
 def test_a_keyring_that_waits_for_a_person_is_called_locked(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

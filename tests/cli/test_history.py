@@ -19,6 +19,7 @@ from safetok.domain.renewal import Hold, State
 from safetok.store.database import Database
 from safetok.store.inventory import Inventory
 from safetok.store.journal import Journal
+from safetok.workflows.context import Context
 
 HOUR = timedelta(hours=1)
 
@@ -147,6 +148,25 @@ def test_a_long_history_is_as_quick_as_a_short_one(cli: Inside, journal: Journal
     assert len(cli.json("history", "--limit", "5").data["renewals"]) == 5
 
 
+def test_whoever_stops_a_renewal_is_told_how_it_goes_on(
+    cli: Inside, journal: Journal, old: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C after the second confirmation: 130, and the next command, for the journal has it; where nothing is kept, no more."""
+
+    def ctrl_c(context: Context, *_given: object) -> None:
+        Journal(context.database).unfinished()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("safetok.workflows.renew.unfinished.resume", ctrl_c)
+    before = cli("renew", "--resume")
+    Inventory(journal._db).record(reading("T9", parse(old)), NOW)
+    journal.create(renewal(1, old_certificate=old))
+    after = cli("renew", "--resume")
+    assert (before.status, after.status) == (130, 130)
+    assert "A renewal is unfinished" not in before.err
+    assert "safetok renew --resume" in after.err
+
+
 COMMANDS = (
     ["tokens"],
     ["certs", "list"],
@@ -164,7 +184,10 @@ def test_whoever_meets_an_unfinished_renewal_says_so(
     Inventory(journal._db).record(reading("T9", parse(old)), NOW)
     journal.create(renewal(1, old_certificate=old))
     said = cli(*words)
-    assert "A renewal is unfinished: CÔNG TY TNHH THỬ NGHIỆM, Token ID 54071505110001 (CONFIRMED)" in said.err
+    assert (
+        "A renewal is unfinished: CÔNG TY TNHH THỬ NGHIỆM, Token ID 54071505110001: confirmed by the person (CONFIRMED)"
+        in said.err
+    )
     assert "safetok renew --resume" in said.err
     assert "A renewal is unfinished" not in cli(*words, "-q").err
     document = cli.json(*words)

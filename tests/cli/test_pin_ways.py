@@ -256,6 +256,28 @@ def test_a_change_whose_end_is_not_known_leaves_no_pin_in_the_keyring(
     assert keyring.pin(token.serial) == ""
 
 
+@pytest.mark.parametrize("action", ["remove", "remove_after", "crash"])
+def test_a_change_that_nobody_answered_warns_of_the_old_pin(
+    cli: Cli, token: MadeToken, simulator: Simulator, action: str
+) -> None:
+    """Nobody is told simply to run it again: the old PIN may be wrong by then."""
+    simulator.steer(faults=[f"C_SetPIN 1 {action}"])
+    said = cli.json("pin", "change", "--pin-stdin", stdin=f"{token.pin}\n{NEW}\n")
+    assert said.status == 17
+    assert "do not type the old one again" in said.envelope["errors"][0]["hint"]
+
+
+def test_a_change_whose_trial_fails_says_which_pin_there_is(cli: Cli, token: MadeToken, simulator: Simulator) -> None:
+    """Pulled out between the change and the login with the new PIN: that one is the token's."""
+    simulator.steer(faults=["C_Login 1 remove"])
+    said = cli.json("pin", "change", "--pin-stdin", stdin=f"{token.pin}\n{NEW}\n")
+    assert said.status == 17
+    assert "use the new one" in said.envelope["errors"][0]["hint"]
+    simulator.steer(faults=None)
+    simulator.plug()
+    assert cli.json("pin", "change", "--pin-stdin", stdin=f"{NEW}\n{token.pin}\n").status == 0
+
+
 def test_a_change_that_the_token_only_says_it_made_is_no_success(
     cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from support_cli import Cli
+from support_inside import Inside
 from support_issued import issued
 from support_terminal import on_a_terminal
 
@@ -18,6 +19,35 @@ def test_no_token_says_what_to_do(cli: Cli) -> None:
     assert said.status == 3
     assert "Chưa thấy USB Token" in said.err
     assert "safetok tokens --wait 60" in said.err
+
+
+def test_a_token_that_is_still_not_seen_leads_to_doctor(cli: Cli) -> None:
+    """Whoever waited in vain is not told only to wait again; `renew` says the same."""
+    for words in (["tokens", "--wait", "1"], ["renew"]):
+        said = cli(*words)
+        assert said.status == 3
+        assert "safetok doctor" in said.err
+
+
+def test_a_computer_without_a_driver_is_told_the_same_everywhere(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No token can come while there is no driver: nobody is told to plug one in, or to wait."""
+    monkeypatch.setattr("safetok.tokens.drivers._discovered", lambda *_a: iter(()))
+    inside = Inside({**cli.env, "SAFETOK_MODULE": ""})
+    for words in (["status"], ["tokens"], ["renew"]):
+        said = inside.json(*words)
+        assert (said.status, said.codes) == (3, ["no_driver"])
+    assert inside().out.splitlines()[-1] == "Làm tiếp: safetok doctor"
+
+
+def test_a_driver_that_fails_alone_has_a_next_step_everywhere(cli: Cli, tmp_path: Path) -> None:
+    """`renew` says what to do about it, as `tokens` does; no others are said to have gone on where there are none."""
+    broken = tmp_path / "broken.so"
+    broken.write_bytes(b"no library")
+    for words in (["status"], ["tokens"], ["renew"]):
+        said = cli(*words, env={"SAFETOK_MODULE": str(broken), "SAFETOK_LANG": "en"})
+        assert said.status == 17
+        assert "Name the driver's own file" in said.err
+        assert "the others went on" not in said.err
 
 
 def test_waiting_ends_after_its_seconds(cli: Cli) -> None:

@@ -14,6 +14,7 @@ from safetok.domain.renewal import Hold, State
 from safetok.errors import CaUnreachable, NoToken, PersonNeeded, UsageError
 from safetok.locale import _
 from safetok.store.journal import Journal
+from safetok.workflows.history import state_word
 from safetok.workflows.renew import unfinished
 
 ABANDONED = {
@@ -250,7 +251,9 @@ def test_what_cannot_be_given_up_says_so(box: Box) -> None:
     put(box, State.ACKNOWLEDGED, receipt="seen")
     ending = box.abandon()
     assert ending.error is not None
-    assert ending.error.message == _("This renewal is too far to be given up ({state}).").format(state="ACKNOWLEDGED")
+    assert ending.error.message == _("This renewal is too far to be given up: {state}.").format(
+        state=state_word(State.ACKNOWLEDGED)
+    )
     assert (ending.code, ending.error.hint) == ("too_late_to_abandon", _("Finish it: safetok renew --resume"))
     assert ending.error.token == box.token.serial
     with box.context() as context, pytest.raises(UsageError) as unknown:

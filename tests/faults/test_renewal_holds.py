@@ -24,6 +24,8 @@ from safetok.errors import (
     SafetokError,
 )
 from safetok.locale import _
+from safetok.tokens.failures import translate
+from safetok.tokens.process import WorkerFailure
 
 ASKS_AGAIN = _("`safetok renew --resume` asks for the result again; it does not ask for a second certificate.")
 
@@ -124,10 +126,12 @@ def test_nobody_with_the_pin_is_a_hold(box: Box) -> None:
 )
 def test_a_token_that_does_not_take_it(box: Box, code: str, hold: Hold | None, status: int) -> None:
     """Full, write-protected or not writing: a hold of its own each; the certificate is kept, and goes on when it can."""
-    refuses = NotTrusted("no", code=code, hint="do")
+    refuses = NotTrusted("no", code=code, hint="See: safetok certs prune")
     with patch("safetok.tokens.sessions.Session.place_certificate", side_effect=refuses):
         came = box.renew()
     assert (came.status, came.code, came.state) == (status, code, "VERIFIED")
+    assert came.error is not None
+    assert came.error.hint.startswith("See: safetok certs prune. " if hold else "See: safetok certs prune")
     assert box.journal().hold is hold
     assert box.resume().state == "DONE"
     assert [row["state"] for row in box.issued()] == ["confirmed"]
@@ -190,6 +194,19 @@ def test_a_token_pulled_out_is_told_with_what_it_was_doing(box: Box, doing: str,
     pulled(box, came, doing)
     assert box.resume().state == "DONE"
     assert [row["state"] for row in box.issued()] == ["confirmed"]
+
+
+@pytest.mark.parametrize("where", ["workflows.renew.start.log_in", "tokens.sessions.Session._sign"])
+def test_a_token_pulled_out_before_anything_is_kept_is_renewed_from_the_start(box: Box, where: str) -> None:
+    """3, like later on; nothing is unfinished, so the next step is to run it again, not `--resume`."""
+    gone = translate(WorkerFailure("DEVICE_REMOVED"), operation="sign", driver="d", token=box.token.serial)
+    with patch(f"safetok.{where}", side_effect=gone):
+        came = box.renew()
+    assert (came.status, came.code, came.state) == (3, "token_removed", "PLANNED")
+    assert came.error is not None
+    assert box.token.serial in came.error.hint
+    assert "--resume" not in came.error.hint
+    assert box.renew().state == "DONE"
 
 
 def pulled(box: Box, came: Came, doing: str) -> None:
@@ -260,7 +277,7 @@ def test_a_clock_that_is_off_makes_a_new_request(box: Box) -> None:
     came = box.renew()
     assert (came.status, came.code, came.state) == (8, "clock_off", "REQUESTED")
     assert came.error is not None
-    assert "Từ chối." in came.error.message
+    assert "(Từ chối)" in came.error.message
     assert "safetok renew --resume" in came.error.hint
     row = box.journal()
     assert (row.request, row.sent_count, row.hold) == (b"", 0, Hold.CA_UNREACHABLE)

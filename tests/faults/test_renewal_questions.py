@@ -151,10 +151,10 @@ def test_how_often_it_was_asked_is_told(made: Template) -> None:
         assert came.error is not None
         assert came.error.message == _(
             "The CA refuses a request that was sent {n} times: {why}. The certificate may have been issued."
-        ).format(n=2, why="Từ chối.")
-        assert came.error.hint == _("Give the CA this transaction number: {id}. Only --new-request asks again.").format(
-            id=box.journal().transaction_id.hex().upper()
-        )
+        ).format(n=2, why="Từ chối")
+        assert came.error.hint == _(
+            "Give the CA this transaction number: {id}. Only if it has issued nothing by it: safetok renew --new-request"
+        ).format(id=box.journal().transaction_id.hex().upper())
 
 
 # --- answers to another question -----------------------------------------------------------------------------------------

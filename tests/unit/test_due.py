@@ -17,7 +17,7 @@ from safetok.domain.tokens import KeyPresence, Kind, PinState, Reading
 from safetok.domain.validity import days_left, validity
 from safetok.errors import ExitStatus
 from safetok.knowledge import load
-from safetok.locale import set_language
+from safetok.locale import _, set_language
 from safetok.workflows.certs import CertificateView
 from safetok.workflows.due import due
 from safetok.workflows.overview import RegistrationView, Status
@@ -261,6 +261,26 @@ def test_the_new_certificate_of_an_unfinished_renewal_is_not_spoken_of_beside_it
     waiting = renewal(state=State.LAPSED, hold=Hold.NEED_PIN, old_serial="54010107", certificate=new.certificate.der)
     assert [one.code for one in status(new, unfinished=(waiting,)).due] == ["renewal_unfinished"]
     assert [one.code for one in status(new).due] == ["certificate_revoked"]
+
+
+def test_a_rejection_is_told_with_its_reason_where_there_is_one() -> None:
+    """Without one the sentence ends, with no mark in its place."""
+    without = registration("tvan", RegistrationState.REJECTED)
+    given = dataclasses.replace(without, registration=dataclasses.replace(without.registration, reason="wrong serial"))
+    assert status(registrations=(without,)).due[0].text == _("{agency} rejected the certificate of {name}.").format(
+        agency="TVAN", name="A"
+    )
+    assert status(registrations=(given,)).due[0].text.endswith("wrong serial")
+
+
+def test_a_renewal_whose_token_is_in_again_does_not_wait_for_it() -> None:
+    """Pulled out and in again, it is no longer told to be missing."""
+    waiting = renewal(hold=Hold.NEED_TOKEN)
+    (away,) = status(unfinished=(waiting,)).due
+    (back,) = status(view(CampaignAnswer.NO), unfinished=(waiting,)).due
+    assert _("it needs its token") in away.text
+    assert _("it needs its token") not in back.text
+    assert _("it was interrupted") in back.text
 
 
 @pytest.mark.parametrize(("minutes", "count"), [(-1, 1), (0, 1), (1, 0)])

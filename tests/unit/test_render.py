@@ -248,6 +248,32 @@ def test_wrapping_keeps_words() -> None:
     assert text.wrapped("a b\nc", 20, indent=2) == ["a b", "  c"]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "safetok renew --resume",
+        "→ safetok status",
+        "safetok dossier start --case papers-missing --cert 5401",
+        "safetok agencies accepted vnaccs --cert 54010108FDDDDDE895F413FE35AA0A75.",
+        "safetok certs install TỆP",
+        "`safetok tokens --wait 60`.",
+        "(safetok status)",
+    ],
+)
+def test_a_command_is_not_broken(command: str) -> None:
+    """Whatever the width, a command stands on one line, to be copied whole; the prose around it is broken as ever."""
+    said = f"Còn dở dang, làm tiếp: {command} rồi xem lại sau"
+    for width in range(10, 90):
+        lines = text.wrapped(said, width)
+        assert sum(command in line for line in lines) == 1
+        assert " ".join(lines) == said
+
+
+def test_what_safetok_does_is_no_command() -> None:
+    """Prose about safetok is broken like any other."""
+    assert text.wrapped("safetok nhận CTS mới", 14) == ["safetok nhận", "CTS mới"]
+
+
 def test_a_long_value_is_broken_behind_its_commas() -> None:
     """A subject that is longer than its line goes on in the value's column, broken behind a comma; nothing of it is lost."""
     subject = "emailAddress=ketoan@cong-ty.example,UID=MST:0199900025,CN=CÔNG TY CỔ PHẦN THỰC PHẨM AN NHIÊN"

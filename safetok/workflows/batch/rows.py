@@ -13,7 +13,6 @@ from safetok.domain.tokens import Reading
 from safetok.errors import (
     CaUnreachable,
     CaWait,
-    DriverFailed,
     ExitStatus,
     Interrupted,
     NoToken,
@@ -27,7 +26,7 @@ from safetok.log import note
 from safetok.workflows.batch.pins import PinSources, next_step
 from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.request import RenewRequest, RenewResult
-from safetok.workflows.renew.start import renew_chosen
+from safetok.workflows.renew.start import no_token_once_pulled_out, renew_chosen
 
 if TYPE_CHECKING:
     from safetok.domain.renewal import Renewal
@@ -78,18 +77,15 @@ def run_row(
         kit=kit,
         ca_answered=ca_answered,
     )
+    again = _("Plug the RIGHT token {serial} in again, then: safetok batch resume").format(serial=token.info.serial)
     try:
         chosen = choose(context, Reading(tokens=(token,)), serial=token.info.serial, cert=None, mst=row.mst or None)
         left = unfinished_of(context, token.info.serial, chosen.certificate)
         if left is None:
             _as_planned(context, row, chosen)
             _use_agencies(context, row, chosen)
-        result = renew_chosen(context, tokens, chosen, request)
-    except DriverFailed as error:
-        if error.code != "token_removed":
-            raise
-        hint = _("Plug the RIGHT token {serial} in again, then: safetok batch resume").format(serial=token.info.serial)
-        raise NoToken(error.message, code=error.code, hint=hint, token=error.token, data=error.data) from error
+        with no_token_once_pulled_out(again):
+            result = renew_chosen(context, tokens, chosen, request)
     finally:
         pin.release()
     if left is None or result.state != State.ABANDONED.value:

@@ -118,6 +118,8 @@ def _choice_data(chosen: Chosen) -> dict[str, str | None]:
 
 def no_token(reading: Reading, serial: str | None) -> NoToken | DriverFailed:
     """The error where no token, or not the one named, is in."""
+    from safetok.workflows import tokens as token_views
+
     if serial is not None:
         return NoToken(
             _("Token {serial} is not plugged in.").format(serial=serial),
@@ -126,14 +128,8 @@ def no_token(reading: Reading, serial: str | None) -> NoToken | DriverFailed:
             token=serial,
         )
     if reading.failed and not reading.drivers:
-        failure = reading.failed[0]
-        return DriverFailed(
-            _("The driver {driver} failed: {why}.").format(driver=failure.driver, why=failure.detail), code=failure.code
-        )
-    return NoToken(
-        _("No USB token seen."),
-        hint=_("Plug the USB token in and run it again, or: safetok tokens --wait 60"),
-    )
+        return token_views.driver_failed(reading.failed[0], reading)
+    return token_views.no_token(reading)
 
 
 def nothing_on(tokens: Sequence[TokenReading]) -> PersonNeeded | DriverFailed:

@@ -69,12 +69,9 @@ def keep_beside(run: Run, error: SafetokError) -> None:
     except SafetokError as failed:
         note(f"renewal {run.renewal.id}: the certificate could not be saved: {failed.code}")
         return
-    error.hint = " ".join(
-        (
-            error.hint,
-            _("The new certificate is saved: {file}. Carry on with: safetok renew --resume").format(file=written[0]),
-        )
-    ).strip()
+    error.add_hint(
+        _("The new certificate is saved: {file}. Carry on with: safetok renew --resume").format(file=written[0])
+    )
 
 
 def tell_issued(run: Run) -> None:

@@ -240,7 +240,7 @@ def _refused(run: Run, answer: Refused, times: int) -> None:
             CaUnreachable(
                 _(
                     "The CA did not take the request: it finds the clock of this computer too far from its own ({why})."
-                ).format(why=said),
+                ).format(why=said.rstrip(".")),
                 code="clock_off",
                 hint=_(
                     "Set the date, time and time zone of this computer, then: safetok renew --resume. Nothing was issued; the "
@@ -259,12 +259,12 @@ def _refused(run: Run, answer: Refused, times: int) -> None:
         Hold.ANSWER_LOST,
         PersonNeeded(
             _("The CA refuses a request that was sent {n} times: {why}. The certificate may have been issued.").format(
-                n=times, why=said
+                n=times, why=said.rstrip(".")
             ),
             code="answer_lost",
-            hint=_("Give the CA this transaction number: {id}. Only --new-request asks again.").format(
-                id=run.renewal.transaction_id.hex().upper()
-            ),
+            hint=_(
+                "Give the CA this transaction number: {id}. Only if it has issued nothing by it: safetok renew --new-request"
+            ).format(id=run.renewal.transaction_id.hex().upper()),
         ),
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 from safetok.domain.renewal import Hold, Renewal, State
 from safetok.domain.times import show_date, show_instant
 from safetok.domain.tokens import KeyPresence
-from safetok.errors import PersonNeeded, SafetokError
+from safetok.errors import DriverFailed, NoToken, PersonNeeded, SafetokError
 from safetok.locale import _
 from safetok.workflows.context import free_space
 from safetok.workflows.pins import log_in
@@ -55,7 +57,8 @@ def _once(context: Context, tokens: Tokens, request: RenewRequest) -> RenewResul
         Inventory(context.database).record(reading, context.now())
     chosen = choose(context, reading, serial=request.serial, cert=request.cert, mst=request.mst)
     try:
-        result = renew_chosen(context, tokens, chosen, request)
+        with no_token_once_pulled_out():
+            result = renew_chosen(context, tokens, chosen, request)
     except SafetokError as error:
         if error.code == "offer_expired" and error.data.get("renewal_id") and context.prompter.interactive:
             context.prompter.warn(error.message)
@@ -65,6 +68,19 @@ def _once(context: Context, tokens: Tokens, request: RenewRequest) -> RenewResul
         raise
     after_renewal(context, result)
     return result
+
+
+@contextmanager
+def no_token_once_pulled_out(hint: str = "") -> Iterator[None]:
+    """Raise NoToken where a token was pulled out before there was a renewal to hold: nothing ails its driver."""
+    try:
+        yield
+    except DriverFailed as error:
+        if error.code != "token_removed":
+            raise
+        raise NoToken(
+            error.message, code=error.code, hint=hint or error.hint, token=error.token, data=error.data
+        ) from error
 
 
 def load_ahead() -> None:
@@ -84,9 +100,11 @@ def renew_chosen(context: Context, tokens: Tokens, chosen: Chosen, request: Rene
     elif unfinished is not None and context.dry_run:
         return would_carry_on(unfinished)
     elif unfinished is not None:
+        from safetok.workflows.history import state_word
+
         context.prompter.say(
-            _("A renewal of this token is unfinished: carrying on with it ({id}, {state}).").format(
-                id=unfinished.id, state=unfinished.state.value
+            _("A renewal of this token is unfinished, carrying on with {id}: {state}.").format(
+                id=unfinished.id, state=state_word(unfinished.state, unfinished.route)
             )
         )
         return resume_one(context, unfinished, request, tokens)
@@ -316,9 +334,11 @@ def ended(context: Context, renewal: Renewal) -> RenewResult:
 def _lost(renewal: Renewal) -> Renewal:
     """--new-request: the renewal whose answer is lost for good. Raises PersonNeeded (`not_lost`) for any other."""
     if renewal.hold is not Hold.ANSWER_LOST:
+        from safetok.workflows.history import state_word
+
         raise PersonNeeded(
-            _("--new-request is only for a renewal whose answer was lost; this one is {state}.").format(
-                state=renewal.state.value
+            _("--new-request is only for a renewal whose answer was lost. This one: {state}.").format(
+                state=state_word(renewal.state, renewal.route)
             ),
             code="not_lost",
             hint=_("Carry it on: safetok renew --resume"),

@@ -20,6 +20,7 @@ from safetok.errors import (
 )
 from safetok.locale import _
 from safetok.log import note
+from safetok.workflows.history import state_word
 from safetok.workflows.renew.alone import alone
 from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of
 from safetok.workflows.renew.run import Held, Run
@@ -148,7 +149,7 @@ def _or_for_good(error: SafetokError, identity: str) -> SafetokError:
         lost = _("If the token is lost for good: {command}").format(
             command=f"safetok renew --abandon {identity} --force"
         )
-        error.hint = f"{error.hint} · {lost}"  # two commands that do not run into each other
+        error.add_hint(lost)
     if isinstance(error, CaUnreachable | CaWait):
         error.hint = _(
             "It is not given up yet: the CA must hear of it. Later again: safetok renew --abandon {id}"
@@ -175,7 +176,9 @@ def _may_be_given_up(renewal: Renewal, *, force: bool) -> None:
         )
     if renewal.state not in _BEFORE_REQUEST | _MAY_BE_ISSUED | _REJECTABLE and not (renewal.state in ENDS and force):
         raise PersonNeeded(
-            _("This renewal is too far to be given up ({state}).").format(state=renewal.state.value),
+            _("This renewal is too far to be given up: {state}.").format(
+                state=state_word(renewal.state, renewal.route)
+            ),
             code="too_late_to_abandon",
             hint=_("Finish it: safetok renew --resume"),
             token=renewal.token_serial,
