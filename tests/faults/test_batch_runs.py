@@ -192,7 +192,7 @@ def test_a_report_takes_the_place_of_a_report_alone(cli: Inside, fleet: Fleet) -
     noted.write_text("\n".join([f"{lines[0]};Ghi chú", f"{lines[1]};đã gọi"]), encoding="utf-8-sig")
     for other in (noted, path, fleet.folder / "list.csv"):
         before = other.read_bytes()
-        refused(cli.json("batch", "report", str(path), "--out", str(other), "--format", "csv"), "file_exists")
+        refused(cli.json("batch", "report", str(path), "--out", str(other)), "file_exists")
         assert other.read_bytes() == before
     assert cli.json("batch", "report", str(path), "--out", str(noted), "--force").status == 0
 
