@@ -51,6 +51,7 @@ class TerminalPrompter:
                 return default
             if word in _YES | _NO:
                 return word in _YES
+            _take_back(f"{question} {choices}", answer)
             self._show(_("Please answer {choices}.").format(choices=choices), end="\n")
 
     def line(self, question: str) -> str:
@@ -85,14 +86,14 @@ class TerminalPrompter:
         self._need(question)
         for line in (question, *(f"  {number}) {option}" for number, option in enumerate(options, 1))):
             self._show(line, end="\n")
+        asked = _("Number (1 to {count}), Enter alone to stop:").format(count=len(options))
         while True:
-            answer = (
-                self._ask(_("Number (1 to {count}), Enter alone to stop:").format(count=len(options))) or ""
-            ).strip()
+            answer = (self._ask(asked) or "").strip()
             if not answer:
                 raise Interrupted(_("Stopped: nothing was chosen."))
             if answer.isascii() and answer.isdigit() and 1 <= int(answer) <= len(options):
                 return int(answer) - 1
+            _take_back(asked, answer)
 
     def _need(self, question: str) -> None:
         if not self.interactive:
@@ -170,6 +171,21 @@ def _choices(default: bool) -> str:
 def _bare(answer: str) -> str:
     letters = unicodedata.normalize("NFD", answer.strip().casefold())
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
+def _take_back(question: str, answer: str) -> None:
+    """Take what was no answer off the terminal again, with the question's last line: it may be a PIN, typed too soon."""
+    if not is_terminal(sys.stderr):
+        return
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.control import Control
+    from rich.segment import ControlType
+
+    shown = f"{_laid_out(question.rstrip())} {answer}".rpartition("\n")[2]
+    rows = -(-cell_len(shown) // columns(sys.stderr))
+    up_and_away = ((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2))
+    Console(stderr=True).control(Control(*up_and_away * rows))
 
 
 def _laid_out(text: str) -> str:

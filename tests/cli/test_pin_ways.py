@@ -13,6 +13,7 @@ from support_cli import Cli, Said
 from support_inside import Inside
 from support_pins import Keyring, Person, at_the_keyboard, command_line
 from support_simulator import Simulator
+from support_terminal import on_a_terminal
 from support_tokens import MadeToken
 
 from safetok.store import pin_store
@@ -140,6 +141,23 @@ def test_a_slip_of_the_keys_is_asked_about(
     assert any("no try is spent" in line for line in person.heard)
     assert simulator.count("C_Login") == 0
     assert csr(cli, tmp_path, "--pin-stdin", "--pin-as-is", stdin=f"{pin}\n").status in {2, 5}
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(100, 1), (24, 2)])
+def test_a_pin_typed_where_yes_or_no_was_asked_does_not_stay_on_the_screen(
+    cli: Cli, keyring: Keyring, token: MadeToken, tmp_path: Path, columns: int, rows: int
+) -> None:
+    """After "wrong PIN" people type it again at once: that line is erased, and the question asked again."""
+    said = on_a_terminal(
+        cli,
+        *("--lang", "en", "renew", "--csr", str(tmp_path / "request.pem")),
+        answers=[("PIN of", "00000000"), ("[y/N]", f"{token.pin}0000000000"), ("[y/N]", "n")],
+        columns=columns,
+    )
+    assert said.status == 5
+    _before, typed, after = said.out.partition(f"{token.pin}0000000000\n")
+    assert typed
+    assert after.startswith("\x1b[1A\x1b[2K" * rows + "Please answer")
 
 
 def test_a_pin_with_marks_is_sent_when_the_person_says_so(
