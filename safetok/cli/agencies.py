@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from safetok.cli.agencies_show import (
-    show_hooks,
-    show_imported,
-    show_list,
-    show_recorded,
-    show_reminder,
-    show_unit,
-    standing_text,
-)
+from safetok.cli.agencies_show import show_imported, show_list, show_recorded, show_reminder, standing_text
+from safetok.cli.agencies_unattended_show import show_hooks, show_unit
 from safetok.cli.agencies_when_show import show_when
 from safetok.cli.commands import Commands
 from safetok.cli.options import Cert, KnownSerial, Mst, only_with, together
