@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from safetok.domain.authorities import PinPolicy
@@ -171,32 +171,31 @@ def _change_on_pad(context: Context, guard: PinGuard, session: Session, name: st
     return PinResult(token=session.serial, name=name, done=True, in_keyring=False, verified=True)
 
 
-@contextmanager
-def _in_doubt() -> Iterator[None]:
+def _in_doubt() -> AbstractContextManager[None]:
     """A change that nobody answered may have been made: the next step warns of typing the old PIN twice."""
-    from safetok.tokens.pin_guard import NO_ANSWER
+    return _unanswered(
+        _(
+            "Whether the token has the old PIN or the new one is not known. Plug it in again, then: safetok pin change. If the "
+            "old PIN is refused, the new one is set: do not type the old one again."
+        )
+    )
 
-    try:
-        yield
-    except DriverFailed as error:
-        if error.code in NO_ANSWER:
-            error.hint = _(
-                "Whether the token has the old PIN or the new one is not known. Plug it in again, then: safetok pin change. If the "
-                "old PIN is refused, the new one is set: do not type the old one again."
-            )
-        raise
+
+def _changed() -> AbstractContextManager[None]:
+    """The change was made and its trial could not be: the next step says which PIN there is now."""
+    return _unanswered(_("The token has taken the new PIN, which could not be tried: use the new one from now on."))
 
 
 @contextmanager
-def _changed() -> Iterator[None]:
-    """The change was made and its trial could not be: the next step says which PIN there is now."""
+def _unanswered(hint: str) -> Iterator[None]:
+    """`hint` is the next step where nobody answered."""
     from safetok.tokens.pin_guard import NO_ANSWER
 
     try:
         yield
     except DriverFailed as error:
         if error.code in NO_ANSWER:
-            error.hint = _("The token has taken the new PIN, which could not be tried: use the new one from now on.")
+            error.hint = hint
         raise
 
 
