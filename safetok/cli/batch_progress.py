@@ -99,6 +99,10 @@ class _Terminal:
         self._asked_for: list[str] = []
 
     def tell(self, event: Event) -> None:
+        if (
+            self._bar is not None
+        ):  # at the first event after the beginning: it draws in a thread, and a run may still fork
+            self._bar.start()
         getattr(self, f"_{event.name}", lambda _event: None)(event)
         if self._bar is not None:
             self._bar.update(self._task, completed=self._ended(), counts=self._counts())
@@ -131,7 +135,6 @@ class _Terminal:
             transient=True,
         )
         self._task = self._bar.add_task("", total=event.data["rows"], counts="", speed="")
-        self._bar.start()
 
     def _row_end(self, event: Event) -> None:
         assert event.result is not None

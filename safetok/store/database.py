@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +44,9 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._lock = threading.RLock()
         self._depth = 0
+        self.turn: Callable[[], AbstractContextManager[None]] = (
+            nullcontext  # held by who writes, where several take turns
+        )
         self._scratch: Any = None
 
     def __enter__(self) -> Self:
@@ -77,7 +80,7 @@ class Database:
                 if self._depth > 1:
                     yield
                     return
-                with self._waiting_for_the_disk(durable=durable or self.read_only):
+                with self.turn(), self._waiting_for_the_disk(durable=durable or self.read_only):
                     self._do("BEGIN IMMEDIATE" if not self.read_only else "BEGIN")
                     try:
                         yield

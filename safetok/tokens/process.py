@@ -14,7 +14,7 @@ from safetok.tokens import frames
 
 TYPE_CHECKING = False  # not typing's: its import costs the worker's start 5 ms
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
     from typing import Any
 
 
@@ -294,6 +294,14 @@ def prestart(*, for_a_session: bool = False) -> None:
 def take() -> Worker:
     """The prestarted worker, or a new one."""
     return _waiting.pop() if _waiting else Worker()
+
+
+def disown(workers: Iterable[Worker]) -> None:
+    """In a forked process: let go of the pipes of the parent's workers, which would not notice its end otherwise."""
+    for worker in (*workers, *_waiting):
+        worker.alive = False
+        worker._pipe.close()
+    _waiting.clear()
 
 
 def discard() -> None:

@@ -53,6 +53,7 @@ class Tokens:
         self._locks, self._clock, self._dry_run, self._known = locks, clock, dry_run, known
         self._deadlines = deadlines or Deadlines()
         self._idle: dict[str, list[Worker]] = {}
+        self._workers: list[Worker] = []  # all that this process has started or taken
         self._last: Reading | None = None
         self._set: frozenset[tuple[Any, ...]] = frozenset()  # what the last reading saw, as `_list` tells it
         self._closed = False
@@ -70,6 +71,7 @@ class Tokens:
         """End every worker that no session uses. Idempotent."""
         self._closed = True
         process.discard()
+        self._workers.clear()
         idle = [worker for workers in self._idle.values() for worker in workers]
         self._idle.clear()
         for worker in idle:  # not waited for: no session is open, and a driver's own end takes 10 ms a thousand tokens
@@ -113,6 +115,16 @@ class Tokens:
         tokens = merge(seen, parsed)
         self._last = Reading(tokens=tokens, failed=tuple(failed), drivers=tuple(answered))
         return self._last
+
+    def apart(self) -> Tokens:
+        """In a process just forked from this one: the same tokens, by workers of its own. The parent's are let go of."""
+        process.disown(self._workers)
+        drivers, known = self._drivers, self._known
+        return Tokens(drivers, locks=self._locks, clock=self._clock, deadlines=self._deadlines, known=known)
+
+    def know(self, token: TokenReading) -> None:
+        """Take another process's look at a token for one's own: a session on it needs no other."""
+        self._last = Reading(tokens=(token,))
 
     def one_more(self) -> None:
         """Start a worker for a session soon opened beside others; where the system refuses, `session` says so when it needs one."""
@@ -241,7 +253,8 @@ class Tokens:
         try:
             return self._idle[driver.path].pop()
         except (KeyError, IndexError):
-            return process.take()
+            self._workers.append(process.take())
+            return self._workers[-1]
 
     def _give_back(self, worker: Worker) -> None:
         if not worker.alive:

@@ -3,9 +3,9 @@
 
     python -m tests.faults.fleet_night [--tokens 300] [--kills 3] [--busy 20] [--seed 1] [--report FILE]
 
-The kills fall after so many rows as chance says, and are in turn: SIGKILL to safetok alone, SIGKILL to safetok and its workers,
-SIGTERM. The last line is what it came to, as JSON; the exit status is 0 when every good row was done exactly once and every
-broken row is named with its own reason. `--report` writes the report of the batch (CSV or XLSX).
+The kills fall after so many rows as chance says, and are in turn: SIGKILL to safetok alone, SIGKILL to safetok and all that it
+has started, SIGTERM. The last line is what it came to, as JSON; the exit status is 0 when every good row was done exactly once
+and every broken row is named with its own reason. `--report` writes the report of the batch (CSV or XLSX).
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ import threading
 import time
 import urllib.request
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from support_batch import descendants
 from support_fleet import PIN, Fleet, make_fleet
 
 from safetok.sandbox.places import write_json, write_private
@@ -78,10 +80,11 @@ def interrupted(fleet: Fleet, plan: str, rows: int, how: str) -> int:
         ended += '"event": "row_end"' in line or '"event":"row_end"' in line
         if ended >= rows:
             break
-    workers = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split() if how == "both" else []
+    started = descendants(running.pid) if how == "both" else set()
     running.send_signal(signal.SIGTERM if how == "term" else signal.SIGKILL)
-    for worker in workers:
-        os.kill(int(worker), signal.SIGKILL)
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
     running.communicate()
     return ended
 

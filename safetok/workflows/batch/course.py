@@ -13,6 +13,7 @@ from safetok.domain.times import rfc3339
 from safetok.errors import NoToken
 from safetok.locale import _
 from safetok.records import dataclass
+from safetok.workflows.batch.board import STOP, Board
 from safetok.workflows.batch.queue import Queue, Task
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Course:
         self.stop = threading.Event()
         self.cut_short = False  # by --max-failures
         self.ended: set[int] = set()  # rows that this run has brought to a result, be it that they wait
+        self.board: Board | None = None  # where processes beside this one look, too
         self._failures = 0
         self._telling = threading.Lock()
         self._tokens: dict[str, TokenReading] = {}  # those that are in
@@ -155,6 +157,8 @@ class Course:
 
     def heed(self) -> None:
         """Called while waiting: a stop closes the queue and is told once."""
+        if self.stop.is_set() and self.board is not None:
+            self.board.raise_flag(STOP)
         if self.stop.is_set() and not self.queue.closed:
             self.queue.close()
             self.tell("stopping")

@@ -1,10 +1,12 @@
-"""The hands of a run: threads that take row after row, each with its own connections, and wait for what waits."""
+"""The hands of a run: threads that take row after row, each with its own connections or a process of its own for them."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,11 +17,14 @@ from safetok.workflows.batch.quiet import Quiet
 
 if TYPE_CHECKING:
     from safetok.domain.plan import PlanRow
+    from safetok.domain.tokens import TokenReading
     from safetok.tokens.tokens import Tokens
+    from safetok.workflows.batch.beside import RowProcess
     from safetok.workflows.batch.course import Course
     from safetok.workflows.batch.pins import PinSources
     from safetok.workflows.batch.queue import Task
     from safetok.workflows.context import Context
+    from safetok.workflows.renew.request import RenewResult
 
 RAMP = 0.03  # seconds between two looks whether more hands would help
 PAIR = 3  # rows that wait behind the first: so many are worth a second worker, which loads while the first row does
@@ -30,8 +35,8 @@ GLANCE = 0.2
 
 
 class Hands:
-    """The threads of a run: one, or two where there is something to share. While rows are slow and this process, which has its
-    own part of every row, has time to spare, their number doubles.
+    """The threads of a run: one, and one for each process beside this one, which does its rows for it; without such a process
+    two, where there is something to share. While rows are slow and this process has time to spare, their number doubles.
     """
 
     def __init__(self, course: Course, tokens: Tokens, sources: PinSources) -> None:
@@ -45,9 +50,11 @@ class Hands:
         self._looks: deque[tuple[float, float]] = deque(maxlen=GLANCES)  # when, and this process's own time by then
         _ = course.context.database  # opened once, before several hands use it
 
-    def start(self) -> None:
+    def start(self, beside: Sequence[RowProcess] = ()) -> None:
         self._add()
-        if self._course.options.jobs > 1 and self._course.queue.idle(PAIR + 1) > PAIR:
+        for process in beside:
+            self._add(process)
+        if not beside and self._course.options.jobs > 1 and self._course.queue.idle(PAIR + 1) > PAIR:
             self._add()
 
     def join(self) -> None:
@@ -88,12 +95,13 @@ class Hands:
         if alive is not None:
             alive.join(seconds)
 
-    def _add(self) -> None:
-        thread = threading.Thread(target=self._work, name=f"batch {len(self._threads)}", daemon=True)
+    def _add(self, beside: RowProcess | None = None) -> None:
+        name = f"batch {len(self._threads)}"
+        thread = threading.Thread(target=self._work, args=(beside,), name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
 
-    def _work(self) -> None:
+    def _work(self, beside: RowProcess | None) -> None:
         from safetok.net import Http
 
         context = self._course.context
@@ -101,27 +109,21 @@ class Hands:
         own = replace(context, prompter=Quiet(), stopping=lambda: self._course.stopping, _http=http)
         try:
             while (task := self._course.queue.take()) is not None:
-                self._one(own, task)
+                self._one(own, task, beside)
         except BaseException as error:  # noqa: BLE001  (what a row ends with could not be kept: the run ends with it)
             self._broken = error
             self._course.queue.close()
         finally:
             http.close()
+            if beside is not None:
+                beside.close()
 
-    def _one(self, context: Context, task: Task) -> None:
+    def _one(self, context: Context, task: Task, beside: RowProcess | None) -> None:
         course, row = self._course, task.row
         course.tell("row_begin", row=row, token=task.token)
         self._begun[task.token] = time.monotonic()
         try:
-            result = rows.run_row(
-                context,
-                self._tokens,
-                course.token(task.token),
-                row,
-                self._sources,
-                kit=course.options.kits,
-                ca_answered=row.authority in self._answering,
-            )
+            result = self._run(context, row, course.token(task.token), beside)
         except SafetokError as error:
             self._unfinished(context, task, error)
         except Exception as error:  # noqa: BLE001  (one row never takes the others with it)
@@ -137,6 +139,16 @@ class Hands:
         finally:
             self._took += time.monotonic() - self._begun.pop(task.token)
             self._ended += 1
+
+    def _run(self, context: Context, row: PlanRow, token: TokenReading, beside: RowProcess | None) -> RenewResult:
+        """In the hand's own process, if it has one; here where that has died: the journal says how far the row has come."""
+        how = {"kit": self._course.options.kits, "ca_answered": row.authority in self._answering}
+        if beside is not None and beside.alive:
+            from safetok.workflows.batch.beside import Ended
+
+            with suppress(Ended):
+                return beside.run_row(token, row, **how)
+        return rows.run_row(context, self._tokens, token, row, self._sources, **how)
 
     def _unfinished(self, context: Context, task: Task, error: SafetokError) -> None:
         course, row = self._course, task.row

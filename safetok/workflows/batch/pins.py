@@ -13,20 +13,46 @@ from typing import TYPE_CHECKING
 from safetok.errors import PersonNeeded, PinRefused, SafetokError, UsageError
 from safetok.locale import _, why
 from safetok.log import secret
-from safetok.records import dataclass
 from safetok.workflows.pins import PinSource, Source, keyring_rests, pin_of_file, without_core
 
 if TYPE_CHECKING:
     from safetok.domain.plan import PlanRow
+    from safetok.workflows.batch.board import Board
     from safetok.workflows.context import Context
 
 
-@dataclass
 class _Shared:
-    """A source that serves several tokens: one try at a time, and none after the first that failed."""
+    """A source that serves several tokens: one try at a time, and none after the first that failed, in whichever process."""
 
-    lock: threading.Lock
-    failed: bool = False
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failed = False
+        self._board: Board | None = None
+        self._place = 0
+
+    def share(self, board: Board, place: int) -> None:
+        """From here on processes forked from this one keep to it too."""
+        self._board, self._place = board, place
+
+    def take(self) -> None:
+        """Wait until nobody else is trying it."""
+        self._lock.acquire()
+        if self._board is not None:
+            self._board.lock(self._place)
+
+    def give_back(self) -> None:
+        if self._board is not None:
+            self._board.unlock(self._place)
+        self._lock.release()
+
+    @property
+    def failed(self) -> bool:
+        return self._failed or (self._board is not None and self._board.raised(self._place))
+
+    def fail(self) -> None:
+        self._failed = True
+        if self._board is not None:
+            self._board.raise_flag(self._place)
 
 
 class PinSources:
@@ -50,9 +76,22 @@ class PinSources:
         for pin in self._variables.values():
             secret(pin)
         named = [row.pin_source for row in rows]
+        self._keyring = "keyring" in named
         self._shared = {
-            source: _Shared(threading.Lock()) for source in {*named} if source != "keyring" and named.count(source) > 1
+            source: _Shared() for source in dict.fromkeys(named) if source != "keyring" and named.count(source) > 1
         }
+
+    @property
+    def in_files_alone(self) -> bool:
+        """Whether a forked process may have them. The system shows one the environment its parent began with, and what a keyring's
+        library keeps open (a connection, often) does not bear a fork.
+        """
+        return not self._variables and not self._keyring
+
+    def share(self, board: Board) -> None:
+        """Before processes are forked that try them too: each source that serves several tokens has its place from 1 on."""
+        for place, shared in enumerate(self._shared.values(), 1):
+            shared.share(board, place)
 
     def check_keyring(self, serial: str) -> None:
         """Raises PersonNeeded (`keyring_unusable`) at once when the keyring is locked or there is none."""
@@ -106,7 +145,7 @@ class RowPin(PinSource):
         from safetok.store.pins import PinLog
 
         if self._shared is not None:
-            self._shared.lock.acquire()
+            self._shared.take()
             self._holding = True
         try:
             self._known_as, self._since = self._sources.purpose(self._source), PinLog(context.database).last()
@@ -169,14 +208,15 @@ class RowPin(PinSource):
             from safetok.store.pins import PinLog
 
             log = PinLog(self._sources.context.database)  # a refusal before the token was asked says nothing of the PIN
-            self._shared.failed = log.wrong(self._known_as, token_serial, after=self._since)
+            if log.wrong(self._known_as, token_serial, after=self._since):
+                self._shared.fail()
         self.release()
 
     def release(self) -> None:
         """Let the next row use a shared source."""
         if self._holding and self._shared is not None:
             self._holding = False
-            self._shared.lock.release()
+            self._shared.give_back()
 
 
 def next_step(refused: PinRefused) -> str:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,8 @@ from safetok.domain.times import vietnamese_day
 from safetok.errors import ExitStatus, NoToken, SafetokError, SeveralTokens, TokenHeld
 from safetok.locale import _, why
 from safetok.records import dataclass
-from safetok.workflows.batch import plan_file, results, rows
+from safetok.workflows.batch import beside, plan_file, results, rows
+from safetok.workflows.batch.board import Board
 from safetok.workflows.batch.course import Course, another_is_in, named, not_plugged_in, taxed
 from safetok.workflows.batch.hands import GLANCE, PAIR, Hands
 from safetok.workflows.batch.pins import PinSources
@@ -168,15 +169,20 @@ class Runner:
                 if self._options.insert:
                     self._as_they_come(tokens, hands)
                 else:
-                    self._what_is_in(tokens, hands)
+                    self._what_is_in(tokens, hands, sources)
 
     # --- which tokens ---------------------------------------------------------------------------------------------
 
-    def _what_is_in(self, tokens: Tokens, hands: Hands) -> None:
+    def _what_is_in(self, tokens: Tokens, hands: Hands, sources: PinSources) -> None:
+        more = beside.worth(self._context, len(self._due), self._options.jobs, sources)
+        processes: list[beside.RowProcess] = []
+
         def meanwhile() -> None:
-            if self._options.jobs > 1 and len(self._due) > PAIR + 1:
+            if not more and self._options.jobs > 1 and len(self._due) > PAIR + 1:
                 tokens.one_more()  # for the second hand
             rows.load_ahead()
+            if more:
+                processes.extend(self._forked(more, tokens, sources))
 
         reading = tokens.read(session_follows=True, meanwhile=meanwhile)
         if _all_failed(reading):
@@ -190,8 +196,24 @@ class Runner:
             else:
                 error = _several_in(row, found) if found else _not_in(row, self._course.others_of(row, self._plan))
                 self._course.end(row, rows.failed(row, error, token=row.token, now=self._context.now()))
-        hands.start()
+        hands.start(processes)
         hands.join()
+        if (board := self._course.board) is not None:
+            self._course.board, self._context.database.turn = None, nullcontext
+            board.close()
+
+    def _forked(self, count: int, tokens: Tokens, sources: PinSources) -> list[beside.RowProcess]:
+        """Processes beside this one; they share its store, its stop and its PIN sources with it."""
+        database = self._context.database
+        database.close()  # SQLite's connections do not bear a fork; the next use opens it again
+        self._course.board = board = Board()
+        database.turn = board.turn
+        sources.share(board)
+        made: list[beside.RowProcess] = []
+        with suppress(OSError):  # the system refuses more: those there are will do
+            for _process in range(count):
+                made.append(beside.RowProcess(self._context, tokens, sources, board, made))
+        return made
 
     def _as_they_come(self, tokens: Tokens, hands: Hands) -> None:
         """Rows begin as their tokens are plugged in; who is to come next is told, and what may be pulled out."""

@@ -1,0 +1,158 @@
+"""Rows in processes beside this one: an interpreter runs one thread at a time, however many cores there are.
+
+They are forked, so that they begin with everything loaded: on Linux alone, elsewhere a system's own libraries do not bear it. It
+happens while this process has one thread and its store is closed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from safetok.errors import SafetokError
+from safetok.log import note
+from safetok.workflows.batch import rows
+from safetok.workflows.batch.board import STOP, Board
+from safetok.workflows.batch.quiet import Quiet
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from safetok.domain.plan import PlanRow
+    from safetok.domain.tokens import TokenReading
+    from safetok.tokens.tokens import Tokens
+    from safetok.workflows.batch.pins import PinSources
+    from safetok.workflows.context import Context
+    from safetok.workflows.renew.request import RenewResult
+
+_SHARE = 3  # rows; fewer are not worth another process
+_LEAVE = 5.0  # seconds for its own end
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+class Ended(Exception):
+    """The process has died, within a row or before it."""
+
+
+def worth(context: Context, rows: int, jobs: int, sources: PinSources) -> int:
+    """How many processes would share so many rows with this one: one for each other core, where they can be forked safely."""
+    if sys.platform != "linux" or context.dry_run or not sources.in_files_alone:
+        return 0
+    if threading.active_count() > 1 or threading.current_thread() is not threading.main_thread():
+        return 0
+    return max(0, min(jobs, len(os.sched_getaffinity(0)), rows // _SHARE) - 1)
+
+
+class RowProcess:
+    """A copy of this process that renews the rows it is sent, one after the other, with its own token worker, its own store and
+    connections. It ends when this one closes it or dies. Not for two threads at once.
+    """
+
+    def __init__(
+        self, context: Context, tokens: Tokens, sources: PinSources, board: Board, others: Sequence[RowProcess]
+    ) -> None:
+        from multiprocessing.connection import Pipe
+
+        self._pipe, its = Pipe()
+        parent = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 1
+            try:
+                _end_with(parent)
+                for inherited in (self, *others):
+                    inherited._pipe.close()
+                _serve(context, tokens.apart(), sources, board, its)
+                code = 0
+            finally:
+                os._exit(code)
+        its.close()
+        self.alive = True
+        note(f"rows are also renewed by process {self.pid}", detail=True)
+
+    def run_row(self, token: TokenReading, row: PlanRow, **how: Any) -> RenewResult:
+        """As `rows.run_row`, with its errors; one that nobody foresaw is Unexpected here. Raises Ended."""
+        try:
+            self._pipe.send((token, row, how))
+            came: RenewResult | SafetokError = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            self.close()
+            note(f"process {self.pid} has ended within row {row.row}")
+            raise Ended from error
+        if isinstance(came, SafetokError):
+            raise came
+        return came
+
+    def close(self) -> None:
+        """Have it end, and wait for that. Idempotent."""
+        if not self.alive:
+            return
+        self.alive = False
+        self._pipe.close()
+        until = time.monotonic() + _LEAVE
+        while os.waitpid(self.pid, os.WNOHANG) == (0, 0):
+            if time.monotonic() > until:
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+                return
+            time.sleep(0.001)
+
+
+def _end_with(parent: int) -> None:
+    """Whatever ends the parent ends this process at once: nobody else would, and what it leaves undone is resumed."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _serve(context: Context, tokens: Tokens, sources: PinSources, board: Board, pipe: Connection) -> None:
+    """Renew row after row until the parent closes its end."""
+    from safetok.net import Http
+
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(name) is not signal.SIG_IGN:
+            signal.signal(name, _left_to_the_parent)
+    tokens.one_more()
+    board.joined()
+    own = replace(
+        context,
+        prompter=Quiet(),
+        stopping=lambda: board.raised(STOP),
+        _http=Http(timeout=context.timeout or context.settings.timeout),
+    )
+    sources.context = own
+    with tokens:
+        while (asked := _next(pipe)) is not None:
+            token, row, how = asked
+            tokens.know(token)
+            try:
+                came: RenewResult | SafetokError = rows.run_row(own, tokens, token, row, sources, **how)
+            except SafetokError as error:
+                came = error
+            except Exception as error:  # noqa: BLE001  (one row never takes the others with it)
+                came = rows.unforeseen(error)
+            pipe.send(came)
+    own.http.close()
+    own.close()
+
+
+def _next(pipe: Connection) -> tuple[TokenReading, PlanRow, dict[str, Any]] | None:
+    try:
+        asked: tuple[TokenReading, PlanRow, dict[str, Any]] = pipe.recv()
+    except EOFError:
+        return None
+    return asked
+
+
+def _left_to_the_parent(_number: int, _frame: object) -> None:
+    """Every process of a terminal or a service is sent such a signal; the parent decides. Ignored it would stay so in what a
+    hook starts.
+    """

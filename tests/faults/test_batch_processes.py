@@ -1,0 +1,164 @@
+"""A list's rows shared by processes: each token is renewed once, whichever of them dies, is stopped or meets a wrong PIN."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support_batch import descendants
+from support_cli import Cli
+from support_fleet import Fleet
+
+from safetok.store.database import Database
+from safetok.store.paths import home
+
+TOKENS = 9
+
+
+@pytest.fixture
+def cli(fleet: Fleet) -> Cli:
+    return Cli(fleet.environ)
+
+
+@pytest.fixture
+def plan(cli: Cli, fleet: Fleet) -> str:
+    """Of all tokens; one PIN file serves them all."""
+    said = cli.json("batch", "plan", str(fleet.write_list(fleet.folder / "list.csv")))
+    assert said.status == 0, said.err
+    return str(said.data["plan"])
+
+
+def confirmed(fleet: Fleet) -> list[int]:
+    """How many certificates the CA has issued for each old one; each must have been confirmed."""
+    with urllib.request.urlopen(f"{fleet.ca_url}/ledger", timeout=10) as answer:
+        issued = json.loads(answer.read())["issued"]
+    assert {row["state"] for row in issued} <= {"confirmed"}
+    return sorted(Counter(row["old_serial"] for row in issued).values())
+
+
+def begun(fleet: Fleet, plan: str) -> subprocess.Popen[str]:
+    """A run in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "safetok", "-vv", "batch", "run", plan],
+        env=fleet.environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def read_until(running: subprocess.Popen[str], enough: Callable[[dict[str, Any]], bool]) -> str:
+    """Its stderr until an event for which `enough` holds."""
+    assert running.stderr is not None
+    told = ""
+    for line in running.stderr:
+        told += line
+        if line.startswith("{") and enough(json.loads(line)):
+            return told
+    raise AssertionError(told)
+
+
+def row_process(told: str) -> int:
+    """Which process says it renews rows beside the first."""
+    (line,) = [line for line in told.splitlines() if line.startswith("rows are also renewed by process ")]
+    return int(line.split()[-1])
+
+
+def gone(pid: int) -> bool:
+    """Whether a process ends within some seconds."""
+    for _turn in range(500):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_rows_are_shared_with_a_process_beside(cli: Cli, fleet: Fleet, plan: str) -> None:
+    """It has a token worker of its own; every row is done once, and nothing is left running."""
+    running = begun(fleet, plan)
+    told = read_until(running, lambda event: event["event"] == "row_end")
+    beside, all_of_them = row_process(told), descendants(running.pid)
+    assert beside in all_of_them
+    assert descendants(beside)
+    _out, rest = running.communicate(timeout=60)
+    assert running.returncode == 0, told + rest
+    assert confirmed(fleet) == [1] * TOKENS
+    assert [pid for pid in all_of_them if not gone(pid)] == []
+    report = cli.json("batch", "report")
+    assert [row["code"] for row in report.data["rows"]] == ["done"] * TOKENS
+
+
+def test_a_process_that_dies_costs_no_row(cli: Cli, fleet: Fleet, plan: str) -> None:
+    """The first process goes on with its rows. Only a login that was cut off may stop a PIN file that serves several tokens."""
+    running = begun(fleet, plan)
+    beside = row_process(read_until(running, lambda event: event["event"] == "row_end"))
+    os.kill(beside, signal.SIGKILL)
+    _out, rest = running.communicate(timeout=60)
+    assert "Traceback" not in rest
+    again = cli.json("batch", "run", "--pins-changed", plan)
+    assert again.status == 0, rest + again.err
+    assert confirmed(fleet) == [1] * TOKENS
+
+
+def test_it_dies_with_the_first_process(cli: Cli, fleet: Fleet, plan: str) -> None:
+    """Killed from outside, nothing goes on behind the user's back; the next run ends what was begun."""
+    running = begun(fleet, plan)
+    beside = row_process(read_until(running, lambda event: event["event"] == "row_end"))
+    running.kill()
+    assert gone(beside)
+    running.communicate(timeout=60)
+    for _run in range(4):  # the worker of a killed process may hold its token a moment longer
+        again = cli.json("batch", "run", "--pins-changed", plan)
+        if again.status == 0:
+            break
+    assert again.status == 0, again.err
+    assert confirmed(fleet) == [1] * TOKENS
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_is_the_first_process_s_to_heed(cli: Cli, fleet: Fleet, plan: str, number: signal.Signals) -> None:
+    """A terminal or a service sends it to every process: what is past the CA's answer is ended, the rest is left to the next."""
+    running = begun(fleet, plan)
+    told = read_until(running, lambda event: event["event"] == "row_end")
+    os.killpg(running.pid, number)
+    _out, rest = running.communicate(timeout=60)
+    assert running.returncode == 130, told + rest
+    assert '"stopping"' in told + rest
+    assert gone(row_process(told))
+    assert "Traceback" not in told + rest
+    report = cli.json("batch", "report")
+    states = Counter(row["state"] for row in report.data["rows"])
+    assert states["failed"] == 0
+    assert states["done"] == len(confirmed(fleet)) < TOKENS
+    assert cli("batch", "resume").status == 0
+    assert confirmed(fleet) == [1] * TOKENS
+
+
+@pytest.mark.parametrize("changed", [(), ("--pins-changed",)])
+def test_a_wrong_pin_of_a_shared_file_is_tried_once(
+    cli: Cli, fleet: Fleet, plan: str, changed: tuple[str, ...]
+) -> None:
+    """In whichever process its first row is; a second run with --pins-changed tries it once more, and no more than that."""
+    (fleet.folder / "pin.txt").write_text("00000000\n", encoding="ascii")
+    wanted = Counter(pin_wrong=1, pin_source_stopped=TOKENS - 1)
+    for number, words in enumerate(((), changed) if changed else ((),), 1):
+        said = cli.json("batch", "run", *words, plan)
+        assert (said.status, Counter(row["code"] for row in said.data["rows"])) == (12, wanted), said.err
+        with Database(home(fleet.environ).database) as db:
+            assert len(db.rows("SELECT 1 FROM pin_attempts")) == number
+    assert confirmed(fleet) == []
