@@ -72,12 +72,25 @@ def load(der: bytes) -> x509.Certificate:
     return x509.load_der_x509_certificate(der)
 
 
-@lru_cache(maxsize=512)
-def parse(der: bytes) -> Certificate:
-    """Read a DER certificate (RFC 5280). Raises UsageError (`bad_certificate`) when it is none.
+_KEPT = 512
+_read: dict[bytes, Certificate] = {}  # a renewal looks at the same few again and again
 
-    A renewal looks at the same few again and again: they are read once.
-    """
+
+def parse(der: bytes) -> Certificate:
+    """Read a DER certificate (RFC 5280), once. Raises UsageError (`bad_certificate`) when it is none."""
+    return _read.get(der) or remember(_parsed(der))
+
+
+def remember(certificate: Certificate) -> Certificate:
+    """Spare `parse` one that was read before, and kept elsewhere meanwhile. Returns it."""
+    if len(_read) >= _KEPT:
+        for oldest in list(_read)[:1]:  # several threads may be here
+            _read.pop(oldest, None)
+    _read[certificate.der] = certificate
+    return certificate
+
+
+def _parsed(der: bytes) -> Certificate:
     import hashlib
     import warnings
 

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from itertools import pairwise
 from typing import Any
 
 from safetok.domain.agencies import Registration
@@ -77,18 +78,16 @@ class Journal:
         Raises Unexpected: `renewal_way` for a way that FOLLOWS does not open, `renewal_changed` when another run has moved it.
         """
         states = (state,) if isinstance(state, State) else tuple(state)
-        at, way = renewal, list[Renewal]()
-        for step in states:
-            if step not in FOLLOWS[at.state]:
-                raise Unexpected(f"{renewal.id}: {at.state} -> {step}", code="renewal_way")
-            last = step is states[-1]
-            said = {"reason": "", **(changes if last else {})}  # what it waited for is over
-            at = dataclasses.replace(at, state=step, hold=hold if last else None, updated_at=now, **said)
-            way.append(at)
+        for before, step in pairwise((renewal.state, *states)):
+            if step not in FOLLOWS[before]:
+                raise Unexpected(f"{renewal.id}: {before} -> {step}", code="renewal_way")
+        said = {"reason": "", **changes}  # what it waited for is over
+        at = dataclasses.replace(renewal, state=states[-1], hold=hold, updated_at=now, **said)
         with self._db.transaction():
             self._move(renewal, at)
-            for reached in way:
-                self._event(reached, now)
+            for passed in states[:-1]:
+                self._event(at, now, passed)
+            self._event(at, now)
         return at
 
     def update(self, renewal: Renewal, *, now: datetime, **changes: Any) -> Renewal:
@@ -202,12 +201,13 @@ class Journal:
                 token=before.token_serial,
             )
 
-    def _event(self, renewal: Renewal, at: datetime) -> None:
-        waits = f", {renewal.hold}" if renewal.hold else ""
-        note(f"renewal {renewal.id} of token {renewal.token_serial}: {renewal.state}{waits}")
+    def _event(self, renewal: Renewal, at: datetime, passed: State | None = None) -> None:
+        """The state it is in and how it stands there, or one that it `passed` on the way to it."""
+        state, hold, reason = (passed, None, "") if passed else (renewal.state, renewal.hold, renewal.reason)
+        note(f"renewal {renewal.id} of token {renewal.token_serial}: {state}{f', {hold}' if hold else ''}")
         self._db.run(
             "INSERT INTO renewal_events (renewal, at, state, hold, reason) VALUES (?, ?, ?, ?, ?)",
-            (renewal.id, at.isoformat(), renewal.state.value, renewal.hold and renewal.hold.value, renewal.reason),
+            (renewal.id, at.isoformat(), state.value, hold and hold.value, reason),
         )
 
 

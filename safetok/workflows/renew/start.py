@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from safetok.domain import certificates
 from safetok.domain.renewal import Hold, Renewal, State
 from safetok.domain.times import show_date, show_instant
 from safetok.domain.tokens import KeyPresence
@@ -194,7 +195,7 @@ def _confirmed(
         kit=request.kit,
     )
     run.lend(session)
-    run.old = eligible.certificate  # what the row keeps of it, read already
+    run.old = certificates.remember(eligible.certificate)  # what the row keeps of it, read already
     if offer is not None:
         consent.weigh(context, eligible, offer, run.issuers, request)
     consent.show_certificate(context, eligible)
