@@ -12,8 +12,10 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from safetok.errors import SafetokError
 from safetok.log import note
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from safetok.domain.plan import PlanRow
     from safetok.domain.tokens import TokenReading
     from safetok.tokens.tokens import Tokens
+    from safetok.workflows.batch.course import Course
     from safetok.workflows.batch.pins import PinSources
     from safetok.workflows.context import Context
     from safetok.workflows.renew.request import RenewResult
@@ -47,6 +50,44 @@ def worth(context: Context, rows: int, jobs: int, sources: PinSources) -> int:
     if threading.active_count() > 1 or threading.current_thread() is not threading.main_thread():
         return 0
     return max(0, min(jobs, len(os.sched_getaffinity(0)), rows // _SHARE) - 1)
+
+
+class Beside:
+    """The processes that share a run's rows with this one, and what they share: its store, its stop, its PIN sources.
+
+    A context manager. At its end none of them is left, but for a Ctrl-C that ends everything at once: they go with this one.
+    """
+
+    def __init__(self, course: Course, sources: PinSources) -> None:
+        self.processes: list[RowProcess] = []
+        self._course, self._sources = course, sources
+
+    def fork(self, count: int, tokens: Tokens) -> None:
+        """Start so many, or as many as the system allows; to be called once."""
+        if not count:
+            return
+        context = self._course.context
+        context.database.close()  # SQLite's connections do not bear a fork; the next use opens it again
+        with suppress(OSError):
+            self._course.board = board = Board()
+            context.database.turn = board.turn
+            self._sources.share(board)
+            for _process in range(count):
+                self.processes.append(RowProcess(context, tokens, self._sources, board, self.processes))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and not issubclass(kind, Exception):
+            return
+        for process in self.processes:
+            process.close()
+        if (board := self._course.board) is not None:
+            self._course.board, self._course.context.database.turn = None, nullcontext
+            board.close()
 
 
 class RowProcess:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,8 @@ from safetok.domain.times import vietnamese_day
 from safetok.errors import ExitStatus, NoToken, SafetokError, SeveralTokens, TokenHeld
 from safetok.locale import _, why
 from safetok.records import dataclass
-from safetok.workflows.batch import beside, plan_file, results, rows
-from safetok.workflows.batch.board import Board
+from safetok.workflows.batch import plan_file, results, rows
+from safetok.workflows.batch.beside import Beside, worth
 from safetok.workflows.batch.course import Course, another_is_in, named, not_plugged_in, taxed
 from safetok.workflows.batch.hands import GLANCE, PAIR, Hands
 from safetok.workflows.batch.pins import PinSources
@@ -174,46 +174,29 @@ class Runner:
     # --- which tokens ---------------------------------------------------------------------------------------------
 
     def _what_is_in(self, tokens: Tokens, hands: Hands, sources: PinSources) -> None:
-        more = beside.worth(self._context, len(self._due), self._options.jobs, sources)
-        processes: list[beside.RowProcess] = []
+        more = worth(self._context, len(self._due), self._options.jobs, sources)
 
         def meanwhile() -> None:
             if not more and self._options.jobs > 1 and len(self._due) > PAIR + 1:
                 tokens.one_more()  # for the second hand
             rows.load_ahead()
-            if more:
-                processes.extend(self._forked(more, tokens, sources))
+            others.fork(more, tokens)
 
-        reading = tokens.read(session_follows=True, meanwhile=meanwhile)
-        if _all_failed(reading):
-            raise no_token(reading, None)
-        self._course.see(reading)
-        for row in self._due:
-            self._worked_on.add(row.row)
-            found = self._course.tokens_of(row)
-            if len(found) == 1:
-                self._queue.put(self._course.task(row, found[0]))
-            else:
-                error = _several_in(row, found) if found else _not_in(row, self._course.others_of(row, self._plan))
-                self._course.end(row, rows.failed(row, error, token=row.token, now=self._context.now()))
-        hands.start(processes)
-        hands.join()
-        if (board := self._course.board) is not None:
-            self._course.board, self._context.database.turn = None, nullcontext
-            board.close()
-
-    def _forked(self, count: int, tokens: Tokens, sources: PinSources) -> list[beside.RowProcess]:
-        """Processes beside this one; they share its store, its stop and its PIN sources with it."""
-        database = self._context.database
-        database.close()  # SQLite's connections do not bear a fork; the next use opens it again
-        self._course.board = board = Board()
-        database.turn = board.turn
-        sources.share(board)
-        made: list[beside.RowProcess] = []
-        with suppress(OSError):  # the system refuses more: those there are will do
-            for _process in range(count):
-                made.append(beside.RowProcess(self._context, tokens, sources, board, made))
-        return made
+        with Beside(self._course, sources) as others:
+            reading = tokens.read(session_follows=True, meanwhile=meanwhile)
+            if _all_failed(reading):
+                raise no_token(reading, None)
+            self._course.see(reading)
+            for row in self._due:
+                self._worked_on.add(row.row)
+                found = self._course.tokens_of(row)
+                if len(found) == 1:
+                    self._queue.put(self._course.task(row, found[0]))
+                else:
+                    error = _several_in(row, found) if found else _not_in(row, self._course.others_of(row, self._plan))
+                    self._course.end(row, rows.failed(row, error, token=row.token, now=self._context.now()))
+            hands.start(others.processes)
+            hands.join()
 
     def _as_they_come(self, tokens: Tokens, hands: Hands) -> None:
         """Rows begin as their tokens are plugged in; who is to come next is told, and what may be pulled out."""
