@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from support_batch import descendants
 from support_cli import Cli
-from support_fleet import Fleet
+from support_fleet import PIN, Fleet
 
 from safetok.store.database import Database
 from safetok.store.paths import home
@@ -146,6 +146,34 @@ def test_a_stop_is_the_first_process_s_to_heed(cli: Cli, fleet: Fleet, plan: str
     assert states["failed"] == 0
     assert states["done"] == len(confirmed(fleet)) < TOKENS
     assert cli("batch", "resume").status == 0
+    assert confirmed(fleet) == [1] * TOKENS
+
+
+NO_MEMORY_FILE = "import os\ndef refused(*_a): raise OSError(38, 'not here')\nos.memfd_create = refused\n"
+ONE_CORE = "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "pin"),
+    [(NO_MEMORY_FILE, "file:pin.txt"), (ONE_CORE, "file:pin.txt"), ("", "env:SAFETOK_PIN_ALL")],
+    ids=["refused", "one core", "a variable"],
+)
+def test_a_run_does_without_other_processes(cli: Cli, fleet: Fleet, before: str, pin: str) -> None:
+    """Where the system refuses them, where there is one core, and where PINs come by the environment, which they would show."""
+    listed = fleet.write_list(fleet.folder / "list.csv", pin=pin)
+    path = cli.json("batch", "plan", str(listed)).data["plan"]
+    code = f"{before}import sys\nfrom safetok.__main__ import main\nsys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "-vv", "batch", "run", path],
+        env={**fleet.environ, "SAFETOK_PIN_ALL": PIN},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "also renewed by process" not in done.stderr
     assert confirmed(fleet) == [1] * TOKENS
 
 
