@@ -108,7 +108,7 @@ class Hands:
         http = Http(timeout=context.timeout or context.settings.timeout)
         own = replace(context, prompter=Quiet(), stopping=lambda: self._course.stopping, _http=http)
         try:
-            while (task := self._course.queue.take()) is not None:
+            while not self._course.stopping and (task := self._course.queue.take()) is not None:
                 self._one(own, task, beside)
         except BaseException as error:  # noqa: BLE001  (what a row ends with could not be kept: the run ends with it)
             self._broken = error
