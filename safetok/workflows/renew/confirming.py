@@ -61,7 +61,7 @@ def confirm(run: Run) -> None:
             signed = signed_confirmation(run, run.renewal.certificate, accept=True, hash_alg=names_hash and too_old)
             run.update(confirmation=signed)
             answer = send_confirmation(run)
-    if isinstance(answer, Refused) and answer.temporary and run.context.now() < _until(run.renewal):
+    if isinstance(answer, Refused) and answer.temporary and run.context.now() < awaited_until(run.renewal):
         raise not_now(answer.said)
     if isinstance(answer, Confirmed):
         _acknowledged(run, "seen")
@@ -175,14 +175,7 @@ def _has_no_status(run: Run) -> bool:
     return not aia.urls(certificate, AuthorityInformationAccessOID.OCSP) and not crl.urls(certificate)
 
 
-def reject(run: Run) -> None:
-    """UNTRUSTED: the rejecting certConf is sent until the CA has it, answers under its signature, or the time is over."""
-    if run.context.now() < _until(run.renewal):
-        send_confirmation(run)
-    ending.clean(run)
-
-
-def _until(renewal: Renewal) -> datetime:
+def awaited_until(renewal: Renewal) -> datetime:
     """How long the CA waits for its confirmation. A time that was over when it was given says that the clocks differ, and nothing
     of how long that is.
     """

@@ -1,16 +1,15 @@
-"""How a renewal ends: registrations opened with its last commit, files handed over; or our own key destroyed."""
+"""How a renewal ends: registrations opened with its last commit, files handed over."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from safetok.domain import certificates
-from safetok.domain.renewal import Hold, State
-from safetok.domain.revocation import RevocationAnswer
-from safetok.errors import CaWait, PersonNeeded, SafetokError
+from safetok.domain.renewal import State
+from safetok.errors import SafetokError
 from safetok.locale import _
 from safetok.log import note
-from safetok.workflows.renew.run import Held, Run, token_step
+from safetok.workflows.renew.run import Run
 
 
 def finish(run: Run) -> None:
@@ -96,70 +95,3 @@ def tell_issued(run: Run) -> None:
             "kit": renewal.kit or None,
         },
     )
-
-
-def clean(run: Run) -> None:
-    """Destroy what this renewal brought to the token: its new key pair, if it made one, and its certificate, if that came so
-    far; never anything else, and no pair whose certificate has come onto the token another way. Repeatable. Raises PersonNeeded
-    (`certificate_stands`) where the CA does not take back what was given up while its token was out: then nothing is destroyed.
-    """
-    renewal = run.renewal
-    pair, there = renewal.key_plan == "new" and bool(renewal.key_id), _is_there(run)
-    if there and renewal.state is State.ABANDONED and renewal.route == "cmp":
-        _give_back(run)
-    if pair or there:
-        session = run.session()
-        doing = _("removing the unused key") if pair else _("removing the certificate that was taken back")
-        with token_step(run, doing):
-            if renewal.certificate:
-                session.destroy_certificate(renewal.certificate, renewal.key_label)
-            if pair and session.needs(renewal.spki, but=renewal.certificate):
-                run.context.prompter.warn(
-                    _("A certificate on the token is for the key made in this renewal: that key stays.")
-                )
-            elif pair:
-                session.destroy_keys(renewal.key_id, spki=renewal.spki, but=renewal.certificate)
-    run.update(cleaned=True)
-
-
-def _is_there(run: Run) -> bool:
-    """LAPSED, or ABANDONED: whether the certificate came as far as the token, where every later look would take it for the
-    company's newest. Seen without a PIN.
-    """
-    if run.renewal.state not in {State.LAPSED, State.ABANDONED} or not run.renewal.certificate:
-        return False
-    session = run.opened()
-    with token_step(run, _("removing the certificate that was taken back")):
-        return session.has_begun(run.renewal.certificate, run.renewal.key_label)
-
-
-def _give_back(run: Run) -> None:
-    """The CA hears only now that the certificate was given up; one that it has heard to be confirmed stands, and stays."""
-    from safetok.workflows.renew.confirming import new_status, take_back
-
-    try:
-        take_back(run)
-    except PersonNeeded as error:
-        if error.code != "too_late_to_abandon":
-            raise
-        if new_status(run) is not RevocationAnswer.GOOD:
-            raise Held(
-                Hold.PENDING,
-                CaWait(
-                    _(
-                        "The CA has not said that it takes the new certificate back, and its status cannot be checked now."
-                    ),
-                    code="receipt_unseen",
-                    hint=_("Both certificates are on the token. Later: safetok renew --resume"),
-                ),
-            ) from error
-        run.update(cleaned=True)
-        serial = certificates.parse(run.renewal.certificate).serial
-        raise PersonNeeded(
-            _("The CA does not take the new certificate {serial} back: it stands, and stays on the token.").format(
-                serial=serial
-            ),
-            code="certificate_stands",
-            hint=_("Take it over with: safetok certs adopt --cert {serial}").format(serial=serial),
-            token=run.renewal.token_serial,
-        ) from error

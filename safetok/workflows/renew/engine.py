@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from safetok.domain.renewal import ENDS, Hold, Renewal, State
 from safetok.errors import CaRefused, Interrupted, NotTrusted, PersonNeeded, SafetokError
 from safetok.locale import _
-from safetok.workflows.renew import confirming, ending, keys, mail, sending, writing
+from safetok.workflows.renew import cleaning, confirming, ending, keys, mail, sending, writing
 from safetok.workflows.renew.alone import alone
 from safetok.workflows.renew.request import result_of
 from safetok.workflows.renew.run import Held, Run
@@ -22,10 +22,10 @@ STEPS: dict[State, Callable[[Run], None]] = {
     State.WRITTEN: writing.prove_again,
     State.PROVEN: confirming.confirm,
     State.ACKNOWLEDGED: ending.finish,
-    State.UNTRUSTED: confirming.reject,
-    State.REJECTED: ending.clean,
-    State.LAPSED: ending.clean,
-    State.ABANDONED: ending.clean,
+    State.UNTRUSTED: cleaning.reject,
+    State.REJECTED: cleaning.clean,
+    State.LAPSED: cleaning.clean,
+    State.ABANDONED: cleaning.clean,
 }
 
 _BESIDE_THE_TOKEN = {State.VERIFIED, State.WRITTEN}  # the new certificate is there, and not safely on the token

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from safetok.domain.renewal import Hold, State
 from safetok.errors import CaWait
 from safetok.locale import _
-from safetok.workflows.renew import ending, keys, writing
+from safetok.workflows.renew import cleaning, ending, keys, writing
 from safetok.workflows.renew.run import Held, Run, token_step
 
 
@@ -74,5 +74,5 @@ STEPS: dict[State, Callable[[Run], None]] = {
     State.WRITTEN: writing.prove_again,
     State.PROVEN: acknowledge,
     State.ACKNOWLEDGED: ending.finish,
-    State.ABANDONED: ending.clean,
+    State.ABANDONED: cleaning.clean,
 }

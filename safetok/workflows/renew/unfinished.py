@@ -210,7 +210,7 @@ def _give_up(run: Run, *, force: bool) -> None:
 
 def _close(run: Run) -> None:
     """An end whose clean-up cannot be done is written down as over. What can be done now, is."""
-    from safetok.workflows.renew import confirming, ending
+    from safetok.workflows.renew import cleaning, confirming
 
     if run.renewal.finished:
         return
@@ -220,7 +220,7 @@ def _close(run: Run) -> None:
         except Held as held:
             note(f"renewal {run.renewal.id}: closed, though the CA was not told: {held.error.code}")
     try:
-        ending.clean(run)
+        cleaning.clean(run)
     except Held as held:
         if held.hold not in {Hold.NEED_TOKEN, Hold.CA_UNREACHABLE, Hold.PENDING}:
             raise
