@@ -345,7 +345,7 @@ def the_one(views: tuple[CertificateView, ...], reading: Reading) -> Certificate
         )
     if not found:
         if any(token.unread or token.unreadable for token in reading.tokens):
-            from safetok.workflows.renew.choose import nothing_on
+            from safetok.workflows.nothing_found import nothing_on
 
             raise nothing_on(reading.tokens)
         raise PersonNeeded(

@@ -11,7 +11,8 @@ from safetok.errors import DriverFailed, NotTrusted, PersonNeeded, PinWrong, Saf
 from safetok.locale import _, later
 from safetok.records import dataclass
 from safetok.workflows import pins
-from safetok.workflows.renew.choose import no_token, nothing_on
+from safetok.workflows.nothing_found import nothing_on
+from safetok.workflows.renew.choose import no_token
 
 if TYPE_CHECKING:
     from safetok.domain.authorities import Authority

@@ -10,9 +10,10 @@ from safetok.domain.companies import company_of, plain_mst
 from safetok.domain.renewal import ENDS, Renewal
 from safetok.domain.times import show_date
 from safetok.domain.tokens import KeyPresence, Reading, StoredCertificate, TokenReading
-from safetok.errors import DriverFailed, NoToken, PersonNeeded, SeveralTokens
+from safetok.errors import DriverFailed, NoToken, SeveralTokens
 from safetok.locale import _
 from safetok.records import dataclass
+from safetok.workflows.nothing_found import nothing_on
 
 if TYPE_CHECKING:
     from safetok.workflows.context import Context
@@ -130,37 +131,3 @@ def no_token(reading: Reading, serial: str | None) -> NoToken | DriverFailed:
     if reading.failed and not reading.drivers:
         return token_views.driver_failed(reading.failed[0], reading)
     return token_views.no_token(reading)
-
-
-def nothing_on(tokens: Sequence[TokenReading]) -> PersonNeeded | DriverFailed:
-    """Why no certificate was found on these tokens: one that could not be read may hold it, one that is empty waits for its CA."""
-    token = next((one for one in tokens if one.unread), tokens[0])
-    serial = token.info.serial
-    if token.unread:
-        return DriverFailed(
-            _("Token {serial} could not be read: what it holds is not known.").format(serial=serial),
-            code="token_unread",
-            hint=_("No PIN was asked for. Plug it in again and close other programs that use it; then: safetok doctor"),
-            token=serial,
-        )
-    if token.unreadable and not token.certificates:
-        return PersonNeeded(
-            _("Token {serial} holds {n} certificate objects that cannot be read.").format(
-                serial=serial, n=token.unreadable
-            ),
-            code="certificate_unreadable",
-            hint=_("They are left alone. If a certificate is missing, ask its CA: safetok contacts"),
-            token=serial,
-        )
-    return not_activated(token)
-
-
-def not_activated(token: TokenReading) -> PersonNeeded:
-    """The refusal to use a token that holds no certificate: no PIN is to be typed."""
-    return PersonNeeded(
-        _("The USB token {serial} holds no certificate yet.").format(serial=token.info.serial),
-        code="not_activated",
-        hint=_("If it has just come from LCS: not being activated is normal. Do not type a PIN."),
-        token=token.info.serial,
-        data={"token": token.info.serial, "old_serial": None, "contract_end": None},
-    )
