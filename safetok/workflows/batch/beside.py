@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from safetok.workflows.renew.request import RenewResult
 
 _SHARE = 3  # rows; fewer are not worth another process
+_MOST = 8  # processes, this one included: they have one store, and each has a driver's worker
 _LEAVE = 5.0  # seconds for its own end
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -49,7 +50,7 @@ def worth(context: Context, rows: int, jobs: int, sources: PinSources) -> int:
         return 0
     if threading.active_count() > 1 or threading.current_thread() is not threading.main_thread():
         return 0
-    return max(0, min(jobs, len(os.sched_getaffinity(0)), rows // _SHARE) - 1)
+    return max(0, min(jobs, len(os.sched_getaffinity(0)), rows // _SHARE, _MOST) - 1)
 
 
 class Beside:
