@@ -27,6 +27,9 @@ MOST_PARTS = 500
 _FORBIDDEN = re.compile(rb"<!\s*DOCTYPE", re.IGNORECASE)
 _ENTITY = re.compile(rb"<!\s*ENTITY", re.IGNORECASE)  # in any part: a sheet may bear any name
 _QUOTED = re.compile(r'"[^"]*"')
+_KEPT_AS_TEXT = re.compile(
+    r'="([^"]*)"'
+)  # how other programs write a number in CSV so that Excel leaves its zeros alone
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # the stream's name ([MS-OFFCRYPTO] section 2.3.4.4)
 _CHUNK = 1 << 16
 
@@ -99,7 +102,7 @@ def _comma_separated(path: Path, data: bytes) -> list[list[Cell]]:
     rows: list[list[Cell]] = []
     try:
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
-            rows.append([*row])
+            rows.append([kept[1] if (kept := _KEPT_AS_TEXT.fullmatch(cell.strip())) else cell for cell in row])
             if len(rows) > MOST_ROWS or len(row) > MOST_COLUMNS:
                 raise _beyond(path)
     except csv.Error as error:

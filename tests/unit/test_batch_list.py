@@ -267,10 +267,14 @@ def csv_file(folder: Path, content: bytes) -> Path:
         "Token ID\tMST\r\nabc\t0100109106\r\n".encode("utf-16"),
         b'"Token\nID",MST\nabc,0100109106\n',
         b"Token ID;MST\rabc;0100109106\r",
+        b'Token ID;MST\r\n="abc"; ="0100109106"\r\n',
+        b'Token ID,MST\r\n"=""abc""","=""0100109106"""\r\n',
     ],
 )
 def test_a_list_is_read_as_excel_saves_it(tmp_path: Path, content: bytes) -> None:
-    """With and without a byte order mark, with semicolons, commas or tabs, and Windows line ends."""
+    """With and without a byte order mark, with semicolons, commas or tabs, and Windows line ends; and as other programs write
+    numbers whose zeros Excel is to leave alone.
+    """
     read = manifest.read(sheets.read(csv_file(tmp_path, content)).cells)
     assert [(r.token, r.mst) for r in read.rows] == [("abc", "0100109106")]
 
