@@ -241,4 +241,5 @@ def _beyond(path: Path) -> UsageError:
             path=path.name, rows=MOST_ROWS, size=LARGEST >> 20
         ),
         code="manifest_bounds",
+        hint=_("Rows and columns that hold nothing but borders count, too: copy what is filled in into a new file."),
     )
