@@ -26,6 +26,9 @@ RATIO = 150  # a part that unpacks to more than this many times its size is a tr
 MOST_PARTS = 500
 _FORBIDDEN = re.compile(rb"<!\s*DOCTYPE", re.IGNORECASE)
 _ENTITY = re.compile(rb"<!\s*ENTITY", re.IGNORECASE)  # in any part: a sheet may bear any name
+_MARKUP = re.compile(
+    r"\s*<(\?xml|!|html|head|meta|style|body|table)", re.IGNORECASE
+)  # what many programs export as .xls
 _QUOTED = re.compile(r'"[^"]*"')
 _KEPT_AS_TEXT = re.compile(
     r'="([^"]*)"'
@@ -88,7 +91,7 @@ def _comma_separated(path: Path, data: bytes) -> list[list[Cell]]:
             code="manifest_encoding",
             hint=_("In Excel: Save as, CSV UTF-8 (Comma delimited)."),
         ) from error
-    if "\0" in text:
+    if "\0" in text or _MARKUP.match(text):
         raise UsageError(
             _("{path} is not a list.").format(path=path.name),
             code="manifest_file",

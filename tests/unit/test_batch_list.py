@@ -286,12 +286,14 @@ def test_a_list_is_read_as_excel_saves_it(tmp_path: Path, content: bytes) -> Non
         (b"\xd0\xcf\x11\xe0" + bytes(100), "manifest_file"),
         (b"PK\x03\x04 no archive", "manifest_file"),
         (b"Token\0ID", "manifest_file"),
+        (b"<html><body><table><tr><td>MST</td></tr></table></body></html>", "manifest_file"),
+        (b'\xef\xbb\xbf\r\n<?xml version="1.0"?><Workbook/>', "manifest_file"),
         (b"a\n" * 20_002, "manifest_bounds"),
         (b"x" * (sheets.LARGEST + 1), "manifest_bounds"),
     ],
 )
 def test_what_is_no_list_is_refused(tmp_path: Path, content: bytes, code: str) -> None:
-    """Another encoding, an old workbook, a damaged one, too many rows or bytes: refused by name."""
+    """Another encoding, an old workbook, a damaged one, a web page that is called one, too many rows or bytes: refused by name."""
     with pytest.raises(UsageError) as refused:
         sheets.read(csv_file(tmp_path, content))
     assert refused.value.code == code
