@@ -104,7 +104,8 @@ def _comma_separated(path: Path, data: bytes) -> list[list[Cell]]:
         delimiter, text = said[1], text[said.end() :]
     rows: list[list[Cell]] = []
     try:
-        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
+        lines = io.StringIO(text, newline="")
+        for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True):
             rows.append([kept[1] if (kept := _KEPT_AS_TEXT.fullmatch(cell.strip())) else cell for cell in row])
             if len(rows) > MOST_ROWS or len(row) > MOST_COLUMNS:
                 raise _beyond(path)

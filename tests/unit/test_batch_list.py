@@ -268,6 +268,7 @@ def csv_file(folder: Path, content: bytes) -> Path:
         b'"Token\nID",MST\nabc,0100109106\n',
         b"Token ID;MST\rabc;0100109106\r",
         b'Token ID;MST\r\n="abc"; ="0100109106"\r\n',
+        b'Token ID, MST\nabc, "0100109106"\n',
         b'Token ID,MST\r\n"=""abc""","=""0100109106"""\r\n',
     ],
 )
