@@ -92,12 +92,8 @@ def test_one_is_found_by_the_beginning_of_its_id_and_by_token_or_company(
     serial = journal.get("ab1").token_serial
     assert [one["renewal_id"] for one in cli.json("history", "--serial", serial).data["renewals"]] == ["ab1"]
     journal.create(renewal(3, id="ac3", old_certificate=old, mst="0100109106-029"))
-    pasted = (
-        "0100109106–029",
-        "\u200b0100109106-029\ufeff",
-        "０１００１０９１０６-029",
-    )  # from a letter, a web page, a chat
-    for written in ("0100109106-029", "0100109106029", "0100109106 029", *pasted):
+    from_chats = ("\u200b0100109106-029\ufeff", "０１００１０９１０６-029")
+    for written in ("0100109106-029", "0100109106029", "0100109106 029", "0100109106–029", *from_chats):
         assert [one["renewal_id"] for one in cli.json("history", "--mst", written).data["renewals"]] == ["ac3"], written
     assert cli.json("history", "--limit", "99999999999999999999").codes == ["usage"]  # more than the database can count
     unknown = cli.json("history", "x")
