@@ -201,6 +201,28 @@ def test_a_fault_at_the_very_end_has_its_line_and_what_breaks_off_none(tmp_path:
     assert said in refused.value.message
 
 
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ("timeout = 30\n# cài đặt: à\n".encode("cp1258", "replace") + b"\xec\n", "UTF-8"),
+        ("language = “vi”\n".encode(), "thẳng"),
+    ],
+)
+def test_what_an_editor_made_of_it_is_told(tmp_path: Path, data: bytes, says: str) -> None:
+    """Another encoding, and curved quotation marks: a line that looks right is told for what it is."""
+    (tmp_path / "settings.toml").write_bytes(data)
+    with pytest.raises(UsageError) as refused:
+        settings.load(home({"SAFETOK_HOME": str(tmp_path)}), {})
+    assert says in refused.value.hint
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_what_powershell_writes_is_read(tmp_path: Path, encoding: str) -> None:
+    """UTF-16 with its mark, and Windows line ends."""
+    (tmp_path / "settings.toml").write_bytes("\ufefftimeout = 7\r\n# đặt\r\n".encode(encoding))
+    assert settings.load(home({"SAFETOK_HOME": str(tmp_path)}), {}).timeout == 7
+
+
 def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
     """Notepad writes one."""
     assert _load(tmp_path, '\ufefflanguage = "en"').language == "en"
