@@ -241,9 +241,11 @@ def test_an_authority_is_told_by_its_issuers_name(tmp_path: Path) -> None:
     assert settings.authority_of(certificate(3, issuer_name="OTHER"), found) is None
 
 
-@pytest.mark.parametrize("form", ["pem", "der", "p7b", "p7b-pem", "base64", "pem-with-text"])
+@pytest.mark.parametrize(
+    "form", ["pem", "der", "p7b", "p7b-pem", "base64", "base64-marked", "pem-utf-16", "pem-with-text"]
+)
 def test_certificates_are_read_in_every_form_portals_hand_out(tmp_path: Path, form: str) -> None:
-    """PEM, DER, PKCS#7 of both kinds, bare Base64."""
+    """PEM, DER, PKCS#7 of both kinds, bare Base64; also as Notepad and PowerShell keep what was pasted."""
     other = _ca("other")
     der = CA.public_bytes(Encoding.DER)
     content = {
@@ -252,6 +254,8 @@ def test_certificates_are_read_in_every_form_portals_hand_out(tmp_path: Path, fo
         "p7b": pkcs7.serialize_certificates([CA], Encoding.DER),
         "p7b-pem": pkcs7.serialize_certificates([CA], Encoding.PEM),
         "base64": b"\n".join(CA.public_bytes(Encoding.PEM).splitlines()[1:-1]),
+        "base64-marked": b"\xef\xbb\xbf" + b"\r\n".join(CA.public_bytes(Encoding.PEM).splitlines()[1:-1]),
+        "pem-utf-16": CA.public_bytes(Encoding.PEM).decode().encode("utf-16"),
         "pem-with-text": b"Subject: x\r\n" + CA.public_bytes(Encoding.PEM) + other.public_bytes(Encoding.PEM),
     }[form]
     path = tmp_path / "file"
