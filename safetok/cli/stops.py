@@ -42,9 +42,9 @@ def _not_lost(what: UnraisableHookArgs) -> None:
     if what.exc_type is not KeyboardInterrupt:
         sys.__unraisablehook__(what)
         return
-    import threading
+    import _thread  # `threading` may be what was being imported
 
-    threading.Thread(target=_again, daemon=True).start()
+    _thread.start_new_thread(_again, ())
 
 
 def _again() -> None:
