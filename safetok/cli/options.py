@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from safetok.errors import UsageError
 from safetok.locale import _, later
 
-Serial = Annotated[str | None, typer.Option("--serial", metavar="TOKEN", help=later("The token, by its Token ID."))]
+
+def _typed(text: str) -> str:
+    """A number as keys type it: pasted from a letter or a chat it may hold another dash, or what no eye sees."""
+    from safetok.domain.cells import typed
+
+    return text if text.isascii() else typed(text)
+
+
+def _number(name: str, metavar: str, text: str) -> Any:
+    return typer.Option(name, metavar=metavar, parser=_typed, help=text)
+
+
+Serial = Annotated[str | None, _number("--serial", "TOKEN", later("The token, by its Token ID."))]
 KnownSerial = Annotated[
-    str | None,
-    typer.Option("--serial", metavar="TOKEN", help=later("The token, by its Token ID; it need not be plugged in.")),
+    str | None, _number("--serial", "TOKEN", later("The token, by its Token ID; it need not be plugged in."))
 ]
-Cert = Annotated[str | None, typer.Option("--cert", metavar="SERIAL", help=later("The certificate, by its serial."))]
-Mst = Annotated[str | None, typer.Option("--mst", metavar="MST", help=later("The company, by its tax code."))]
+Cert = Annotated[str | None, _number("--cert", "SERIAL", later("The certificate, by its serial."))]
+Mst = Annotated[str | None, _number("--mst", "MST", later("The company, by its tax code."))]
 
 PinStdin = Annotated[bool, typer.Option("--pin-stdin", help=later("Read the PIN from standard input, one line."))]
 PinEnv = Annotated[

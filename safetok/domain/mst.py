@@ -30,7 +30,7 @@ def verdict(mst: str) -> MstVerdict:
 
     `no_check_digit`: twelve digits, the personal number that individuals use as tax code since 2025; it carries none.
     """
-    from stdnum.exceptions import InvalidLength, ValidationError
+    from stdnum.exceptions import InvalidFormat, InvalidLength, ValidationError
     from stdnum.vn import mst as stdnum_mst
 
     digits = mst.replace("-", "").replace(" ", "")
@@ -38,7 +38,7 @@ def verdict(mst: str) -> MstVerdict:
         return "no_check_digit"
     try:
         stdnum_mst.validate(mst)
-    except InvalidLength:
+    except (InvalidLength, InvalidFormat):  # ten letters are no ten digits
         return "bad_length"
     except ValidationError:
         return "bad_check_digit"

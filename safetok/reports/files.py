@@ -98,10 +98,13 @@ def write_file(path: Path, content: bytes) -> Path:
             )
         write_whole(file, content)
     except OSError as error:
+        hint = _("Name another file.")
+        if isinstance(error, PermissionError):  # Windows lets nobody replace what Excel has open
+            hint = _("If it is open in another program, Excel say, close it there; or name another file.")
         raise UsageError(
             _("{file} could not be written: {why}.").format(file=path, why=why(error)),
             code="file_not_written",
-            hint=_("Name another file."),
+            hint=hint,
         ) from error
     return path
 

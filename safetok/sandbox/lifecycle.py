@@ -45,8 +45,8 @@ class Sandbox:
 def up(now: datetime, say: Callable[[str], None], environ: Mapping[str, str] = os.environ) -> Sandbox:
     """The sandbox of this environment, made when there is none, its CA running.
 
-    Raises UsageError: `softhsm_missing`; `folder_in_use`, `folder_unusable` for where it would live. CaUnreachable
-    and DriverFailed when a part of it does not come up.
+    Raises UsageError: `softhsm_missing`; `folder_in_use`, `folder_unusable` for where it would live; `sandbox_unknown`.
+    CaUnreachable and DriverFailed when a part of it does not come up.
     """
     places = find(environ)
     module = softhsm_module()
@@ -100,7 +100,17 @@ def down(environ: Mapping[str, str] = os.environ) -> Path | None:
 
 def _made(places: Places) -> dict[str, Any] | None:
     marker = read_json(places.marker)
-    return marker if isinstance(marker, dict) and marker.get("complete") else None
+    if not isinstance(marker, dict) or not marker.get("complete"):
+        return None
+    if not {"module", "until", "tokens"} <= marker.keys() or read_json(places.ca / "ca.json") is None:
+        raise UsageError(
+            _("The sandbox in {folder} is not whole, or another version of safetok made it.").format(
+                folder=places.folder
+            ),
+            code="sandbox_unknown",
+            hint=_("For a new one: safetok sandbox down, then safetok sandbox up."),
+        )
+    return marker
 
 
 def _clear(places: Places) -> None:

@@ -49,12 +49,19 @@ def read_ders(path: Path) -> tuple[bytes, ...]:
             hint=_put_another_there(),
         ) from error
     try:
-        found = _ders(data) if len(data) <= LARGEST else ()
+        found = _ders(_unmarked(data)) if len(data) <= LARGEST else ()
     except (ValueError, IndexError) as error:
         raise _bad(path) from error
     if not found:
         raise _bad(path)
     return found
+
+
+def _unmarked(data: bytes) -> bytes:
+    """What an editor or PowerShell kept as UTF-16 or behind a byte order mark, without it. Raises ValueError for half of UTF-16."""
+    if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        return data.decode("utf-16").encode()
+    return data.removeprefix(b"\xef\xbb\xbf")
 
 
 @lru_cache(maxsize=256)

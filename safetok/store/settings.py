@@ -142,6 +142,8 @@ def _read(path: Path) -> Table | None:
     from safetok.store.setting_table import Table
 
     try:
+        if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:  # what PowerShell 5 and Notepad's "Unicode" write
+            data = data.decode("utf-16").encode()
         # With a line after it the last one has a number, too, where that is at fault.
         return Table(path, "", tomllib.loads(f"{data.decode('utf-8-sig')}\n"))
     except (ValueError, RecursionError) as error:
@@ -151,7 +153,12 @@ def _read(path: Path) -> Table | None:
             _("{file}, line {line}: this is not valid TOML.") if line else _("{file} is not valid TOML: it breaks off.")
         )
         hint = _("Correct that line, or move the file aside.")
-        if line and b"\\" in data.split(b"\n")[line - 1]:
+        faulty = data.split(b"\n")[line - 1] if line else b""
+        if isinstance(error, UnicodeDecodeError):
+            hint = _("It is not UTF-8: open it in Notepad, save it with UTF-8 as its encoding.")
+        elif any(mark.encode() in faulty for mark in "\u201c\u201d\u2018\u2019"):
+            hint = _("Quotation marks must be the straight ones, \" or ', not those of a word processor.")
+        elif b"\\" in faulty:
             hint = _("A path of Windows stands in single quotes: {example}").format(
                 example="'C:\\Windows\\System32\\driver.dll'"
             )

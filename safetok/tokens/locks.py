@@ -10,6 +10,7 @@ import os
 import sys
 import time
 
+_OURS: set[str] = set()  # that this process holds
 _FAR = 1 << 30  # Windows locks bytes against reading too: lock one that nobody reads
 
 
@@ -20,6 +21,23 @@ class Held(Exception):
 def lock_name(serial: str) -> str:
     """The file name for a token: its serial in hex, because serials may hold anything."""
     return f"token-{serial.encode().hex()}.lock"
+
+
+def held(folder: str, serial: str) -> bool:
+    """Whether another process holds the lock now. A note in its file is its holder's, or that of one that was killed: only then is
+    the lock tried.
+    """
+    if lock_name(serial) in _OURS:  # to open it once more and close it would free it
+        return False
+    try:
+        if not os.path.getsize(os.path.join(folder, lock_name(serial))):  # noqa: PTH118, PTH202
+            return False
+        TokenLock(folder, serial, "").release()
+    except Held:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 class TokenLock:
@@ -36,6 +54,8 @@ class TokenLock:
             holder = os.read(self._fd, 200).decode("utf-8", "replace")
             os.close(self._fd)
             raise Held(holder.strip()) from error
+        self._name = lock_name(serial)
+        _OURS.add(self._name)
         os.ftruncate(self._fd, 0)
         os.write(self._fd, f"{note} {int(time.time())}\n".encode())
 
@@ -45,6 +65,7 @@ class TokenLock:
             os.ftruncate(self._fd, 0)
             os.close(self._fd)
             self._fd = -1
+            _OURS.discard(self._name)
 
 
 if sys.platform == "win32":

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetok.domain.cells import typed
 from safetok.errors import NoToken, SafetokError, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
@@ -27,6 +28,8 @@ _SERIALS = {"serial", "so_serial", "serial_cts", "so_serial_cts", "so_serial_chu
 }
 _FILES = {"file", "path", "tep", "ten_tep", "duong_dan", "file_name", "tep_chung_thu_so"}
 _SHORTENED = re.compile(r"\d([.,]\d+)?[eE]\+\d+")  # what a spreadsheet makes of a long number
+_SERIAL = re.compile(r"(0[xX])?[0-9A-Fa-f][0-9A-Fa-f: ]{7,}")
+_LOOKED_AT = 10  # rows above the header: a title, a day
 _LONGEST = 300  # letters of an entry repeated in a message
 
 
@@ -67,7 +70,8 @@ class Resolved:
 
 
 def listed(path: Path, warn: Callable[[str], None]) -> tuple[Entry, ...]:
-    """The entries of a list: CSV, text or XLSX, one path or serial a line, a header ignored, empty lines and `#` too.
+    """The entries of a list: CSV, text or XLSX, one path or serial a line, a header and what stands above it ignored, empty
+    lines and `#` too.
 
     A column whose header names serials or files is taken, else each line's first cell that is not empty; a line that says
     something, and nothing there, is an entry without a value. `warn` is told of a workbook's other sheets. Raises
@@ -79,13 +83,16 @@ def listed(path: Path, warn: Callable[[str], None]) -> tuple[Entry, ...]:
     if sheet.unread:
         warn(f"{path.name}: {sheets.not_read(sheet.unread)}")
     rows = list(enumerate(sheet.cells, 1))
-    first = next(((number, row) for number, row in rows if any(_text(cell) for cell in row)), None)
+    said = [(number, row) for number, row in rows if any(_text(cell) for cell in row)]
     columns: list[int] = []
-    if first is not None:
-        heads = [_plain(_text(cell)) for cell in first[1]]
-        columns = [at for names in (_FILES, _SERIALS) for at, head in enumerate(heads) if head in names]
-        if columns or not _is_entry(path, next(text for cell in first[1] if (text := _text(cell)))):
-            rows = rows[first[0] :]
+    for number, row in said[:_LOOKED_AT]:
+        if columns := _columns(row):
+            rows = rows[number:]
+            break
+        if any(_names_one(path, _text(cell)) for cell in row):
+            break
+    if said and not columns and not _is_entry(path, next(text for cell in said[0][1] if (text := _text(cell)))):
+        rows = rows[said[0][0] :]
     entries = tuple(
         Entry(value=value, list=path, line=number)
         for number, row in rows
@@ -94,6 +101,18 @@ def listed(path: Path, warn: Callable[[str], None]) -> tuple[Entry, ...]:
     if not any(entry.value for entry in entries):
         raise UsageError(_("The list {path} names no certificate.").format(path=path.name), code="empty_list")
     return entries
+
+
+def _columns(row: Sequence[Cell]) -> list[int]:
+    """The columns to look at, files first, where a row is the header that names them."""
+    heads = [_plain(_text(cell)) for cell in row]
+    return [at for names in (_FILES, _SERIALS) for at, head in enumerate(heads) if head in names]
+
+
+def _names_one(path: Path, text: str) -> bool:
+    """Whether a cell above the header may be a file or a serial that somebody means, and is no title to pass over."""
+    day = re.search(r"\d/\d+/\d", text) is not None  # 20/11/2026 names no folder
+    return _SERIAL.fullmatch(text) is not None or (text != "" and not day and Entry(value=text, list=path).names_a_file)
 
 
 def _is_entry(path: Path, text: str) -> bool:
@@ -115,10 +134,7 @@ def _text(cell: Cell) -> str:
         return ""
     if isinstance(cell, float):
         return f"{cell:.15g}"
-    text = str(cell).strip()
-    if text.startswith('="') and text.endswith('"'):
-        text = text[2:-1]
-    return text.lstrip("'").strip()
+    return str(cell).strip().lstrip("'").strip()
 
 
 def _plain(head: str) -> str:
@@ -189,7 +205,7 @@ class Resolver:
                 code="shortened_serial",
                 hint=_("Make that column text, copy the serials again, and save the list."),
             )
-        return self._by_serial(entry.value)
+        return self._by_serial(typed(entry.value))
 
     def _by_serial(self, serial: str) -> tuple[Meant, ...]:
         from safetok.domain.certificates import same_serial

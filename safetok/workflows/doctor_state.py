@@ -77,10 +77,13 @@ def folder(context: Context) -> Iterator[Finding]:
 
 
 def journal(context: Context) -> Iterator[Finding]:
-    """Renewals that wait."""
+    """Renewals that wait, and that no other run is at work on."""
     from safetok.store.journal import Journal
+    from safetok.workflows.renew.alone import under_way
 
     for renewal in Journal(context.database).unfinished():
+        if under_way(context, renewal):
+            continue
         yield Finding(
             code="renewal_unfinished",
             grade="warn",

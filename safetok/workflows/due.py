@@ -79,7 +79,7 @@ _ORDER = (
 
 
 def _renewal(renewal: Renewal, status: Status) -> Iterator[Due]:
-    if renewal.hold is Hold.PENDING and renewal.waits_until(status.now) is not None:
+    if renewal.id in status.under_way or (renewal.hold is Hold.PENDING and renewal.waits_until(status.now) is not None):
         return
     name = status.names.get(renewal.old_serial) or renewal.old_serial
     if renewal.by_mail:

@@ -110,14 +110,17 @@ def _named(journal: Journal, identity: str) -> Renewal:
 
 
 def unfinished_remark(context: Context, about: set[str]) -> str:
-    """One sentence on renewals that wait, for a command that was about something else; empty when there is none.
+    """One sentence on renewals that wait, for a command that was about something else; empty when there is none, or another run is
+    at work on them.
 
     `about`: the ids of those that the command has spoken of itself.
     """
     from safetok.store.inventory import Inventory
     from safetok.store.journal import Journal
+    from safetok.workflows.renew.alone import under_way
 
-    waiting = [one for one in Journal(context.database).unfinished() if one.id not in about]
+    unfinished = [one for one in Journal(context.database).unfinished() if one.id not in about]
+    waiting = [one for one in unfinished if not under_way(context, one)]
     if not waiting:
         return ""
     first = next((one for one in waiting if not one.by_mail), waiting[0])

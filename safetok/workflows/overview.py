@@ -118,6 +118,7 @@ class Status:
     registrations: tuple[RegistrationView, ...]
     appeared: tuple[Appeared, ...]
     unfinished: tuple[Renewal, ...]
+    under_way: frozenset[str] = frozenset()  # the ids of those that another run is at work on
     names: Mapping[str, str]
     problems: tuple[SafetokError, ...]
     due: tuple[Due, ...] = field(default=())

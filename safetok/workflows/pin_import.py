@@ -139,6 +139,11 @@ def _wrong(serial: str, pin: Cell, doubled: set[str], known: set[str]) -> str:  
             "the PIN begins with the apostrophe that spreadsheets put before text: take it out; a PIN that has one is saved by "
             "safetok pin store"
         )
+    if not str(pin).isascii() or not str(pin).isprintable():
+        return _(
+            "the PIN has a letter with marks, or one that nobody sees: type it again; a PIN that has one is saved by safetok "
+            "pin store"
+        )
     if serial in doubled:
         return _("this Token ID stands there with two different PINs")
     if serial not in known and (meant := nearly(serial, sorted(known))):

@@ -26,7 +26,13 @@ RATIO = 150  # a part that unpacks to more than this many times its size is a tr
 MOST_PARTS = 500
 _FORBIDDEN = re.compile(rb"<!\s*DOCTYPE", re.IGNORECASE)
 _ENTITY = re.compile(rb"<!\s*ENTITY", re.IGNORECASE)  # in any part: a sheet may bear any name
+_MARKUP = re.compile(
+    r"\s*<(\?xml|!|html|head|meta|style|body|table)", re.IGNORECASE
+)  # what many programs export as .xls
 _QUOTED = re.compile(r'"[^"]*"')
+_KEPT_AS_TEXT = re.compile(
+    r'="([^"]*)"'
+)  # how other programs write a number in CSV so that Excel leaves its zeros alone
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # the stream's name ([MS-OFFCRYPTO] section 2.3.4.4)
 _CHUNK = 1 << 16
 
@@ -85,7 +91,7 @@ def _comma_separated(path: Path, data: bytes) -> list[list[Cell]]:
             code="manifest_encoding",
             hint=_("In Excel: Save as, CSV UTF-8 (Comma delimited)."),
         ) from error
-    if "\0" in text:
+    if "\0" in text or _MARKUP.match(text):
         raise UsageError(
             _("{path} is not a list.").format(path=path.name),
             code="manifest_file",
@@ -98,8 +104,9 @@ def _comma_separated(path: Path, data: bytes) -> list[list[Cell]]:
         delimiter, text = said[1], text[said.end() :]
     rows: list[list[Cell]] = []
     try:
-        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
-            rows.append([*row])
+        lines = io.StringIO(text, newline="")
+        for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True):
+            rows.append([kept[1] if (kept := _KEPT_AS_TEXT.fullmatch(cell.strip())) else cell for cell in row])
             if len(rows) > MOST_ROWS or len(row) > MOST_COLUMNS:
                 raise _beyond(path)
     except csv.Error as error:
@@ -238,4 +245,5 @@ def _beyond(path: Path) -> UsageError:
             path=path.name, rows=MOST_ROWS, size=LARGEST >> 20
         ),
         code="manifest_bounds",
+        hint=_("Rows and columns that hold nothing but borders count, too: copy what is filled in into a new file."),
     )

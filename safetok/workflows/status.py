@@ -58,6 +58,11 @@ def told(context: Context, reading: Reading, problems: list[SafetokError]) -> St
 
     inventory = Inventory(context.database)
     unfinished = tuple(Journal(context.database).unfinished())
+    under_way = frozenset[str]()
+    if unfinished:
+        from safetok.workflows.renew import alone
+
+        under_way = frozenset(renewal.id for renewal in unfinished if alone.under_way(context, renewal))
     found = Status(
         now=context.now(),
         reading=reading,
@@ -66,6 +71,7 @@ def told(context: Context, reading: Reading, problems: list[SafetokError]) -> St
         appeared=_appeared(context),
         not_opened=_not_opened(context),
         unfinished=unfinished,
+        under_way=under_way,
         names={r.old_serial: inventory.parse(r.old_certificate).subject_name for r in unfinished if r.old_certificate},
         problems=tuple(problems),
     )

@@ -122,6 +122,28 @@ def test_a_log_and_errors_that_cannot_be_written_leave_the_status() -> None:
         assert subprocess.run(command, stdout=full, stderr=full, check=False, timeout=60).returncode == 8
 
 
+def test_ctrl_c_where_python_drops_it_comes_again() -> None:
+    """Raised within a callback, as while a module is imported, it would be lost with a traceback on the screen: it is neither."""
+    code = """
+import os, signal, time, weakref
+from safetok.cli import stops
+
+class Thing: pass
+
+stops.hold_back()
+stops.heed()
+thing = Thing()
+watched = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGINT))
+try:
+    del thing
+    time.sleep(10)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
+    assert (run.stdout, run.stderr) == ("stopped\n", "")
+
+
 @pytest.mark.parametrize(("name", "kept"), [("SIGINT", False), ("SIGTERM", False), ("SIGHUP", False), ("SIGHUP", True)])
 def test_a_stop_while_the_program_is_loaded_is_answered(name: str, *, kept: bool) -> None:
     """Ctrl-C in the first moments: 130 and one envelope, no traceback; one that is ignored (nohup) stops nothing."""

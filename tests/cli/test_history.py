@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,6 +21,7 @@ from safetok.domain.renewal import Hold, State
 from safetok.store.database import Database
 from safetok.store.inventory import Inventory
 from safetok.store.journal import Journal
+from safetok.tokens.locks import TokenLock, held
 from safetok.workflows.context import Context
 
 HOUR = timedelta(hours=1)
@@ -89,7 +92,8 @@ def test_one_is_found_by_the_beginning_of_its_id_and_by_token_or_company(
     serial = journal.get("ab1").token_serial
     assert [one["renewal_id"] for one in cli.json("history", "--serial", serial).data["renewals"]] == ["ab1"]
     journal.create(renewal(3, id="ac3", old_certificate=old, mst="0100109106-029"))
-    for written in ("0100109106-029", "0100109106029", "0100109106 029"):
+    from_chats = ("\u200b0100109106-029\ufeff", "０１００１０９１０６-029")
+    for written in ("0100109106-029", "0100109106029", "0100109106 029", "0100109106–029", *from_chats):
         assert [one["renewal_id"] for one in cli.json("history", "--mst", written).data["renewals"]] == ["ac3"], written
     assert cli.json("history", "--limit", "99999999999999999999").codes == ["usage"]  # more than the database can count
     unknown = cli.json("history", "x")
@@ -194,6 +198,42 @@ def test_whoever_meets_an_unfinished_renewal_says_so(
     assert "A renewal is unfinished" not in document.out
     journal.create(renewal(2, old_certificate=old))
     assert "2 renewals are unfinished" in cli(*words).err
+
+
+def test_a_renewal_that_another_run_is_at_work_on_is_not_unfinished(
+    cli: Inside, journal: Journal, old: bytes, tmp_path: Path
+) -> None:
+    """Nobody is told to carry on what is under way in another window; once that one was killed, everybody is again."""
+    row = journal.create(renewal(1, old_certificate=old))
+    said = "Carry on: safetok renew --resume"
+    holds = (
+        "import sys; from safetok.tokens.locks import TokenLock; "
+        f"held = TokenLock({str(tmp_path / 'home' / 'locks')!r}, {f'renewal of {row.token_serial}'!r}, '1'); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", holds], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline().strip() == b"held"
+        assert said not in cli("agencies", "list").err
+        assert "renewal_unfinished" not in [one["code"] for one in cli.json("doctor", "--offline").data["findings"]]
+        assert "renewal_unfinished" not in [one["code"] for one in cli.json("status").data["due"]]
+        assert cli.json("renew", "--list").data["renewals"][0]["reason"] == "another safetok is at work on it"
+        other.kill()
+    for _twice in range(2):
+        assert said in cli("agencies", "list").err
+    assert "renewal_unfinished" in [one["code"] for one in cli.json("status").data["due"]]
+    assert cli.json("renew", "--list").data["renewals"][0]["reason"] == ""
+
+
+def test_what_this_run_holds_is_not_freed_by_a_look(tmp_path: Path) -> None:
+    """Record locks belong to the process: opened and closed once more, one would be lost to the next that comes."""
+    ours = TokenLock(str(tmp_path), "T1", "1")
+    assert not held(str(tmp_path), "T1")
+    takes = f"from safetok.tokens.locks import TokenLock; TokenLock({str(tmp_path)!r}, 'T1', '2')"
+    refused = subprocess.run([sys.executable, "-c", takes], capture_output=True, text=True, check=False)
+    assert "Held" in refused.stderr
+    ours.release()
+    assert subprocess.run([sys.executable, "-c", takes], capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("words", [["status"], ["history"], ["renew", "--list"], ["contacts"]], ids=" ".join)

@@ -385,15 +385,16 @@ def test_of_two_columns_that_say_the_same_none_is_taken(
 
 
 def test_what_a_spreadsheet_puts_before_text_is_no_part(inside: Cli, keyring: Keyring, tmp_path: Path) -> None:
-    """A Token ID is kept as keys type it, without apostrophe and what no eye sees, as a list's is; a PIN behind an apostrophe would
-    cost a try: it is left out.
+    """A Token ID is kept as keys type it, without apostrophe and what no eye sees, as a list's is; a PIN behind an apostrophe, or
+    with such letters, would cost a try: it is left out. What other programs write so that zeros stay is the PIN in it.
     """
     table = tmp_path / "pins.csv"
-    table.write_text("Token ID;PIN\n'a1;246813\n\u200ba2\u00a0;246814\na3;'246815\n", encoding="utf-8")
+    lines = ["'a1;246813", "\u200ba2\u00a0;246814", "a3;'246815", "a4;246816\u200b", "a5;２46817", '="a6";="046818"']
+    table.write_text("\n".join(["Token ID;PIN", *lines]), encoding="utf-8")
     said = inside.json("pin", "import", str(table))
-    assert (said.status, said.data["saved"]) == (12, ["a1", "a2"])
-    assert [row["row"] for row in said.data["failed"]] == [4]
-    assert [keyring.pin(serial) for serial in ("a1", "a2", "a3")] == ["246813", "246814", ""]
+    assert (said.status, said.data["saved"]) == (12, ["a1", "a2", "a6"])
+    assert [row["row"] for row in said.data["failed"]] == [4, 5, 6]
+    assert [keyring.pin(f"a{n}") for n in range(1, 7)] == ["246813", "246814", "", "", "", "046818"]
 
 
 def test_a_workbook_with_more_sheets_is_not_to_be_deleted(inside: Cli, keyring: Keyring, tmp_path: Path) -> None:

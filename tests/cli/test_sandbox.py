@@ -294,6 +294,25 @@ def test_an_old_sandbox_says_so(box: Sandbox) -> None:
     assert "ended on 31/01/2026" in said.err
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_sandbox_of_another_version_is_not_used(tmp_path: Path, whole: bool) -> None:
+    """Its marker names no day until which it is good, or its CA is gone: refused with the way to a new one, and `down` takes it."""
+    folder = tmp_path / "sandbox"
+    (folder / "ca").mkdir(parents=True)
+    marker = {
+        "complete": True,
+        "module": "/usr/lib/x.so",
+        "tokens": [],
+        **({"until": "2030-01-01T00:00:00Z"} if whole else {}),
+    }
+    (folder / "sandbox.json").write_text(json.dumps(marker))
+    cli = Cli({"SAFETOK_HOME": str(tmp_path)})
+    refused = cli.json("sandbox", "up")
+    assert (refused.status, refused.codes) == (2, ["sandbox_unknown"])
+    assert cli("sandbox", "down").status == 0
+    assert not folder.exists()
+
+
 def test_what_cannot_work_is_said_before_anything_is_made(tmp_path: Path) -> None:
     """No SoftHSM, or a folder that SoftHSM cannot read: usage errors with a hint, and an empty folder after it."""
     odd = tmp_path / "a#b"

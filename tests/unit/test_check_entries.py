@@ -51,6 +51,18 @@ def test_the_column_is_found_by_its_heading(tmp_path: Path) -> None:
     assert values(written(tmp_path, text)) == [(2, SERIAL), (3, "b.cer"), (4, "c.cer")]
 
 
+def test_a_title_above_the_heading_is_passed_over(tmp_path: Path) -> None:
+    """Whose list it is and of which day, with or without digits; the columns are those that the heading names."""
+    text = f"DANH SÁCH TOKEN 2026;;\n;Ngày 20/11/2026;\n\nSTT;Số Serial CTS;Ghi chú\n1;{SERIAL};\n"
+    assert values(written(tmp_path, text)) == [(5, SERIAL)]
+
+
+@pytest.mark.parametrize("first", [SERIAL, "a b.cer", "0012345678", "54:01:01:0f:57"])
+def test_what_may_be_meant_is_no_title(tmp_path: Path, first: str) -> None:
+    """A serial or a file above what looks like a heading is not lost: it is one of the entries."""
+    assert (1, first) in values(written(tmp_path, f"{first}\nserial\n{SERIAL}\n"))
+
+
 def test_a_line_that_names_nothing_is_told(tmp_path: Path) -> None:
     """A client of whom the list has no Token ID was not checked: that is said with its line. Empty lines and remarks are none."""
     text = f"STT;Token ID;MST\n#1;{SERIAL};1\n2;;0106324653\n;;\n# đã nghỉ;;\n"
@@ -123,6 +135,9 @@ def test_files_and_known_serials_open_no_driver(tmp_path: Path) -> None:
     Inventory(context.database).put_certificate(OLD, NOW)
     resolver = Resolver(context)
     entries = [Entry(value=str(tmp_path / "a.cer")), Entry(value=OLD.serial.lower()), Entry(value=OLD.serial_decimal)]
+    entries.append(
+        Entry(value=f"{OLD.serial.translate({48 + n: 0xFF10 + n for n in range(10)})}\u200b")
+    )  # from a web page
     assert all(one.meant for one in resolver.resolve(entries))
     assert not resolver.looked
     assert resolver.failures() == []

@@ -88,6 +88,23 @@ def test_a_folder_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.Monke
     assert "list.csv" in refused.value.message
 
 
+def test_a_file_that_excel_has_open_is_to_be_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows replaces no file that a program holds open: the report from last time is as it was, and the hint says what to do."""
+    report = tmp_path / "report.xlsx"
+    report.write_bytes(b"old")
+
+    def held_open(*_given: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", held_open)
+    monkeypatch.setattr("os.replace", held_open)
+    with pytest.raises(UsageError) as refused:
+        write_file(report, b"new")
+    assert (refused.value.code, report.read_bytes()) == ("file_not_written", b"old")
+    assert "Excel" in refused.value.hint
+    assert [one.name for one in tmp_path.iterdir()] == ["report.xlsx"]
+
+
 def test_a_link_among_the_files_of_a_folder_is_replaced_and_not_followed(tmp_path: Path) -> None:
     """Whatever it leads to, a pipe also: asked for first, then a plain file stands there and what it led to is as it was."""
     os.mkfifo(tmp_path / "real")

@@ -16,6 +16,8 @@ from safetok.domain.mst import find_mst, find_personal_id, verdict
         ("0301519977-000", "bad_check_digit"),
         ("010632465", "bad_length"),
         ("", "bad_length"),
+        ("NGUYỄNVĂNA", "bad_length"),
+        ("O199900018", "bad_length"),
         ("079200001234", "no_check_digit"),
     ],
 )

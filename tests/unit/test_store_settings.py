@@ -201,6 +201,28 @@ def test_a_fault_at_the_very_end_has_its_line_and_what_breaks_off_none(tmp_path:
     assert said in refused.value.message
 
 
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ("timeout = 30\n# cài đặt: à\n".encode("cp1258", "replace") + b"\xec\n", "UTF-8"),
+        ("language = “vi”\n".encode(), "thẳng"),
+    ],
+)
+def test_what_an_editor_made_of_it_is_told(tmp_path: Path, data: bytes, says: str) -> None:
+    """Another encoding, and curved quotation marks: a line that looks right is told for what it is."""
+    (tmp_path / "settings.toml").write_bytes(data)
+    with pytest.raises(UsageError) as refused:
+        settings.load(home({"SAFETOK_HOME": str(tmp_path)}), {})
+    assert says in refused.value.hint
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_what_powershell_writes_is_read(tmp_path: Path, encoding: str) -> None:
+    """UTF-16 with its mark, and Windows line ends."""
+    (tmp_path / "settings.toml").write_bytes("\ufefftimeout = 7\r\n# đặt\r\n".encode(encoding))
+    assert settings.load(home({"SAFETOK_HOME": str(tmp_path)}), {}).timeout == 7
+
+
 def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
     """Notepad writes one."""
     assert _load(tmp_path, '\ufefflanguage = "en"').language == "en"
@@ -219,9 +241,11 @@ def test_an_authority_is_told_by_its_issuers_name(tmp_path: Path) -> None:
     assert settings.authority_of(certificate(3, issuer_name="OTHER"), found) is None
 
 
-@pytest.mark.parametrize("form", ["pem", "der", "p7b", "p7b-pem", "base64", "pem-with-text"])
+@pytest.mark.parametrize(
+    "form", ["pem", "der", "p7b", "p7b-pem", "base64", "base64-marked", "pem-utf-16", "pem-with-text"]
+)
 def test_certificates_are_read_in_every_form_portals_hand_out(tmp_path: Path, form: str) -> None:
-    """PEM, DER, PKCS#7 of both kinds, bare Base64."""
+    """PEM, DER, PKCS#7 of both kinds, bare Base64; also as Notepad and PowerShell keep what was pasted."""
     other = _ca("other")
     der = CA.public_bytes(Encoding.DER)
     content = {
@@ -230,6 +254,8 @@ def test_certificates_are_read_in_every_form_portals_hand_out(tmp_path: Path, fo
         "p7b": pkcs7.serialize_certificates([CA], Encoding.DER),
         "p7b-pem": pkcs7.serialize_certificates([CA], Encoding.PEM),
         "base64": b"\n".join(CA.public_bytes(Encoding.PEM).splitlines()[1:-1]),
+        "base64-marked": b"\xef\xbb\xbf" + b"\r\n".join(CA.public_bytes(Encoding.PEM).splitlines()[1:-1]),
+        "pem-utf-16": CA.public_bytes(Encoding.PEM).decode().encode("utf-16"),
         "pem-with-text": b"Subject: x\r\n" + CA.public_bytes(Encoding.PEM) + other.public_bytes(Encoding.PEM),
     }[form]
     path = tmp_path / "file"

@@ -118,7 +118,7 @@ def unchanged(context: Context, plan: Plan) -> None:
     """Raises UsageError (`plan_settings`) when the CAs' settings are not those the plan was made under."""
     if plan.settings != settings_hash(context.settings, (row.authority for row in plan.rows)):
         raise UsageError(
-            _("The settings of a CA have changed since the plan was made."),
+            _("The settings of a CA have changed since the plan was made, or another version of safetok made it."),
             code="plan_settings",
             hint=_("Make it again: safetok batch plan FILE"),
         )

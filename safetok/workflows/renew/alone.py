@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from safetok.domain.renewal import Renewal
+    from safetok.workflows.context import Context
     from safetok.workflows.renew.run import Run
 
 
@@ -22,7 +24,7 @@ def alone(run: Run) -> Iterator[None]:
 
     serial = run.renewal.token_serial
     try:
-        lock = TokenLock(str(run.context.settings.home.locks), f"renewal of {serial}", str(os.getpid()))
+        lock = TokenLock(str(run.context.settings.home.locks), _name(serial), str(os.getpid()))
     except Held as held:
         raise failures.held(str(held), serial) from None
     except OSError as error:
@@ -32,3 +34,14 @@ def alone(run: Run) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def under_way(context: Context, renewal: Renewal) -> bool:
+    """Whether another run is at work on it, or on another renewal of its token, at this moment: nobody needs to carry it on."""
+    from safetok.tokens.locks import held
+
+    return held(str(context.settings.home.locks), _name(renewal.token_serial))
+
+
+def _name(serial: str) -> str:
+    return f"renewal of {serial}"

@@ -21,7 +21,7 @@ from safetok.errors import (
 from safetok.locale import _
 from safetok.log import note
 from safetok.workflows.history import state_word
-from safetok.workflows.renew.alone import alone
+from safetok.workflows.renew.alone import alone, under_way
 from safetok.workflows.renew.request import RenewRequest, RenewResult, result_of
 from safetok.workflows.renew.run import Held, Run
 from safetok.workflows.renew.start import renew, resume_one, run_of
@@ -68,7 +68,8 @@ def resume(context: Context, request: RenewRequest) -> tuple[list[RenewResult], 
 
 def listed(context: Context, request: RenewRequest | None = None) -> list[dict[str, Any]]:
     """The unfinished renewals, or those of the token, company or certificate named, oldest first, JSON-ready."""
-    return [_row(renewal) for renewal in _named(context, request)]
+    found = [(_row(renewal), under_way(context, renewal)) for renewal in _named(context, request)]
+    return [{**row, "reason": _("another safetok is at work on it")} if busy else row for row, busy in found]
 
 
 def _named(context: Context, request: RenewRequest | None) -> list[Renewal]:
