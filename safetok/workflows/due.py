@@ -91,6 +91,7 @@ def _renewal(renewal: Renewal, status: Status) -> Iterator[Due]:
             token=renewal.token_serial,
             cert=renewal.old_serial,
             name=name,
+            mst=renewal.mst,
         )
         return
     hold = renewal.hold
@@ -104,6 +105,7 @@ def _renewal(renewal: Renewal, status: Status) -> Iterator[Due]:
         token=renewal.token_serial,
         cert=renewal.old_serial,
         name=name,
+        mst=renewal.mst,
     )
 
 
@@ -169,6 +171,7 @@ def _appeared(appeared: Appeared) -> Due:
         token=appeared.token_serial,
         cert=new.serial,
         name=new.subject_name,
+        mst=new.mst,
     )
 
 
@@ -231,7 +234,14 @@ def _to_top_up(view: CertificateView, renew: str) -> Iterator[Due]:
     else:
         return
     yield Due(
-        code=code, text=text, command=command, token=view.token, cert=certificate.serial, name=name, remark=remark
+        code=code,
+        text=text,
+        command=command,
+        token=view.token,
+        cert=certificate.serial,
+        name=name,
+        mst=certificate.mst,
+        remark=remark,
     )
 
 
@@ -250,7 +260,13 @@ def _refused(view: CertificateView, renew: str) -> Iterator[Due]:
             step = "show" if view.dossier_open else "start --case papers-missing"
             command = f"safetok dossier {step} --cert {certificate.serial}"
     yield Due(
-        code=code, text=text, command=command, token=view.token, cert=certificate.serial, name=certificate.subject_name
+        code=code,
+        text=text,
+        command=command,
+        token=view.token,
+        cert=certificate.serial,
+        name=certificate.subject_name,
+        mst=certificate.mst,
     )
 
 
@@ -349,4 +365,5 @@ def registrations_due(registrations: tuple[RegistrationView, ...]) -> Iterator[D
             exit_status=ExitStatus.REGISTRATIONS_OPEN,
             cert=serial,
             name=views[0].name,
+            mst=views[0].registration.mst,
         )
