@@ -13,6 +13,7 @@ from safetok.locale import _, why
 from safetok.workflows.check import before_renewal
 from safetok.workflows.context import free_space
 from safetok.workflows.pins import log_in
+from safetok.workflows.renew.begun_with import kept
 from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.engine import carry_on
 from safetok.workflows.renew.ready import nothing_meanwhile
@@ -95,11 +96,14 @@ def _by_mail(renewal: Renewal) -> Renewal:
 
 def _carried_on(context: Context, renewal: Renewal, request: RenewRequest, file: Path, tokens: Tokens) -> RenewResult:
     _check_file(file, renewal.request)
+    told = kept(renewal, request)
     if context.dry_run:
-        return would_carry_on(renewal)
+        return would_carry_on(renewal, told)
     context.prompter.say(
         _("A request of this token waits already ({id}): the same one is written again.").format(id=renewal.id)
     )
+    if told:
+        context.prompter.warn(told)
     return _written(run_of(context, renewal, request, tokens), file)
 
 

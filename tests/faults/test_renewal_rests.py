@@ -6,11 +6,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from support_faults import Box, Template, opened, put, stopped_in, tool
+from support_faults import Box, Nobody, Template, opened, put, stopped_in, tool
 
 from safetok.cli.run import Outcome
 from safetok.domain import certificates
@@ -176,6 +177,22 @@ def test_written_is_proved_again(box: Box) -> None:
     assert (came.status, came.state) == (0, "DONE")
     assert [row["state"] for row in box.issued()] == ["confirmed"]
     assert box.states()[-5:] == [State.VERIFIED, State.WRITTEN, State.PROVEN, State.ACKNOWLEDGED, State.DONE]
+
+
+def test_other_wishes_at_a_renewal_in_progress_are_answered(box: Box) -> None:
+    """`renew` and `renew --resume` say in one sentence that what is in progress keeps its contract end; nothing of it changes."""
+    stopped_in(box, "workflows.renew.writing.prove")
+    begun = box.journal().contract_end
+    with (
+        patch.object(Nobody, "warn") as warned,
+        patch("safetok.workflows.renew.writing.prove", side_effect=KeyboardInterrupt),
+    ):
+        for again in (box.renew, box.resume):
+            with pytest.raises(KeyboardInterrupt):
+                again(contract_end=date(2035, 1, 1))
+    assert ["Lần cấp bù đang dở giữ nguyên" in call.args[0] for call in warned.call_args_list] == [True, True]
+    assert box.journal().contract_end == begun
+    assert box.resume().state == "DONE"
 
 
 def test_written_too_long_ago_is_lapsed(made: Template) -> None:

@@ -17,6 +17,7 @@ from safetok.locale import _
 from safetok.workflows.context import free_space
 from safetok.workflows.pins import log_in
 from safetok.workflows.renew import consent
+from safetok.workflows.renew.begun_with import kept
 from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.consent import Declined
 from safetok.workflows.renew.eligibility import Eligible, NothingDue, assess, reaching, requested_end
@@ -98,7 +99,7 @@ def renew_chosen(context: Context, tokens: Tokens, chosen: Chosen, request: Rene
     if unfinished is not None and request.new_request:
         lost = _lost(unfinished)
     elif unfinished is not None and context.dry_run:
-        return would_carry_on(unfinished)
+        return would_carry_on(unfinished, kept(unfinished, request))
     elif unfinished is not None:
         from safetok.workflows.history import state_word
 
@@ -319,6 +320,8 @@ def run_of(context: Context, renewal: Renewal, request: RenewRequest, tokens: To
 
 def resume_one(context: Context, renewal: Renewal, request: RenewRequest, tokens: Tokens | None = None) -> RenewResult:
     """Carry one unfinished renewal on."""
+    if told := kept(renewal, request):
+        context.prompter.warn(told)
     return ended(context, carry_on(run_of(context, renewal, request, tokens)))
 
 
