@@ -13,6 +13,7 @@ from safetok.locale import _, why
 from safetok.workflows.check import before_renewal
 from safetok.workflows.context import free_space
 from safetok.workflows.pins import log_in
+from safetok.workflows.pulled_out import no_token_once_pulled_out
 from safetok.workflows.renew.begun_with import kept
 from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.engine import carry_on
@@ -56,7 +57,7 @@ def request_by_mail(context: Context, request: RenewRequest, file: Path) -> Rene
         free_space(context)
         if context.dry_run:
             return _would_request(chosen)
-        with tokens.session(serial) as session:
+        with no_token_once_pulled_out(), tokens.session(serial) as session:
             nothing_meanwhile(context, chosen)
             log_in(context, session, request.pin, name=chosen.certificate.subject_name, authority=authority)
             row = Journal(context.database).create(_row(context, chosen, authority, request))

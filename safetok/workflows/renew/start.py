@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -12,10 +10,11 @@ from typing import TYPE_CHECKING
 from safetok.domain.renewal import Hold, Renewal, State
 from safetok.domain.times import show_date, show_instant
 from safetok.domain.tokens import KeyPresence
-from safetok.errors import DriverFailed, NoToken, PersonNeeded, SafetokError
+from safetok.errors import PersonNeeded, SafetokError
 from safetok.locale import _
 from safetok.workflows.context import free_space
 from safetok.workflows.pins import log_in
+from safetok.workflows.pulled_out import no_token_once_pulled_out
 from safetok.workflows.renew import consent
 from safetok.workflows.renew.begun_with import kept
 from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
@@ -69,19 +68,6 @@ def _once(context: Context, tokens: Tokens, request: RenewRequest) -> RenewResul
         raise
     after_renewal(context, result)
     return result
-
-
-@contextmanager
-def no_token_once_pulled_out(hint: str = "") -> Iterator[None]:
-    """Raise NoToken where a token was pulled out before there was a renewal to hold: nothing ails its driver."""
-    try:
-        yield
-    except DriverFailed as error:
-        if error.code != "token_removed":
-            raise
-        raise NoToken(
-            error.message, code=error.code, hint=hint or error.hint, token=error.token, data=error.data
-        ) from error
 
 
 def load_ahead() -> None:
