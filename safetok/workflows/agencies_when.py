@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from safetok.errors import UsageError
 from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows import agencies
+from safetok.workflows.agencies import parts_data
 from safetok.workflows.agency_names import agency_named, all_agencies
 from safetok.workflows.agency_rules import rule_of, working
 from safetok.workflows.overview import RegistrationView
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """One agency's answer: where it stands to the filing, the rule it goes by, what to sign with today, what is said elsewhere of
-    an agency whose wait nobody states (`effective`), and both certificates.
+    an agency whose wait nobody states (`effective`), and both certificates. `by_part`: its services that are updated before the
+    rest of it; the answer is then the rest's.
     """
 
     view: RegistrationView
@@ -39,6 +41,7 @@ class Answer:
     effective: str
     new: Certificate | None
     old: Certificate | None
+    by_part: Mapping[str, Signing]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,7 @@ class Answers:
                     "accepted": one.filing.accepted,
                     "old_first": one.filing.old_first,
                     "sign_with": one.signing.answer,
+                    "sign_parts": parts_data(one.by_part),
                     "rule": one.rule.rule,
                     "amount": one.rule.amount,
                     "source": one.rule.source,
@@ -121,6 +125,7 @@ def when(context: Context, need: str, names: Sequence[str], selection: Selection
                 effective="" if rule.waits else _effective(agency),
                 new=certificate,
                 old=listing.old.get((row.certificate_sha256, row.agency)),
+                by_part=listing.by_part.get(agencies.key(row), {}),
             )
         )
     return Answers(now=now, need=moment, answers=tuple(answers), named=listing.named or bool(wanted))
