@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from safetok.domain.agencies import is_24h
 from safetok.domain.authorities import PinPolicy
 from safetok.domain.campaign import CampaignAnswer
+from safetok.domain.companies import company_of, other_person
 from safetok.domain.renewal import Hold
 from safetok.domain.times import show_date, show_day, show_instant
 from safetok.domain.tokens import PinState
@@ -176,9 +177,13 @@ def _appeared(appeared: Appeared) -> Due:
 
 
 def _renew(view: CertificateView, token: TokenView, *, several: bool) -> str:
-    """The command that tops this certificate up and no other: of this token, of this company."""
+    """The command that tops this certificate up and no other: of this token, of this company, of this person."""
     words = ["safetok renew", *([f"--serial {view.token}"] if several else [])]
-    if len(token.companies) > 1:
+    own = view.certificate
+    beside = [one.certificate for one in token.certificates if one.current]
+    if any(company_of(one) == company_of(own) and other_person(one, own) for one in beside):
+        words.append(f"--cert {own.serial}")
+    elif len(token.companies) > 1:
         words.append(f"--mst {mst}" if (mst := view.certificate.mst) else f"--cert {view.certificate.serial}")
     return " ".join(words)
 
