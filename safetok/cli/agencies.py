@@ -53,7 +53,7 @@ SomeNames = Annotated[
 ]
 Need = Annotated[
     str,
-    typer.Option("--need", metavar="TIME", help=later('When the filing is due: 10:00, "24/11 10:00", "T3 10:00".')),
+    typer.Option("--need", metavar="TIME", help=later('When the filing is due: 10:00, "24/11 10:00", "Tue 10:00".')),
 ]
 Xlsx = Annotated[
     Path | None,
