@@ -15,7 +15,8 @@ from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows import agencies
 from safetok.workflows.agencies import parts_data
-from safetok.workflows.agency_names import agency_named, all_agencies
+from safetok.workflows.agency_names import all_agencies, as_a_whole
+from safetok.workflows.agency_names import wanted as named
 from safetok.workflows.agency_rules import rule_of, working
 from safetok.workflows.overview import RegistrationView
 
@@ -95,7 +96,7 @@ def when(context: Context, need: str, names: Sequence[str], selection: Selection
             hint=_('For instance --need "24/11 10:00".'),
         )
     known = all_agencies(agencies.store_of(context))
-    wanted = [agency_named(name, known).name for name in names]
+    wanted = [_named(name, known, now).name for name in names]
     listing = agencies.listing(context, selection)
     views = [view for view in listing.views if not wanted or view.registration.agency in wanted]
     heard = Answered(context.database).revocations(listing.certificates)
@@ -129,6 +130,14 @@ def when(context: Context, need: str, names: Sequence[str], selection: Selection
             )
         )
     return Answers(now=now, need=moment, answers=tuple(answers), named=listing.named or bool(wanted))
+
+
+def _named(word: str, known: dict[str, Agency], now: datetime) -> Agency:
+    """The agency that a word names, by itself or by one of its services: it is answered with all of them."""
+    one = named(word, known, now)
+    if one.at is not None:
+        as_a_whole(word, one, "when")
+    return one.agency
 
 
 def _effective(agency: Agency) -> str:

@@ -232,9 +232,7 @@ def _chosen(context: Context, reading: Reading, cert: str, serial: str | None) -
             serial=certificate.serial
         ),
         code="not_superseded",
-        hint=_(
-            "safetok removes only what a newer certificate has replaced. What could be removed: safetok certs prune"
-        ),
+        hint=_("Only what a newer certificate has replaced is removed. What could be: safetok certs prune"),
         token=token.info.serial,
     )
 

@@ -195,6 +195,8 @@ def test_a_service_that_is_updated_before_the_rest_is_answered_by_itself(cli: Cl
     said = cli("agencies", "when", "etax", "--need", "T4 10:00").out
     assert "Nộp thuế điện tử: cập nhật trước 10:00 T4 25/11/2026" in said
     assert "Khai thuế điện tử: đã cập nhật: ký bằng CTS mới." in said
+    assert [*_answers(cli, "T4 10:00", "etax:nop")] == ["etax"]
+    assert cli.json("agencies", "when", "etax:x", "--need", "T4 10:00").codes == ["no_such_part"]
     cli.json("agencies", "done", "etax:nop")
     row = _answers(cli, "T4 10:00", "etax")["etax"]
     assert (row["answer"], row["sign_parts"]) == ("ready", [])
