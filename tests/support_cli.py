@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from safetok.cli.error_codes import CODES
+
 
 @dataclass(frozen=True)
 class Said:
@@ -58,8 +60,11 @@ class Cli:
         return Said(done.returncode, done.stdout, done.stderr)
 
     def json(self, *words: str, **more: Any) -> Said:
-        """The same with --json; the envelope must parse whatever the exit status."""
+        """The same with --json; the envelope must parse whatever the exit status, and its codes be listed ones."""
         said = self(*words, "--json", **more)
         assert said.out.strip(), said.err
         assert said.envelope["exit_code"] == said.status
+        assert {*said.codes} <= {*CODES}
+        if said.envelope["status"] == "error":
+            assert said.status in CODES[said.codes[0]][0], said.codes
         return said

@@ -53,7 +53,7 @@ SomeNames = Annotated[
 ]
 Need = Annotated[
     str,
-    typer.Option("--need", metavar="TIME", help=later('When the filing is due: 10:00, "24/11 10:00", "T3 10:00".')),
+    typer.Option("--need", metavar="TIME", help=later('When the filing is due: 10:00, "24/11 10:00", "Tue 10:00".')),
 ]
 Xlsx = Annotated[
     Path | None,
@@ -82,7 +82,7 @@ At = Annotated[
     typer.Option(
         "--at",
         metavar="TIME",
-        help=later('When the update was made on that system: 16:05, "23/11 16:05", "hôm qua 16:05"; now without it.'),
+        help=later('When the update was made on that system: 16:05, "23/11 16:05", "yesterday 16:05"; now without it.'),
     ),
 ]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help=later("What the agency said."))]

@@ -35,6 +35,7 @@ def show_when(found: Answers) -> None:
                     out.notice(f"{one.view.title}: {_ended(one)}", "bad")
                     continue
                 text, tone = _when(one)
+                text = _by_part(one, text)
                 rule = (one.view.registration.agency, _rule(one))
                 out.notice(f"{one.view.title}: {text}", tone, hint="" if rule in told else rule[1])
                 told.add(rule)
@@ -78,6 +79,20 @@ def _when(one: Answer) -> tuple[str, Tone]:
             "The old certificate cannot be used: update at once and ask the office that handles the filing about its deadline."
         )
     return f"{text} {advice}".rstrip(), "bad"
+
+
+def _by_part(one: Answer, text: str) -> str:
+    """The answer with the services it is about, and those that are updated already by themselves."""
+    if not one.by_part:
+        return text
+    titles = dict(one.view.parts)
+    updated = [
+        f"{titles.get(part, part)}: "
+        + (_("updated already: sign with the new one.") if signing.answer == "new" else f"{signing.why}.")
+        for part, signing in one.by_part.items()
+    ]
+    left = ", ".join(title for part, title in one.view.parts if part not in one.by_part)
+    return " ".join([f"{left}: {text}", *updated])
 
 
 def _rule(one: Answer) -> str:

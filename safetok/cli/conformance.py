@@ -1,4 +1,4 @@
-"""Holds envelopes to the types of documents/, and writes the JSON Schemas that are shipped.
+"""Holds envelopes to the types of documents/, and writes the JSON Schemas that are shipped, with the list of error codes.
 
 usage: python -m safetok.cli.conformance FOLDER
 """
@@ -27,8 +27,11 @@ from safetok.cli.documents import (
     tokens,
 )
 from safetok.cli.envelope import FORMAT
+from safetok.cli.error_codes import CODES
 from safetok.domain.dossier import STEPS as DOSSIER_STEPS
 from safetok.errors import ExitStatus
+
+CODES_FILE = "error-codes.json"
 
 # By command, as the envelope names it; several where a command answers in several ways.
 DATA: dict[str, tuple[type[Document], ...]] = {
@@ -79,6 +82,8 @@ def check(document: dict[str, Any]) -> None:
     """Raise ValueError, saying where, when an envelope is not what its type says; an error's `data` may hold anything."""
     envelope = msgspec.convert(document, Envelope)
     ExitStatus(envelope.exit_code)
+    if unlisted := [error.code for error in envelope.errors if error.code not in CODES]:
+        raise ValueError(f"{envelope.command}: not in error_codes.py: {', '.join(unlisted)}")
     if envelope.status == "error":
         return
     complaints = []
@@ -93,10 +98,23 @@ def check(document: dict[str, Any]) -> None:
 
 
 def schemas() -> dict[str, bytes]:
-    """The files of schemas/: one a command (JSON Schema 2020-12), named as the command with dashes."""
-    return {
+    """The files of schemas/: one a command (JSON Schema 2020-12), named as the command with dashes, and the error codes."""
+    of_commands = {
         f"{command.replace(' ', '-') or 'safetok'}.json": _schema(command, kinds) for command, kinds in DATA.items()
     }
+    return {**of_commands, CODES_FILE: _codes()}
+
+
+def _codes() -> bytes:
+    """What `errors[].code` can be, a line each: the exit statuses of a run with this error alone, and what it means."""
+    lines = [
+        f'  "{code}": {json.dumps({"exit_codes": statuses, "meaning": meaning}, ensure_ascii=False)}'
+        for code, (statuses, meaning) in CODES.items()
+    ]
+    head = (
+        '{\n "title": "What `code` can be in the `errors` of an envelope; a code never changes once it is published",\n'
+    )
+    return (head + ' "codes": {\n' + ",\n".join(lines) + "\n }\n}\n").encode()
 
 
 def _schema(command: str, kinds: tuple[type[Document], ...]) -> bytes:

@@ -26,7 +26,7 @@ app = Commands(help=later("The papers LCS-CA must hold: what comes next, and unt
 Day = Annotated[
     str | None,
     typer.Option(
-        "--day", metavar="DATE", help=later("The day it happened: 04/02/2027, 4/2, hôm qua; today without it.")
+        "--day", metavar="DATE", help=later("The day it happened: 04/02/2027, 4/2, yesterday; today without it.")
     ),
 ]
 Case = Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from safetok.cli.render import Screen, Toned
-from safetok.domain.times import show_day
+from safetok.domain.times import show_day, weekday
 from safetok.locale import _
 
 if TYPE_CHECKING:
@@ -17,12 +17,9 @@ if TYPE_CHECKING:
     from safetok.workflows.dossier_view import View
 
 
-_WEEKDAYS = ("T2", "T3", "T4", "T5", "T6", "T7", "CN")
-
-
 def day_of(day: date) -> str:
     """`T5 04/02/2027`."""
-    return f"{_WEEKDAYS[day.weekday()]} {show_day(day)}"
+    return f"{weekday(day)} {show_day(day)}"
 
 
 def forecast(out: Screen, view: View) -> None:

@@ -150,6 +150,8 @@ def key(view: CertificateView) -> Toned | None:
 def campaign(view: CertificateView) -> Toned:
     """The programme's verdict with each condition."""
     verdict = view.campaign
+    if view.in_progress:
+        return Toned(_("top-up not finished: safetok renew --resume"), "warn")
     words: dict[CampaignAnswer, tuple[str, Tone]] = {
         CampaignAnswer.YES: (_("owed time: {why}"), "good"),
         CampaignAnswer.NO: (_("not in the programme: {why}"), ""),
@@ -232,6 +234,8 @@ def key_word(view: CertificateView) -> Toned:
 
 def campaign_word(view: CertificateView) -> Toned:
     """The programme's verdict in a word or two."""
+    if view.in_progress:
+        return Toned(_("not finished"), "warn")
     words = {
         CampaignAnswer.YES: Toned(_("owed"), "good"),
         CampaignAnswer.NO: Toned(_("not owed")),

@@ -20,6 +20,14 @@ def company_of(certificate: Certificate) -> str:
     return f"subject:{hashlib.sha256(certificate.subject_der).hexdigest()}"
 
 
+def other_person(one: Certificate, other: Certificate) -> bool:
+    """Whether two certificates of one company are two people's, or one the company's own: none of them takes the other's place.
+
+    An identity number alone may change (CMND, then CCCD).
+    """
+    return one.personal_id != other.personal_id and one.subject_name != other.subject_name
+
+
 def company_key(company: str) -> str:
     """The key of what a caller has: a key as it is, else a tax code."""
     return company if ":" in company else f"mst:{plain_mst(company)}"

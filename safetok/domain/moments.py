@@ -1,4 +1,4 @@
-"""Moments as people say them: `16:05`, `23/11 16h05`, `hôm qua 4h chiều`, `T2 16:05`, ISO 8601; and ages as `2d`."""
+"""Moments as people say them: `16:05`, `23/11 16h05`, `hôm qua 4h chiều`, `T2 16:05`, `Mon 16:05`, ISO 8601; and ages as `2d`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ _CLOCK = (
     r"(?: (?P<half>sang|trua|chieu|toi|dem|am|pm|sa|ch))?"  # SA and CH: what Windows in Vietnamese writes for am and pm
 )
 _DATE = r"(?:ngay )?(?P<day>\d{1,2})[/.-](?P<month>\d{1,2})(?:[/.-](?P<year>\d{4}))?"
-_WEEKDAY = r"(?:t|thu )(?P<weekday>[2-7])|(?P<sunday>cn|chu nhat)"
+_WEEKDAY = (
+    r"(?:t|thu )(?P<weekday>[2-7])|(?P<sunday>cn|chu nhat)"
+    r"|(?P<english>mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?"
+)
+_ENGLISH = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WORD = r"(?P<word>hom kia|hom qua|yesterday|hom nay|today|ngay mai|mai|tomorrow|ngay kia)"
 _FORMS = (  # compiled when first asked: nobody types a time to most commands
     rf"{_CLOCK}(?:,? (?:(?:{_WEEKDAY}),? )?{_DATE})?",
@@ -137,6 +141,8 @@ def _clock(parts: dict[str, str | None]) -> time:
 def _day(parts: dict[str, str | None], today: date, guess: Guess) -> date:
     named = parts.get("weekday")
     weekday = 6 if parts.get("sunday") else int(named) - 2 if named else None
+    if english := parts.get("english"):
+        weekday = _ENGLISH.index(english[:3])
     if word := parts.get("word"):
         return today + timedelta(days=_OFFSETS[word])
     if parts.get("month") is None:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import lru_cache
 
+from safetok.locale import _
+
 VIETNAM = timezone(timedelta(hours=7))
 Clock = Callable[[], datetime]
 
@@ -87,10 +89,12 @@ def show_date(instant: datetime) -> str:
     return show_day(vietnamese_day(instant))
 
 
-_WEEKDAYS = ("T2", "T3", "T4", "T5", "T6", "T7", "CN")
+def weekday(day: date) -> str:
+    """`T2`, in English `Mon`."""
+    return _("Mon Tue Wed Thu Fri Sat Sun").split()[day.weekday()]
 
 
 def show_instant(instant: datetime) -> str:
     """`16:05 T2 23/11/2026`, Vietnamese time."""
     local = vietnamese_time(instant)
-    return f"{local:%H:%M} {_WEEKDAYS[local.weekday()]} {show_day(local.date())}"
+    return f"{local:%H:%M} {weekday(local)} {show_day(local.date())}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import errno
 import os
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from safetok.domain.certificates import Certificate
@@ -52,10 +54,13 @@ def pkcs7(certificates: Sequence[Certificate]) -> bytes:
 def write_all(folder: Path, files: Mapping[str, bytes], *, replace: bool = False, hint: str = "") -> list[Path]:
     """Write every file, each whole or not at all; one already there with the same content stays as it is.
 
-    Without `replace`, UsageError `file_exists` before anything is written when one is there with other content.
+    Without `replace`, UsageError `file_exists` before anything is written when one is there with other content; and where not all
+    could be written, none is left.
     Raises UsageError `folder_unusable` when the folder cannot be written to, `not_a_file` as `write_file`. `hint` names the
     options of the caller's command.
     """
+    made: list[Path] = []
+    new_folder = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         differing = [name for name, content in files.items() if _differs(folder / name, content)]
@@ -73,13 +78,31 @@ def write_all(folder: Path, files: Mapping[str, bytes], *, replace: bool = False
         for name, content in files.items():
             if name in differing or not (folder / name).exists():
                 write_whole(folder / name, content)
+                made.append(folder / name)
     except OSError as error:
+        if not replace:
+            _take_back(made, folder if new_folder else None)
         raise UsageError(
             _("The folder {folder} cannot be used: {why}.").format(folder=folder, why=why(error)),
             code="folder_unusable",
-            hint=hint,
+            hint=_more_room(error) or hint,
         ) from error
     return [folder / name for name in files]
+
+
+def _take_back(made: Sequence[Path], folder: Path | None) -> None:
+    """Half of what belongs together misleads whoever finds it."""
+    with suppress(OSError):
+        for path in made:
+            path.unlink()
+        if folder is not None:
+            folder.rmdir()
+
+
+def _more_room(error: OSError) -> str:
+    """The next step on a full disk; empty for any other failure."""
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return _("Free some space on the disk, then run the command again.") if full else ""
 
 
 def write_file(path: Path, content: bytes) -> Path:
@@ -104,7 +127,7 @@ def write_file(path: Path, content: bytes) -> Path:
         raise UsageError(
             _("{file} could not be written: {why}.").format(file=path, why=why(error)),
             code="file_not_written",
-            hint=hint,
+            hint=_more_room(error) or hint,
         ) from error
     return path
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -80,10 +80,7 @@ class Listing:
                 | {
                     "sign_with": self.signing[key(view.registration)].answer,
                     "sign_why": self.signing[key(view.registration)].why,
-                    "sign_parts": [
-                        {"part": part, "sign_with": one.answer, "sign_why": one.why}
-                        for part, one in self.by_part.get(key(view.registration), {}).items()
-                    ],
+                    "sign_parts": parts_data(self.by_part.get(key(view.registration), {})),
                     "old_cert": self.old[of].serial if (of := key(view.registration)) in self.old else None,
                     "overdue": self.overdue(view),
                 }
@@ -96,6 +93,11 @@ class Listing:
             ],
             "not_opened": not_opened_data(self.not_opened),
         }
+
+
+def parts_data(by_part: Mapping[str, Signing]) -> list[dict[str, str]]:
+    """What to sign with at an agency's services that are updated before the rest of it, as scripts read it."""
+    return [{"part": part, "sign_with": one.answer, "sign_why": one.why} for part, one in by_part.items()]
 
 
 def key(row: Registration) -> tuple[str, str]:

@@ -52,6 +52,7 @@ _COLUMN = {
     "before_issue": "done_at",
     "not_updated": "done_at",
     "settled_already": "done_at",
+    "later_update": "done_at",
     "bad_result": "result",
 }
 
@@ -330,11 +331,22 @@ def _steps(context: Context, one: Filled, row: Registration, agency: Agency) -> 
 
 
 def _not_settled(row: Registration, at: datetime) -> None:
-    """Raise UsageError `settled_already` where another time beside an empty result would undo what an agency said: its acceptance,
-    or its refusal of that or a later update.
+    """Raise UsageError where another time beside an empty result would undo what an agency said: its acceptance, or its refusal of
+    that or a later update (`settled_already`); or would end a wait sooner, as a sheet from before does (`later_update`).
     """
     from safetok.reports import worklist
 
+    last = max((row.updated_at or at, *(made for _part, made in row.parts)))
+    if at < last and row.state not in {RegistrationState.ACCEPTED, RegistrationState.REJECTED}:
+        raise UsageError(
+            _("a later update, at {last}, is recorded; the earlier time ({at}) does not take its place.").format(
+                last=show_instant(last), at=show_instant(at)
+            ),
+            code="later_update",
+            hint=_(
+                "Was the later one not made, take it back first: safetok agencies undo {agency} --cert {serial}"
+            ).format(agency=row.agency, serial=row.certificate),
+        )
     refused = row.state is RegistrationState.REJECTED and row.updated_at is not None and at < row.updated_at
     if row.state is RegistrationState.ACCEPTED or refused:
         raise UsageError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,9 @@ from safetok.errors import UsageError
 from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows import agencies
-from safetok.workflows.agency_names import agency_named, all_agencies
+from safetok.workflows.agencies import parts_data
+from safetok.workflows.agency_names import all_agencies, as_a_whole
+from safetok.workflows.agency_names import wanted as named
 from safetok.workflows.agency_rules import rule_of, working
 from safetok.workflows.overview import RegistrationView
 
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """One agency's answer: where it stands to the filing, the rule it goes by, what to sign with today, what is said elsewhere of
-    an agency whose wait nobody states (`effective`), and both certificates.
+    an agency whose wait nobody states (`effective`), and both certificates. `by_part`: its services that are updated before the
+    rest of it; the answer is then the rest's.
     """
 
     view: RegistrationView
@@ -39,6 +42,7 @@ class Answer:
     effective: str
     new: Certificate | None
     old: Certificate | None
+    by_part: Mapping[str, Signing]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,7 @@ class Answers:
                     "accepted": one.filing.accepted,
                     "old_first": one.filing.old_first,
                     "sign_with": one.signing.answer,
+                    "sign_parts": parts_data(one.by_part),
                     "rule": one.rule.rule,
                     "amount": one.rule.amount,
                     "source": one.rule.source,
@@ -91,7 +96,7 @@ def when(context: Context, need: str, names: Sequence[str], selection: Selection
             hint=_('For instance --need "24/11 10:00".'),
         )
     known = all_agencies(agencies.store_of(context))
-    wanted = [agency_named(name, known).name for name in names]
+    wanted = [_named(name, known, now).name for name in names]
     listing = agencies.listing(context, selection)
     views = [view for view in listing.views if not wanted or view.registration.agency in wanted]
     heard = Answered(context.database).revocations(listing.certificates)
@@ -121,9 +126,18 @@ def when(context: Context, need: str, names: Sequence[str], selection: Selection
                 effective="" if rule.waits else _effective(agency),
                 new=certificate,
                 old=listing.old.get((row.certificate_sha256, row.agency)),
+                by_part=listing.by_part.get(agencies.key(row), {}),
             )
         )
     return Answers(now=now, need=moment, answers=tuple(answers), named=listing.named or bool(wanted))
+
+
+def _named(word: str, known: dict[str, Agency], now: datetime) -> Agency:
+    """The agency that a word names, by itself or by one of its services: it is answered with all of them."""
+    one = named(word, known, now)
+    if one.at is not None:
+        as_a_whole(word, one, "when")
+    return one.agency
 
 
 def _effective(agency: Agency) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ class CertificateView:
     offer_checked_at: datetime | None
     refused: str = ""  # what the token itself was told of the offer, as long as it holds
     dossier_open: bool = False  # where papers are missing: whether its dossier has been begun
+    in_progress: bool = False  # whether what would be done by the dates is the work of a renewal that is not finished
 
     @property
     def bad(self) -> bool:
@@ -152,11 +154,14 @@ class Views:
         stored: StoredCertificate | None = None,
     ) -> CertificateView:
         """One certificate; `beside` are others that are or were with it."""
+        from safetok.domain.campaign import CampaignAnswer
+
         authority = self._authority(certificate)
         revocation = said.revocations.get(certificate.sha256)
         offered = said.offers.get(certificate.sha256)
         contract_end = said.contract_ends.get(certificate.sha256)
         refused, dossier_open = self._refused(certificate, offered[0]) if offered else ("", False)
+        campaign = self._judge(certificate, authority, contract_end, self._same_holder(certificate, beside))
         return CertificateView(
             certificate=certificate,
             token=token,
@@ -166,14 +171,23 @@ class Views:
             key=stored.key if stored else None,
             key_by_id_only=stored.key_by_id_only if stored else False,
             authority=authority,
-            campaign=self._judge(certificate, authority, contract_end, self._same_holder(certificate, beside)),
+            campaign=campaign,
             contract_end=contract_end,
             revocation=revocation,
             offer=offered[0] if offered else None,
             offer_checked_at=offered[1] if offered else None,
             refused=refused,
             dossier_open=dossier_open,
+            in_progress=campaign.answer is CampaignAnswer.DONE and certificate.der in self._under_way,
         )
+
+    @cached_property
+    def _under_way(self) -> frozenset[bytes]:
+        """The certificates of unfinished renewals, old and new."""
+        from safetok.store.journal import Journal
+
+        unfinished = Journal(self._context.database).unfinished()
+        return frozenset(der for one in unfinished for der in (one.old_certificate, one.certificate) if der)
 
     def _refused(self, certificate: Certificate, offer: PublicOffer) -> tuple[str, bool]:
         """The CA's refusal of an offer, and whether a dossier has been begun about it. Papers that the CA has received by what was

@@ -13,6 +13,8 @@ from safetok.locale import _, why
 from safetok.workflows.check import before_renewal
 from safetok.workflows.context import free_space
 from safetok.workflows.pins import log_in
+from safetok.workflows.pulled_out import no_token_once_pulled_out
+from safetok.workflows.renew.begun_with import kept
 from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.engine import carry_on
 from safetok.workflows.renew.ready import nothing_meanwhile
@@ -55,7 +57,7 @@ def request_by_mail(context: Context, request: RenewRequest, file: Path) -> Rene
         free_space(context)
         if context.dry_run:
             return _would_request(chosen)
-        with tokens.session(serial) as session:
+        with no_token_once_pulled_out(), tokens.session(serial) as session:
             nothing_meanwhile(context, chosen)
             log_in(context, session, request.pin, name=chosen.certificate.subject_name, authority=authority)
             row = Journal(context.database).create(_row(context, chosen, authority, request))
@@ -95,11 +97,14 @@ def _by_mail(renewal: Renewal) -> Renewal:
 
 def _carried_on(context: Context, renewal: Renewal, request: RenewRequest, file: Path, tokens: Tokens) -> RenewResult:
     _check_file(file, renewal.request)
+    told = kept(renewal, request)
     if context.dry_run:
-        return would_carry_on(renewal)
+        return would_carry_on(renewal, told)
     context.prompter.say(
         _("A request of this token waits already ({id}): the same one is written again.").format(id=renewal.id)
     )
+    if told:
+        context.prompter.warn(told)
     return _written(run_of(context, renewal, request, tokens), file)
 
 

@@ -25,6 +25,7 @@ from safetok.workflows.dossier_choice import (
 from safetok.workflows.dossier_view import View, view
 from safetok.workflows.dossier_words import day_said
 from safetok.workflows.known import Selection
+from safetok.workflows.pulled_out import no_token_once_pulled_out
 
 if TYPE_CHECKING:
     from safetok.domain.authorities import Authority
@@ -226,7 +227,7 @@ def _asked(context: Context, authority: Authority, certificate: Certificate, pin
         reading = tokens.read()
         Inventory(context.database).record(reading, context.now())
         there = choose(context, reading, serial=None, cert=certificate.serial, mst=None)
-        with tokens.session(there.token.info.serial, read_write=False) as session:
+        with no_token_once_pulled_out(), tokens.session(there.token.info.serial, read_write=False) as session:
             log_in(context, session, pin, name=certificate.subject_name, authority=authority)
             return ask(
                 context.http,

@@ -59,7 +59,7 @@ def day_said(text: str | None, now: datetime) -> date:
         raise UsageError(
             _("{text} is not a day safetok understands.").format(text=text[:40]),
             code="bad_day",
-            hint=_("For instance 04/02/2027, 4/2, hôm qua."),
+            hint=_("For instance 04/02/2027, 4/2, yesterday."),
         )
     if day > today:
         raise UsageError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from safetok.domain.agencies import is_24h
 from safetok.domain.authorities import PinPolicy
 from safetok.domain.campaign import CampaignAnswer
+from safetok.domain.companies import company_of, other_person
 from safetok.domain.renewal import Hold
 from safetok.domain.times import show_date, show_day, show_instant
 from safetok.domain.tokens import PinState
@@ -91,6 +92,7 @@ def _renewal(renewal: Renewal, status: Status) -> Iterator[Due]:
             token=renewal.token_serial,
             cert=renewal.old_serial,
             name=name,
+            mst=renewal.mst,
         )
         return
     hold = renewal.hold
@@ -104,6 +106,7 @@ def _renewal(renewal: Renewal, status: Status) -> Iterator[Due]:
         token=renewal.token_serial,
         cert=renewal.old_serial,
         name=name,
+        mst=renewal.mst,
     )
 
 
@@ -169,13 +172,18 @@ def _appeared(appeared: Appeared) -> Due:
         token=appeared.token_serial,
         cert=new.serial,
         name=new.subject_name,
+        mst=new.mst,
     )
 
 
 def _renew(view: CertificateView, token: TokenView, *, several: bool) -> str:
-    """The command that tops this certificate up and no other: of this token, of this company."""
+    """The command that tops this certificate up and no other: of this token, of this company, of this person."""
     words = ["safetok renew", *([f"--serial {view.token}"] if several else [])]
-    if len(token.companies) > 1:
+    own = view.certificate
+    beside = [one.certificate for one in token.certificates if one.current]
+    if any(company_of(one) == company_of(own) and other_person(one, own) for one in beside):
+        words.append(f"--cert {own.serial}")
+    elif len(token.companies) > 1:
         words.append(f"--mst {mst}" if (mst := view.certificate.mst) else f"--cert {view.certificate.serial}")
     return " ".join(words)
 
@@ -231,7 +239,14 @@ def _to_top_up(view: CertificateView, renew: str) -> Iterator[Due]:
     else:
         return
     yield Due(
-        code=code, text=text, command=command, token=view.token, cert=certificate.serial, name=name, remark=remark
+        code=code,
+        text=text,
+        command=command,
+        token=view.token,
+        cert=certificate.serial,
+        name=name,
+        mst=certificate.mst,
+        remark=remark,
     )
 
 
@@ -250,7 +265,13 @@ def _refused(view: CertificateView, renew: str) -> Iterator[Due]:
             step = "show" if view.dossier_open else "start --case papers-missing"
             command = f"safetok dossier {step} --cert {certificate.serial}"
     yield Due(
-        code=code, text=text, command=command, token=view.token, cert=certificate.serial, name=certificate.subject_name
+        code=code,
+        text=text,
+        command=command,
+        token=view.token,
+        cert=certificate.serial,
+        name=certificate.subject_name,
+        mst=certificate.mst,
     )
 
 
@@ -349,4 +370,5 @@ def registrations_due(registrations: tuple[RegistrationView, ...]) -> Iterator[D
             exit_status=ExitStatus.REGISTRATIONS_OPEN,
             cert=serial,
             name=views[0].name,
+            mst=views[0].registration.mst,
         )

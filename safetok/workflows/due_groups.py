@@ -19,7 +19,7 @@ PRESSING = frozenset(
 
 # What is said of several, and the command that is for all of them; empty where each has the same one anyhow.
 _TOLD: dict[str, tuple[str, str]] = {
-    "renewal_unfinished": (later("The top-ups of {count} companies are not finished."), ""),
+    "renewal_unfinished": (later("Companies whose top-ups are not finished: {companies}."), ""),
     "certificate_revoked": (
         later("{count} certificates were REVOKED: they can never be restored. safetok does not top them up."),
         "",
@@ -30,20 +30,20 @@ _TOLD: dict[str, tuple[str, str]] = {
         later("THERE MAY BE ONLY ONE TRY LEFT for the PINs of {count} tokens. One more wrong PIN locks a token."),
         "",
     ),
-    "new_certificate": (later("New certificates of {count} companies are there."), "safetok certs adopt"),
+    "new_certificate": (later("Companies with new certificates: {companies}."), "safetok certs adopt"),
     "waits_for_mail": (later("{count} requests wait for the certificates that the CA sends by mail."), ""),
     "dossier_missing": (
-        later("The CA holds back the top-ups of {count} companies: their dossiers (on paper) are not complete."),
+        later("Companies whose top-ups the CA holds back, as their dossiers (on paper) are not complete: {companies}."),
         "safetok dossier list",
     ),
     "offer": (
         later(
-            "There is a top-up offer for {count} companies. The contract end is shown after the PIN and the acceptance."
+            "Companies with a top-up offer: {companies}. The contract end is shown after the PIN and the acceptance."
         ),
         later("safetok batch plan LIST"),
     ),
     "owed": (
-        later("{count} companies are owed time: their contracts go on after their certificates."),
+        later("Companies owed time, as their contracts go on after their certificates: {companies}."),
         later("safetok batch plan LIST"),
     ),
     "ask_the_ca": (
@@ -59,7 +59,7 @@ _TOLD: dict[str, tuple[str, str]] = {
     ),
     "contract_over": (
         later(
-            "The contracts of {count} companies have ended: no time is left to top up. To go on, the service is renewed."
+            "Companies whose contracts have ended: {companies}. No time is left to top up; to go on, the service is renewed."
         ),
         "safetok certs list",
     ),
@@ -71,7 +71,7 @@ _TOLD: dict[str, tuple[str, str]] = {
     ),
     "rejected": (later("{count} updates were rejected by their agencies."), "safetok agencies remind"),
     "registrations_open": (
-        later("Agencies of {count} companies do not know the new certificate yet (mandatory)."),
+        later("Companies whose agencies do not know the new certificate yet (mandatory): {companies}."),
         "safetok agencies remind",
     ),
 }
@@ -118,9 +118,11 @@ def _group(code: str, contacts: str, ones: Sequence[Due]) -> Group:
     names = list(dict.fromkeys(one.name for one in ones if one.name))
     shown = names if code in PRESSING or len(names) <= NAMED + 1 else names[:NAMED]
     renewing = command == "safetok batch plan LIST" and not contacts
+    companies = {one.mst or one.name for one in ones}
+    said = _(text).format(count=len(ones), companies=len(companies))
     return Group(
         code=code,
-        text=" ".join([_(text).format(count=len(ones)), *dict.fromkeys(one.remark for one in ones if one.remark)]),
+        text=" ".join([said, *dict.fromkeys(one.remark for one in ones if one.remark)]),
         command=contacts or (_(command) if command else ones[0].command),
         exit_status=ones[0].exit_status,
         count=len(ones),

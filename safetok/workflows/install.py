@@ -15,6 +15,7 @@ from safetok.records import dataclass
 from safetok.workflows.context import free_space
 from safetok.workflows.csr import authority_known
 from safetok.workflows.pins import PinSource, log_in
+from safetok.workflows.pulled_out import no_token_once_pulled_out
 from safetok.workflows.renew.choose import unfinished_of
 from safetok.workflows.renew.engine import carry_on
 from safetok.workflows.renew.ready import fit_to_write
@@ -221,7 +222,7 @@ def _write(
     from safetok.store.journal import Journal
 
     journal, now, new = Journal(context.database), context.now(), chain[0]
-    with tokens.session(place.token_serial) as session:
+    with no_token_once_pulled_out(), tokens.session(place.token_serial) as session:
         fit_to_write(session, authority)
         log_in(context, session, request.pin, name=new.subject_name, authority=authority)
         session.private_key(new.spki)

@@ -70,7 +70,7 @@ def not_opened_data(certificates: Iterable[Certificate]) -> list[dict[str, Any]]
 class Due:
     """One thing to do: a stable code, one sentence, the command that does it or tells more, and what `--check` ends with.
 
-    `name` is whom it is about, `remark` what is said beside it of every one of its kind.
+    `name` is whom it is about and `mst` which company that is, `remark` what is said beside it of every one of its kind.
     """
 
     code: str
@@ -80,6 +80,7 @@ class Due:
     token: str | None = None
     cert: str | None = None
     name: str = ""
+    mst: str | None = None
     remark: str = ""
 
     @property

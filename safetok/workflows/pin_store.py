@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from safetok.domain.authorities import PinPolicy
@@ -12,6 +12,7 @@ from safetok.locale import _, later
 from safetok.records import dataclass
 from safetok.workflows import pins
 from safetok.workflows.nothing_found import nothing_on
+from safetok.workflows.pulled_out import no_token_once_pulled_out
 from safetok.workflows.renew.choose import no_token
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def store(context: Context, source: PinSource, *, serial: str | None) -> PinResu
     with context.tokens() as tokens:
         token = _choose(context, tokens.read(), serial)
         name, authority = whose(context, token)
-        with tokens.session(token.info.serial) as session:
+        with no_token_once_pulled_out(), tokens.session(token.info.serial) as session:
             if token.info.pin_pad:
                 raise PersonNeeded(
                     _("This token has a PIN pad of its own: its PIN is typed there, and cannot be kept."),
@@ -93,11 +94,14 @@ def change(context: Context, old: PinSource, new: PinSource, *, serial: str | No
     with context.tokens() as tokens:
         token = _choose(context, tokens.read(), serial)
         name, authority = whose(context, token)
-        with tokens.session(token.info.serial) as session:
-            pins.refuse_not_activated(context, token.info.serial)
-            guard = pins.guard_for(context, authority, force_last_try=old.force_last_try)
-            guard.check(session.info)
-            if session.info.pin_pad:
+        with ExitStack() as open_:
+            with no_token_once_pulled_out():
+                session = open_.enter_context(tokens.session(token.info.serial))
+                pins.refuse_not_activated(context, token.info.serial)
+                guard = pins.guard_for(context, authority, force_last_try=old.force_last_try)
+                guard.check(session.info)
+                by_pad = session.info.pin_pad
+            if by_pad:
                 return _change_on_pad(context, guard, session, name)
             return _change(context, guard, session, old=old, new=new, name=name, authority=authority)
 
@@ -116,11 +120,13 @@ def _change(
 
     serial, policy = session.serial, authority.pin_policy if authority else PinPolicy()
     old_pin, came_from = old.take(context, serial, name)
-    refuse_locally(session.info, old_pin)
+    with no_token_once_pulled_out(_nothing_sent(serial)):
+        refuse_locally(session.info, old_pin)
     pins.check_profile(context, old_pin, policy, called=old.called(came_from), as_is=old.as_is, serial=serial)
     new_from: pins.Source = "given" if new.given else "prompt"
     new_pin = _new_pin(context, new, name=name, serial=serial)
-    refuse_locally(session.info, new_pin)
+    with no_token_once_pulled_out(_nothing_sent(serial)):
+        refuse_locally(session.info, new_pin)
     pins.check_profile(context, new_pin, policy, called=new.called(new_from), as_is=new.as_is, serial=serial)
     if new_pin == old_pin:
         raise UsageError(
@@ -172,6 +178,13 @@ def _change_on_pad(context: Context, guard: PinGuard, session: Session, name: st
     return PinResult(token=session.serial, name=name, done=True, in_keyring=False, verified=True)
 
 
+def _nothing_sent(serial: str) -> str:
+    """The next step where a token was pulled out while the PINs were typed."""
+    return _("The PIN is the old one, no try is spent. Plug token {serial} in again, then: safetok pin change").format(
+        serial=serial
+    )
+
+
 def _in_doubt() -> AbstractContextManager[None]:
     """A change that nobody answered may have been made: the next step warns of typing the old PIN twice."""
     return _unanswered(
@@ -182,9 +195,12 @@ def _in_doubt() -> AbstractContextManager[None]:
     )
 
 
-def _changed() -> AbstractContextManager[None]:
+@contextmanager
+def _changed() -> Iterator[None]:
     """The change was made and its trial could not be: the next step says which PIN there is now."""
-    return _unanswered(_("The token has taken the new PIN, which could not be tried: use the new one from now on."))
+    said = _("The token has taken the new PIN, which could not be tried: use the new one from now on.")
+    with no_token_once_pulled_out(said), _unanswered(said):
+        yield
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from safetok.domain.validity import Validity, validity
 from safetok.errors import DriverFailed, NoToken, NotTrusted, PersonNeeded, SeveralTokens
 from safetok.locale import _
 from safetok.records import dataclass
+from safetok.workflows.pulled_out import no_token_once_pulled_out
 
 if TYPE_CHECKING:
     from safetok.domain.certificates import Certificate
@@ -231,9 +232,7 @@ def _chosen(context: Context, reading: Reading, cert: str, serial: str | None) -
             serial=certificate.serial
         ),
         code="not_superseded",
-        hint=_(
-            "safetok removes only what a newer certificate has replaced. What could be removed: safetok certs prune"
-        ),
+        hint=_("Only what a newer certificate has replaced is removed. What could be: safetok certs prune"),
         token=token.info.serial,
     )
 
@@ -297,7 +296,7 @@ def _remove(context: Context, tokens: Tokens, chosen: Pruned, pin: PinSource) ->
             new=chosen.new.serial,
         )
     )
-    with tokens.session(chosen.token) as session:
+    with no_token_once_pulled_out(), tokens.session(chosen.token) as session:
         log_in(context, session, pin, name=chosen.new.subject_name, authority=authority)
         _prove(context, session, chosen.new)
         before = {stored.certificate.sha256 for stored in session.certificates()}

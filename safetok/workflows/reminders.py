@@ -253,7 +253,7 @@ class Unit:
 
 
 def unit(environ: Mapping[str, str]) -> Unit:
-    """Units that look twice a working day, for this installation and this home."""
+    """Units that look twice a day, for this installation and this home: also at weekends, when 24 hours end and some work."""
     program = [sys.executable, "-m", "safetok"]
     looking = [*program, "agencies", "remind"]
     told = [*looking, "--notify", "--hooks", "--quiet"]
@@ -267,7 +267,7 @@ def unit(environ: Mapping[str, str]) -> Unit:
         "[Unit]\nDescription=safetok: agencies and deadlines\n\n[Service]\nType=oneshot\n"
         f"{env}ExecStart={' '.join(_systemd(word).replace('$', '$$') for word in told)}\n"
     )
-    times = "".join(f"OnCalendar=Mon..Fri {at}:00 {_zone()}\n" for at in REMIND_AT)
+    times = "".join(f"OnCalendar=*-*-* {at}:00 {_zone()}\n" for at in REMIND_AT)
     timer = (
         f"[Unit]\nDescription=safetok: agencies and deadlines\n\n[Timer]\n{times}Persistent=true\n\n"
         "[Install]\nWantedBy=timers.target\n"
@@ -279,9 +279,8 @@ def unit(environ: Mapping[str, str]) -> Unit:
     return Unit(
         command=shlex.join(told),
         systemd={"safetok-remind.service": service, "safetok-remind.timer": timer},
-        cron=f"30 {','.join(str(int(at[:2])) for at in REMIND_AT)} * * 1-5 {line}",
-        windows='schtasks /Create /TN "safetok remind" /SC WEEKLY /D MON,TUE,WED,THU,FRI '
-        f'/ST {REMIND_AT[0]} /TR "cmd /k {window}"',
+        cron=f"30 {','.join(str(int(at[:2])) for at in REMIND_AT)} * * * {line}",
+        windows=f'schtasks /Create /TN "safetok remind" /SC DAILY /ST {REMIND_AT[0]} /TR "cmd /k {window}"',
     )
 
 

@@ -186,6 +186,22 @@ def test_when_to_update_for_a_filing(cli: Clocked) -> None:
     assert "cập nhật chậm nhất 10:00 T3 24/11/2026" in cli("agencies", "when", "vnaccs", "--need", "25/11 10:00").out
 
 
+def test_a_service_that_is_updated_before_the_rest_is_answered_by_itself(cli: Clocked) -> None:
+    """Tax declarations are updated, payments are not: the last moment is said of these, and what those are signed with."""
+    cli.json("agencies", "done", "etax:khai", "--at", "15:00")
+    row = _answers(cli, "T4 10:00", "etax")["etax"]
+    assert (row["answer"], row["latest"]) == ("in_time", "2026-11-25T03:00:00Z")
+    assert [(one["part"], one["sign_with"]) for one in row["sign_parts"]] == [("khai", "new")]
+    said = cli("agencies", "when", "etax", "--need", "T4 10:00").out
+    assert "Nộp thuế điện tử: cập nhật trước 10:00 T4 25/11/2026" in said
+    assert "Khai thuế điện tử: đã cập nhật: ký bằng CTS mới." in said
+    assert [*_answers(cli, "T4 10:00", "etax:nop")] == ["etax"]
+    assert cli.json("agencies", "when", "etax:x", "--need", "T4 10:00").codes == ["no_such_part"]
+    cli.json("agencies", "done", "etax:nop")
+    row = _answers(cli, "T4 10:00", "etax")["etax"]
+    assert (row["answer"], row["sign_parts"]) == ("ready", [])
+
+
 def test_too_late_for_a_filing_says_to_file_with_the_old_one_first(cli: Clocked) -> None:
     """In the notice's words; and once the old one has expired, to update at once and ask."""
     _heard(cli, OLD.sha256, RevocationAnswer.GOOD)

@@ -207,13 +207,13 @@ def test_hooks_are_told_of_updates_waits_and_acceptances_once(cli: Clocked, tmp_
 
 
 def test_units_name_this_installation_and_this_home(cli: Clocked) -> None:
-    """A timer, a cron line and a Windows task, each with the home and language in force, and nothing is written anywhere."""
+    """A timer, a cron line and a Windows task, for every day, each with the home and language in force; nothing is written."""
     data = cli.json("agencies", "remind", "--unit").data
     assert set(data["systemd"]) == {"safetok-remind.service", "safetok-remind.timer"}
     assert f"SAFETOK_HOME={cli.env['SAFETOK_HOME']}" in data["systemd"]["safetok-remind.service"]
-    assert "Asia/Ho_Chi_Minh" in data["systemd"]["safetok-remind.timer"]
-    assert data["cron"].startswith("30 8,13 * * 1-5 SAFETOK_HOME=")
-    assert data["windows"].startswith("schtasks /Create ")
+    assert "OnCalendar=*-*-* 08:30:00 Asia/Ho_Chi_Minh" in data["systemd"]["safetok-remind.timer"]
+    assert data["cron"].startswith("30 8,13 * * * SAFETOK_HOME=")
+    assert data["windows"].startswith('schtasks /Create /TN "safetok remind" /SC DAILY /ST 08:30 ')
     assert rf'/TR "cmd /k set \"SAFETOK_HOME={cli.env["SAFETOK_HOME"]}\"&& ' in data["windows"]
     english = cli.json("agencies", "remind", "--unit", env={"SAFETOK_LANG": "en"}).data
     assert "\nEnvironment=SAFETOK_LANG=en\n" in english["systemd"]["safetok-remind.service"]

@@ -264,6 +264,28 @@ def test_an_empty_result_never_takes_an_acceptance_back(two: Clocked, tmp_path: 
     assert (row["state"], row["updated_at"]) == ("accepted", "2026-11-23T07:01:00Z")
 
 
+def test_a_sheet_from_before_ends_no_wait_sooner(two: Clocked, tmp_path: Path) -> None:
+    """A list that was handed out before an agency was updated anew comes back: the later update stands, with its 24 hours. Once it
+    was taken back, the earlier time is recorded.
+    """
+    mst = ("--mst", "0106324653")
+    two.json("agencies", "done", "vnaccs", "--at", "9:00", *mst)
+    path = tmp_path / "w.xlsx"
+    _sheet(two, path)
+    two.json("agencies", "done", "vnaccs", "--at", "15:00", *mst)
+    two.json("agencies", "done", "etax:khai", "--at", "15:00", *mst)
+    _fill(openpyxl.load_workbook(path), path, ("0106324653", "etax", "23/11/2026 14:00", ""))
+    said = two.json("agencies", "import", str(path))
+    assert (said.status, said.codes, said.data["recorded"]) == (12, ["later_update"] * 2, 0)
+    assert f"safetok agencies undo vnaccs --cert {NEW.serial}" in said.envelope["errors"][-1]["hint"]
+    rows = listed(two, *mst)
+    assert (rows["vnaccs"]["until"], rows["etax"]["state"]) == ("2026-11-24T08:00:00Z", "open")
+    for agency in ("vnaccs", "etax"):
+        two.json("agencies", "undo", agency, *mst)
+    assert two.json("agencies", "import", str(path)).status == 0
+    assert listed(two, *mst)["vnaccs"]["until"] == "2026-11-24T02:00:00Z"
+
+
 def test_an_empty_note_takes_no_reason_back(two: Clocked, tmp_path: Path) -> None:
     """A refusal recorded with its reason keeps it when the sheet says refused and no more."""
     two.json("agencies", "done", "ixhd", "--mst", "0106324653")

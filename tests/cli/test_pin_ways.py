@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from keyring.errors import KeyringError
@@ -20,6 +21,7 @@ from safetok.store import pin_store
 from safetok.store.database import Database
 from safetok.store.paths import home
 from safetok.store.pins import KEYRING, PinLog
+from safetok.workflows import pin_store as workflow
 
 NEW, WRONG = "135790", "000000"
 PIN_INCORRECT = 0xA0
@@ -285,11 +287,41 @@ def test_a_change_that_nobody_answered_warns_of_the_old_pin(
     assert "do not type the old one again" in said.envelope["errors"][0]["hint"]
 
 
+def test_a_token_pulled_out_while_its_pins_are_typed_keeps_the_old_one(
+    cli: Cli, token: MadeToken, simulator: Simulator
+) -> None:
+    """Pulled out before the change is sent: the token is not in (3), its PIN is the old one, and no try is spent."""
+
+    def typed(*_more: object, **_named: object) -> str:
+        simulator.pull()
+        return NEW
+
+    with patch.object(workflow, "_new_pin", typed):
+        said = cli.json("pin", "change", "--pin-stdin", stdin=f"{token.pin}\n")
+    assert (said.status, said.codes) == (3, ["token_removed"])
+    assert "The PIN is the old one" in said.envelope["errors"][0]["hint"]
+    simulator.plug()
+    assert cli.json("status").data["tokens"][0]["pin_tries_spent"] == 0
+    assert cli.json("pin", "change", "--pin-stdin", stdin=f"{token.pin}\n{NEW}\n").status == 0
+
+
+@pytest.mark.parametrize("command", ["change", "store"])
+def test_a_token_pulled_out_of_a_pin_command_is_not_in(
+    cli: Cli, keyring: Keyring, token: MadeToken, simulator: Simulator, command: str
+) -> None:
+    """Pulled out before the login: 3 as of any other command, with its name in the next step."""
+    simulator.steer(faults=["C_OpenSession 2 remove"])
+    said = cli.json("pin", command, "--pin-stdin", stdin=f"{token.pin}\n{NEW}\n")
+    assert (said.status, said.codes) == (3, ["token_removed"])
+    assert token.serial in said.envelope["errors"][0]["hint"]
+    assert simulator.count("C_Login") == 0
+
+
 def test_a_change_whose_trial_fails_says_which_pin_there_is(cli: Cli, token: MadeToken, simulator: Simulator) -> None:
-    """Pulled out between the change and the login with the new PIN: that one is the token's."""
+    """Pulled out between the change and the login with the new PIN: that one is the token's, and the token is not in."""
     simulator.steer(faults=["C_Login 1 remove"])
     said = cli.json("pin", "change", "--pin-stdin", stdin=f"{token.pin}\n{NEW}\n")
-    assert said.status == 17
+    assert (said.status, said.codes) == (3, ["token_removed"])
     assert "use the new one" in said.envelope["errors"][0]["hint"]
     simulator.steer(faults=None)
     simulator.plug()

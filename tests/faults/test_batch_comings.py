@@ -21,7 +21,7 @@ from support_inside import Inside
 from support_simulator import Simulator
 
 from safetok.domain.tokens import DriverFailure, Reading
-from safetok.errors import UsageError
+from safetok.errors import Unexpected
 from safetok.store.paths import home
 from safetok.tokens.locks import TokenLock
 from safetok.tokens.tokens import Tokens
@@ -183,7 +183,7 @@ def test_tokens_that_can_be_watched_no_more_leave_the_row_in_hand_to_its_end(cli
     def insertions(tokens: Tokens, **_how: Any) -> Iterator[Reading]:
         yield tokens.read()
         assert begun.wait(30)
-        raise UsageError("busy", code="state_busy")
+        raise Unexpected("busy", code="state_busy")
 
     with patch.object(rows, "run_row", began), patch.object(Tokens, "insertions", insertions):
         said = cli.json("batch", "run", str(path), "--insert")

@@ -6,12 +6,14 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from support_faults import Box, Template, opened, put, stopped_in, tool
+from support_faults import Box, Nobody, Template, opened, put, stopped_in, tool
 
+from safetok.cli import words
 from safetok.cli.run import Outcome
 from safetok.domain import certificates
 from safetok.domain.certificates import Certificate
@@ -31,7 +33,9 @@ from safetok.errors import (
 from safetok.locale import _
 from safetok.sandbox.softhsm import module as softhsm_module
 from safetok.store.journal import Journal
+from safetok.workflows.certs import listing
 from safetok.workflows.renew import unfinished
+from safetok.workflows.tokens import look
 
 ASKS_AGAIN = _("`safetok renew --resume` asks for the result again; it does not ask for a second certificate.")
 REFUSE_CONFIRMATION = {"name": "refuse", "on": "certConf", "fail": "badRequest", "processed": False, "times": 9}
@@ -176,6 +180,37 @@ def test_written_is_proved_again(box: Box) -> None:
     assert (came.status, came.state) == (0, "DONE")
     assert [row["state"] for row in box.issued()] == ["confirmed"]
     assert box.states()[-5:] == [State.VERIFIED, State.WRITTEN, State.PROVEN, State.ACKNOWLEDGED, State.DONE]
+
+
+def test_other_wishes_at_a_renewal_in_progress_are_answered(box: Box) -> None:
+    """`renew` and `renew --resume` say in one sentence that what is in progress keeps its contract end; nothing of it changes."""
+    stopped_in(box, "workflows.renew.writing.prove")
+    begun = box.journal().contract_end
+    with (
+        patch.object(Nobody, "warn") as warned,
+        patch("safetok.workflows.renew.writing.prove", side_effect=KeyboardInterrupt),
+    ):
+        for again in (box.renew, box.resume):
+            with pytest.raises(KeyboardInterrupt):
+                again(contract_end=date(2035, 1, 1))
+    assert ["Lần cấp bù đang dở giữ nguyên" in call.args[0] for call in warned.call_args_list] == [True, True]
+    assert box.journal().contract_end == begun
+    assert box.resume().state == "DONE"
+
+
+def test_until_the_ca_has_said_its_word_nothing_is_called_done(box: Box) -> None:
+    """PROVEN and not confirmed: the programme of both certificates is shown as not finished; once DONE, as done."""
+
+    def shown() -> set[str]:
+        with box.context() as context:
+            views = [view for view in listing(context, look(context)) if view.token == box.token.serial]
+            return {words.campaign(view).text.split(":")[0] for view in views}
+
+    stopped_in(box, "workflows.renew.confirming.send_confirmation")
+    assert box.journal().state is State.PROVEN
+    assert shown() == {"cấp bù chưa xong"}
+    assert box.resume().state == "DONE"
+    assert shown() == {"đã xong"}
 
 
 def test_written_too_long_ago_is_lapsed(made: Template) -> None:

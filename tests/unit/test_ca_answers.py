@@ -22,7 +22,7 @@ from support_ca import (
 from support_recorded import TO, read
 from support_trust import DAY, NOW, issue, key, rsa_key, usage
 
-from safetok.ca.cmp.answers import Confirmed, Issued, Refused, Waiting, cert_req_id_of
+from safetok.ca.cmp.answers import Confirmed, Issued, Refused, Waiting
 from safetok.ca.cmp.endpoint import CMC_CA, CMC_RA, Endpoint
 from safetok.ca.cmp.failures import _SENTENCES, TEMPORARY
 from safetok.ca.cmp.structures import FAIL_INFO, OpaqueSequence
@@ -288,16 +288,6 @@ def test_implicit_confirmation_counts_only_when_asked_for() -> None:
 def test_a_confirmation_is_received() -> None:
     """pkiConf."""
     assert read(Server().answer(TO, "pkiconf", core.Null())) == Confirmed(server_nonce=b"S" * 16)
-
-
-def test_cert_req_id_of_a_stored_answer() -> None:
-    """What a confirmation must repeat is read from the stored answer."""
-    cp = Server().answer(TO, "cp", {"response": [response(0, renewed().der, number=-1)]})
-    assert cert_req_id_of(cp) == -1
-    assert cert_req_id_of(granted(TO)) == 0
-    for other in (Server().answer(TO, "pkiconf", core.Null()), b"", b"x"):
-        with pytest.raises(NoAnswer):
-            cert_req_id_of(other)
 
 
 # --- answers to something else, or to nothing ---

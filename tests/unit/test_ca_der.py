@@ -8,7 +8,7 @@ from support_ca import Server, opening, renewed, secret, within
 from support_recorded import messages
 
 from safetok.ca.cmp import der
-from safetok.ca.cmp.requests import build_confirmation, build_error, build_poll
+from safetok.ca.cmp.requests import build_confirmation, build_poll
 from safetok.ca.cmp.structures import FAIL_INFO, PKIFailureInfo, PKIMessage
 
 
@@ -25,7 +25,6 @@ def ours() -> dict[str, bytes]:
         "poll": build_poll(**common)[0],
         "accepted": accepted,
         "rejected": rejected,
-        "error": build_error(fail_info="badRequest", text="thôi", **common),
         **{f"answer: {name}": raw for name, raw in messages().items()},
         "by PSS": Server(pss=True, key=secret("RSA")).answer(opening(), "pkiconf", core.Null()),
     }

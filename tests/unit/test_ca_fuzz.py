@@ -25,7 +25,7 @@ from support_recorded import (
 from support_trust import NOW, key
 
 from safetok.ca import proof
-from safetok.ca.cmp.answers import Confirmed, Issued, Refused, Waiting, cert_req_id_of
+from safetok.ca.cmp.answers import Confirmed, Issued, Refused, Waiting
 from safetok.ca.cmp.messages import read_message
 from safetok.ca.cmp.protection import verify_message
 from safetok.ca.dossier import ask as ask_dossier
@@ -52,7 +52,7 @@ def test_mutated_messages_raise_only_no_answer(which: str) -> None:
     original, chance = messages()[which], random.Random(which)
     for _n in range(MUTATIONS):
         raw = mutate(original, chance)
-        for decode in (read, read_message, cert_req_id_of):
+        for decode in (read, read_message):
             try:
                 answer = decode(raw)
             except NoAnswer:

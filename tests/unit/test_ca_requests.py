@@ -18,7 +18,7 @@ from support_trust import DAY, NOW, issue, key, rsa_key
 
 from safetok.ca.cmp.endpoint import Endpoint
 from safetok.ca.cmp.protection import verify_message
-from safetok.ca.cmp.requests import build_confirmation, build_error, build_poll, build_request, sender_nonce_of
+from safetok.ca.cmp.requests import build_confirmation, build_poll, build_request, sender_nonce_of
 from safetok.domain.times import VIETNAM
 from safetok.errors import NoAnswer
 
@@ -269,13 +269,6 @@ def test_what_is_no_certificate_can_be_rejected() -> None:
     (status,) = message["body"]["certConf"]
     assert bytes(status["certHash"]) == digest(junk, hashes.SHA256())
     assert str(status["hashAlg"]["algorithm"]) == "2.16.840.1.101.3.4.2.1"
-
-
-def test_an_error_ends_a_transaction() -> None:
-    """An error message with one failInfo."""
-    message = check_form(build_error(fail_info="badDataFormat", text="x", **within()), kind="error")
-    info = message["body"]["error"]["pKIStatusInfo"]
-    assert (int(info["status"]), [i for i, bit in enumerate(info["failInfo"]) if bit]) == (2, [5])
 
 
 def test_nothing_is_sent_twice() -> None:

@@ -109,6 +109,18 @@ def test_a_token_of_two_companies_is_topped_up_by_company() -> None:
     assert alone.command == "safetok renew"
 
 
+def test_a_token_of_two_people_of_a_company_is_topped_up_by_certificate() -> None:
+    """`safetok renew` alone would take the company's latest for both. One person under a new identity number is one."""
+    first = view(offer=PublicOffer(exists=True), offer_checked_at=NOW)
+    uids = ("MST:0106324653", "CCCD:001099000057")
+    of_b = dataclasses.replace(first.certificate, sha256="2", serial="54010108BB", subject_name="B", uids=uids)
+    both = status(first, dataclasses.replace(first, certificate=of_b)).due
+    assert [one.command for one in both] == ["safetok renew --cert 54010108AA", "safetok renew --cert 54010108BB"]
+    renumbered = dataclasses.replace(of_b, subject_name=first.certificate.subject_name)
+    again = status(first, dataclasses.replace(first, certificate=renumbered)).due
+    assert {one.command for one in again} == {"safetok renew"}
+
+
 @pytest.mark.parametrize(
     ("one", "code"),
     [

@@ -69,3 +69,12 @@ def test_one_company_is_named_once() -> None:
     ones = [Due(code="due_check", text="…", command="…", name="CÔNG TY A") for _n in range(5)]
     (told,) = grouped(ones)
     assert (told.count, told.names) == (5, ("CÔNG TY A",))
+
+
+def test_companies_are_counted_not_their_certificates() -> None:
+    """Two companies of one name are two, by their tax codes; five certificates of one company are one."""
+    five = [Due(code="offer", text="…", command="…", name=f"NGƯỜI {n}", mst="0101000006") for n in range(5)]
+    other = Due(code="offer", text="…", command="…", name="NGƯỜI 0", mst="0101000013")
+    (told,) = grouped([*five, other])
+    assert told.count == 6
+    assert told.text.startswith("2 đơn vị có thông báo cấp bù thời hạn.")

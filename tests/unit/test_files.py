@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from safetok.errors import UsageError
+from safetok.locale import _
+from safetok.reports import files
 from safetok.reports.files import write_all, write_file
 
 
@@ -115,3 +118,33 @@ def test_a_link_among_the_files_of_a_folder_is_replaced_and_not_followed(tmp_pat
     assert write_all(tmp_path, {"a.pem": b"new"}, replace=True) == [tmp_path / "a.pem"]
     assert ((tmp_path / "a.pem").is_symlink(), (tmp_path / "a.pem").read_bytes()) == (False, b"new")
     assert (tmp_path / "real").is_fifo()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_where_not_all_could_be_written_none_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """A disk that is full after the first file: no half a kit, no folder that was not there, and the next step is to free space."""
+    folder = tmp_path / "kit"
+    if there:
+        folder.mkdir()
+        (folder / "kept").write_bytes(b"z")
+    as_ever = files.write_whole
+
+    def full(path: Path, content: bytes) -> None:
+        if path.name == "b":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        as_ever(path, content)
+
+    monkeypatch.setattr(files, "write_whole", full)
+    with pytest.raises(UsageError) as refused:
+        write_all(folder, {"a": b"x", "b": b"y"}, hint="--force")
+    assert refused.value.code == "folder_unusable"
+    assert refused.value.hint == _("Free some space on the disk, then run the command again.")
+    assert [path.name for path in folder.iterdir()] == ["kept"] if there else not folder.exists()
+    with pytest.raises(UsageError) as refused:
+        write_file(tmp_path / "b", b"y")
+    assert (refused.value.hint, (tmp_path / "b").exists()) == (
+        _("Free some space on the disk, then run the command again."),
+        False,
+    )

@@ -46,6 +46,10 @@ def _vn(*parts: int) -> datetime:
         ("16:05 ngày 23/11/2026", _vn(2026, 11, 23, 16, 5)),
         ("16:05 T2 23/11/2026", _vn(2026, 11, 23, 16, 5)),
         ("T2 16:05", _vn(2026, 11, 23, 16, 5)),
+        ("16:05 Mon 23/11/2026", _vn(2026, 11, 23, 16, 5)),
+        ("Thursday 8:00", _vn(2026, 11, 19, 8)),
+        ("thu 2:00", _vn(2026, 11, 19, 2)),
+        ("thứ 2 10:00", _vn(2026, 11, 23, 10)),
         ("chủ nhật 8h", _vn(2026, 11, 22, 8)),
         ("HÔM QUA 16:05", _vn(2026, 11, 24, 16, 5)),
         ("hom kia 16:05", _vn(2026, 11, 23, 16, 5)),
@@ -63,7 +67,19 @@ def test_forms_people_type(text: str, meant: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "lúc nãy", "25:00", "16:05 T3 23/11/2026", "2026-11-23", "31/02 8:00", "29/02 8:00", "9" * 100, "16:5"]
+    "text",
+    [
+        "",
+        "lúc nãy",
+        "25:00",
+        "16:05 T3 23/11/2026",
+        "16:05 Tue 23/11/2026",
+        "2026-11-23",
+        "31/02 8:00",
+        "29/02 8:00",
+        "9" * 100,
+        "16:5",
+    ],
 )
 def test_what_is_not_understood_is_refused(text: str) -> None:
     """A weekday that is not that date's, a day without its time and nonsense are refused, never guessed at."""
@@ -79,6 +95,7 @@ def test_what_is_not_understood_is_refused(text: str) -> None:
         ("9:00", _vn(2026, 11, 26, 9)),
         ("mai 9:00", _vn(2026, 11, 26, 9)),
         ("T2 8:00", _vn(2026, 11, 30, 8)),
+        ("Thu 8:00", _vn(2026, 11, 26, 8)),
         ("24/11 10:00", _vn(2026, 11, 24, 10)),
         ("05/01 10:00", _vn(2027, 1, 5, 10)),
         ("29/02/2028 10:00", _vn(2028, 2, 29, 10)),

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 
 from safetok.domain import times
+from safetok.locale import set_language
 from safetok.reports.fields import show_moment
 
 WITHOUT_END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280 section 4.1.2.5: no well-defined end
@@ -49,3 +50,15 @@ def test_the_last_usable_day_is_that_of_the_second_before() -> None:
     assert times.last_usable_day(midnight) == date(2027, 12, 31)
     assert times.last_usable_day(midnight.astimezone(timezone(timedelta(hours=9)))) == date(2027, 12, 31)
     assert times.last_usable_day(midnight + timedelta(seconds=1)) == date(2028, 1, 1)
+
+
+def test_the_weekday_is_in_the_language_in_force() -> None:
+    """An English reader is not told "T2"."""
+    monday = datetime(2026, 11, 23, 9, 5, tzinfo=UTC)
+    try:
+        set_language("en")
+        assert times.show_instant(monday) == "16:05 Mon 23/11/2026"
+        set_language("vi")
+        assert times.show_instant(monday) == "16:05 T2 23/11/2026"
+    finally:
+        set_language(None)

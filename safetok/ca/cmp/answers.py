@@ -112,15 +112,6 @@ def read_answer(
     return answer
 
 
-def cert_req_id_of(raw: bytes) -> int:
-    """The certReqId in a stored kup or cp, for its confirmation. Raises NoAnswer for other bytes."""
-    message = read_message(raw)
-    try:
-        return int(message.body["response"][0]["certReqId"].native)
-    except Exception as error:
-        raise unreadable() from error
-
-
 def _check_belongs(
     message: Message,
     endpoint: Endpoint,

@@ -1,4 +1,4 @@
-"""What safetok says to a CA over CMP: the opening request, the question after it, the confirmation, an error.
+"""What safetok says to a CA over CMP: the opening request, the question after it, the confirmation.
 
 The form is RFC 9483's: sender and template carry the old certificate's subject, its SKI names the key that protects the
 message, its own certificate comes first in extraCerts. The old key protects every message; the key the new certificate
@@ -161,31 +161,6 @@ def build_confirmation(
         sender_nonce=random(NONCE),
         recip_nonce=recip_nonce,
         pvno=PVNO_3 if extended else PVNO_2,
-    )
-
-
-def build_error(
-    *,
-    old: Certificate,
-    old_key: SigningKey,
-    endpoint: Endpoint,
-    transaction_id: bytes,
-    recip_nonce: bytes,
-    fail_info: str,
-    now: datetime,
-    random: Random,
-    text: str = "",
-) -> bytes:
-    """An error message that ends a transaction (RFC 9483 section 3.6.2)."""
-    return _protected(
-        build_body("error", der.sequence(status_info(_REJECTION, text, fail_info))),
-        old=old,
-        old_key=old_key,
-        endpoint=endpoint,
-        now=now,
-        transaction_id=transaction_id,
-        sender_nonce=random(NONCE),
-        recip_nonce=recip_nonce,
     )
 
 

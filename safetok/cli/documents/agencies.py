@@ -88,6 +88,7 @@ class Filing(Document):
     accepted: Instant | None
     old_first: bool
     sign_with: SignWith
+    sign_parts: list[SignedPart]
     rule: Rule
     amount: int
     source: str

@@ -24,9 +24,10 @@ from safetok.errors import (
 from safetok.locale import _
 from safetok.log import note
 from safetok.workflows.batch.pins import PinSources, next_step
+from safetok.workflows.pulled_out import no_token_once_pulled_out
 from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.request import RenewRequest, RenewResult
-from safetok.workflows.renew.start import no_token_once_pulled_out, renew_chosen
+from safetok.workflows.renew.start import renew_chosen
 
 if TYPE_CHECKING:
     from safetok.domain.renewal import Renewal

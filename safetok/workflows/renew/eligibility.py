@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from safetok.domain.authorities import Authority
 from safetok.domain.campaign import CampaignAnswer, CampaignVerdict
 from safetok.domain.certificates import Certificate
-from safetok.domain.companies import company_of
+from safetok.domain.companies import company_of, other_person
 from safetok.domain.times import end_of_day, last_usable_day, show_date, show_day, vietnamese_day
 from safetok.errors import PersonNeeded, UsageError
 from safetok.locale import _
@@ -136,6 +136,8 @@ def _in_its_place(context: Context, chosen: Chosen) -> Certificate | None:
     if chosen.newer is None or chosen.newer.certificate.not_before <= chosen.certificate.not_before:
         return None
     new = chosen.newer.certificate
+    if other_person(new, chosen.certificate):
+        return None
     return None if over(new, Answers(context.database).revocation(new.sha256), context.now()) else new
 
 
@@ -153,12 +155,14 @@ def reaching(context: Context, chosen: Chosen, authority: Authority, stated: dat
 
 
 def _others(chosen: Chosen) -> tuple[Certificate, ...]:
-    """The same company's other certificates on the token, of the same key or not."""
+    """The same company's other certificates on the token, of the same key or not; another person's is none of them."""
     own = chosen.certificate
     return tuple(
         s.certificate
         for s in chosen.token.certificates
-        if s.certificate.sha256 != own.sha256 and company_of(s.certificate) == company_of(own)
+        if s.certificate.sha256 != own.sha256
+        and company_of(s.certificate) == company_of(own)
+        and not other_person(s.certificate, own)
     )
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -13,11 +11,13 @@ from safetok.domain import certificates
 from safetok.domain.renewal import Hold, Renewal, State
 from safetok.domain.times import show_date, show_instant
 from safetok.domain.tokens import KeyPresence
-from safetok.errors import DriverFailed, NoToken, PersonNeeded, SafetokError
+from safetok.errors import PersonNeeded, SafetokError
 from safetok.locale import _
 from safetok.workflows.context import free_space
 from safetok.workflows.pins import log_in
+from safetok.workflows.pulled_out import no_token_once_pulled_out
 from safetok.workflows.renew import consent
+from safetok.workflows.renew.begun_with import kept
 from safetok.workflows.renew.choose import Chosen, choose, unfinished_of
 from safetok.workflows.renew.consent import Declined
 from safetok.workflows.renew.eligibility import Eligible, NothingDue, assess, reaching, requested_end
@@ -71,19 +71,6 @@ def _once(context: Context, tokens: Tokens, request: RenewRequest) -> RenewResul
     return result
 
 
-@contextmanager
-def no_token_once_pulled_out(hint: str = "") -> Iterator[None]:
-    """Raise NoToken where a token was pulled out before there was a renewal to hold: nothing ails its driver."""
-    try:
-        yield
-    except DriverFailed as error:
-        if error.code != "token_removed":
-            raise
-        raise NoToken(
-            error.message, code=error.code, hint=hint or error.hint, token=error.token, data=error.data
-        ) from error
-
-
 def load_ahead() -> None:
     """Import what every renewal begins with, in time that would else be waited through: a quarter of what one token takes."""
     from safetok.trust import revocation  # noqa: F401
@@ -99,7 +86,7 @@ def renew_chosen(context: Context, tokens: Tokens, chosen: Chosen, request: Rene
     if unfinished is not None and request.new_request:
         lost = _lost(unfinished)
     elif unfinished is not None and context.dry_run:
-        return would_carry_on(unfinished)
+        return would_carry_on(unfinished, kept(unfinished, request))
     elif unfinished is not None:
         from safetok.workflows.history import state_word
 
@@ -320,6 +307,8 @@ def run_of(context: Context, renewal: Renewal, request: RenewRequest, tokens: To
 
 def resume_one(context: Context, renewal: Renewal, request: RenewRequest, tokens: Tokens | None = None) -> RenewResult:
     """Carry one unfinished renewal on."""
+    if told := kept(renewal, request):
+        context.prompter.warn(told)
     return ended(context, carry_on(run_of(context, renewal, request, tokens)))
 
 

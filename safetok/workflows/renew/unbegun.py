@@ -44,8 +44,11 @@ def nothing_due(due: NothingDue) -> RenewResult:
     )
 
 
-def would_carry_on(renewal: Renewal) -> RenewResult:
-    """WOULD_RENEW where an unfinished renewal is what `renew` would carry on: no other is begun beside it."""
+def would_carry_on(renewal: Renewal, kept: str) -> RenewResult:
+    """WOULD_RENEW where an unfinished renewal is what `renew` would carry on: no other is begun beside it.
+
+    `kept` says what it keeps of its beginning.
+    """
     return replace(
         result_of(renewal),
         state="WOULD_RENEW",
@@ -54,6 +57,7 @@ def would_carry_on(renewal: Renewal) -> RenewResult:
             _(
                 "Dry run: the unfinished renewal {id} would be carried on here. Nothing was sent, no PIN was used."
             ).format(id=renewal.id),
+            *([kept] if kept else []),
         ),
     )
 
