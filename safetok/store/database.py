@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from safetok.store import schema
 if TYPE_CHECKING:
     import sqlite3
 
-BUSY_SECONDS = 10.0
+BUSY_SECONDS = 30.0  # eight processes of a batch write by turns, each for as long as a slow disk needs
 _SHOWN = 60  # characters of a word that is no text
 _LEAST_ROOM = 64 << 10  # bytes: the log's index takes 32 KB at once
 _AT_ONCE = 500  # values in one question: every SQLite takes 999
@@ -44,9 +44,6 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._lock = threading.RLock()
         self._depth = 0
-        self.turn: Callable[[], AbstractContextManager[None]] = (
-            nullcontext  # held by who writes, where several take turns
-        )
         self._scratch: Any = None
 
     def __enter__(self) -> Self:
@@ -80,7 +77,7 @@ class Database:
                 if self._depth > 1:
                     yield
                     return
-                with self.turn(), self._waiting_for_the_disk(durable=durable or self.read_only):
+                with self._waiting_for_the_disk(durable=durable or self.read_only):
                     self._do("BEGIN IMMEDIATE" if not self.read_only else "BEGIN")
                     try:
                         yield

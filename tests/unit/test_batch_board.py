@@ -1,4 +1,4 @@
-"""What processes of one batch share: flags, locks that a death frees, turns; and errors that go from one to another whole."""
+"""What processes of one batch share: flags, locks that a death frees; and errors that go from one to another whole."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ def beside(board: Board, work: Callable[[], None]) -> int:
     pid = os.fork()
     if pid == 0:
         try:
-            board.joined()
             work()
             os.write(told, b"x")
             time.sleep(60)
@@ -52,7 +51,6 @@ def free(board: Board, take: Callable[[Board], None]) -> bool:
     """Whether another process can take this at once."""
     pid = os.fork()
     if pid == 0:
-        board.joined()
         signal.alarm(1)
         take(board)
         os._exit(0)
@@ -76,17 +74,6 @@ def test_a_lock_is_held_by_one_process_and_freed_by_its_death(board: Board) -> N
     assert not free(board, lambda its: its.lock(3))
     board.unlock(3)
     assert free(board, lambda its: its.lock(3))
-
-
-def test_a_turn_is_one_process_s_and_no_place(board: Board) -> None:
-    turn = board.turn()
-    pid = beside(board, turn.__enter__)
-    assert not free(board, lambda its: its.turn().__enter__())
-    assert free(board, lambda its: its.lock(STOP))
-    ended(pid)
-    with board.turn():
-        assert not free(board, lambda its: its.turn().__enter__())
-    assert free(board, lambda its: its.turn().__enter__())
 
 
 def test_a_board_keeps_nothing_open(board: Board) -> None:

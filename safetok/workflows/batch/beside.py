@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -71,7 +71,6 @@ class Beside:
         context.database.close()  # SQLite's connections do not bear a fork; the next use opens it again
         with suppress(OSError):
             self._course.board = board = Board()
-            context.database.turn = board.turn
             self._sources.share(board)
             for _process in range(count):
                 self.processes.append(RowProcess(context, tokens, self._sources, board, self.processes))
@@ -87,7 +86,7 @@ class Beside:
         for process in self.processes:
             process.close()
         if (board := self._course.board) is not None:
-            self._course.board, self._course.context.database.turn = None, nullcontext
+            self._course.board = None
             board.close()
 
 
@@ -163,7 +162,6 @@ def _serve(context: Context, tokens: Tokens, sources: PinSources, board: Board, 
         if signal.getsignal(name) is not signal.SIG_IGN:
             signal.signal(name, _left_to_the_parent)
     tokens.one_more()
-    board.joined()
     own = replace(
         context,
         prompter=Quiet(),
