@@ -249,7 +249,10 @@ class Inventory:
         }
         stored = _once(reading.certificates)
         for one in stored:
-            self.put_certificate(one.certificate, now)
+            if (
+                one.certificate.sha256 not in before
+            ):  # the others are kept already: they stand beside where they were seen
+                self.put_certificate(one.certificate, now)
             self._db.run(
                 "INSERT INTO presences VALUES (:token, :sha256, :cka_id, :label, :key, :key_by_id_only, :at, NULL) "
                 "ON CONFLICT (token_serial, sha256) DO UPDATE SET cka_id = excluded.cka_id, label = excluded.label, "

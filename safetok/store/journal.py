@@ -27,6 +27,9 @@ _PLAIN = {*_TEXT, *_BLOBS}
 _OWN = {*_PLAIN, *_INSTANTS, "state", "hold", "chain"}
 _COLUMNS = (*sorted(_OWN), "rest", "running", "unfinished", "certificate_sha256")
 _KEPT = tuple(field.name for field in dataclasses.fields(Renewal))
+_REST = {  # one JSON column holds what of these is not as a new renewal has it
+    field.name: field.default for field in dataclasses.fields(Renewal) if field.name not in _OWN
+}
 _INSERT = f"INSERT INTO renewals ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{c}' for c in _COLUMNS)})"  # noqa: S608
 
 
@@ -226,7 +229,8 @@ def _encode(renewal: Renewal, names: Sequence[str] = _KEPT) -> dict[str, object]
     if "certificate" in names:
         row["certificate_sha256"] = hashlib.sha256(renewal.certificate).hexdigest() if renewal.certificate else None
     if not _OWN.issuperset(names):
-        row["rest"] = encoding.dump({name: getattr(renewal, name) for name in _KEPT if name not in _OWN})
+        rest = {name: getattr(renewal, name) for name in _REST}
+        row["rest"] = encoding.dump({name: value for name, value in rest.items() if value != _REST[name]})
     return row
 
 

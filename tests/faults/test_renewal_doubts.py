@@ -22,6 +22,7 @@ from safetok.domain.renewal import Hold, State
 from safetok.domain.times import show_instant
 from safetok.errors import NotTrusted, PersonNeeded
 from safetok.store.pem import load_pem
+from safetok.trust.path import build_path
 from safetok.workflows.machine_clock import how_to_set
 from safetok.workflows.renew.believing import checkable
 
@@ -380,3 +381,17 @@ def test_a_branch_s_tax_code_is_found_however_it_is_written(box: Box) -> None:
         context.dry_run = True
         for written in (mst, mst.replace("-", ""), mst.replace("-", " ")):
             assert renew(context, box.request(serial=None, mst=written)).token == box.token.serial
+
+
+def test_a_path_that_was_found_is_believed_while_it_is_in_force(box: Box) -> None:
+    """A batch asks for each row: the path is looked for once, and again as soon as one certificate of it has ended."""
+    with box.context() as context, patch("safetok.trust.path.build_path", wraps=build_path) as looked:
+        authority = context.settings.authorities["safe-ca"]
+        checkable(context, authority)
+        before = looked.call_count
+        checkable(context, authority)
+        assert looked.call_count == before
+        box.clock.now = max(load_pem(path)[0].not_after for path in authority.issuers) + timedelta(seconds=1)
+        with pytest.raises(PersonNeeded) as refused:
+            checkable(context, authority)
+    assert refused.value.code == "no_path"

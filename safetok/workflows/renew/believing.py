@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from safetok.domain.authorities import Authority
@@ -46,6 +47,15 @@ def endpoint(authority: Authority, issuers: tuple[Certificate, ...]) -> Endpoint
     return endpoint_of(authority, issuers, signer)
 
 
+_paths: dict[tuple[str, tuple[str, ...]], tuple[Certificate, ...]] = {}  # found in this run: a batch asks for every row
+
+
+def _leads_up(issuer: Certificate, anchors: tuple[Certificate, ...], now: datetime) -> bool:
+    """Whether a path from this issuer to these anchors was found before, and all of it is in force now."""
+    path = _paths.get((issuer.sha256, tuple(anchor.sha256 for anchor in anchors)), ())
+    return bool(path) and all(link.not_before <= now <= link.not_after for link in path)
+
+
 def checkable(context: Context, authority: Authority) -> None:
     """An answer of this CA, and a new certificate in it, could be believed: what nobody could check is not asked for."""
     from safetok.trust.path import build_path
@@ -56,10 +66,11 @@ def checkable(context: Context, authority: Authority) -> None:
     for issuer in issuers:
         if not issuer.not_before <= now <= issuer.not_after:
             continue
-        if issuer in anchors:
+        if issuer in anchors or _leads_up(issuer, anchors, now):
             return
         with suppress(NotTrusted):
-            build_path(issuer, intermediates=helping, anchors=anchors, at=now)
+            path = build_path(issuer, intermediates=helping, anchors=anchors, at=now)
+            _paths[issuer.sha256, tuple(anchor.sha256 for anchor in anchors)] = path
             return
     text = _("A new certificate of {ca} could not be checked: none of its issuing certificates leads to a root now.")
     hint = _("Put right what {file} names: [authorities.{name}] issuers, anchors. No PIN was asked for.").format(
