@@ -364,6 +364,7 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "same_serial": ((10,), "the new certificate has the old one's serial"),
     "sandbox_busy": ((16,), "another `safetok sandbox` is at work"),
     "sandbox_ca_not_started": ((8,), "the sandbox's CA did not start"),
+    "sandbox_unknown": ((2,), "the sandbox is not whole, or another version of safetok made it"),
     "settled_already": ((2,), "a worklist row would undo what an agency said"),
     "several_companies": ((4,), "several certificates fit and none was chosen; `data` lists them"),
     "several_dossiers": ((4,), "several dossiers are open and none was chosen"),
