@@ -19,12 +19,14 @@ from cryptography.x509.oid import NameOID
 from support_pins import settle
 from support_tokens import MODULES, PIN, SO_PIN, MadeToken, PrivateKey, SoftHsm, add_certificate, add_key, remove, run
 
+from safetok.cli import globals as command_line
 from safetok.locale import set_language
 
 
 @pytest.fixture(autouse=True)
 def spoken() -> Iterator[None]:
-    """No test speaks the language that another left."""
+    """No test speaks the language that another left, or is as quiet."""
+    command_line._flags.set(command_line.Flags())
     set_language(None)
     yield
     set_language(None)
