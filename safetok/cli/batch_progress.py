@@ -99,9 +99,7 @@ class _Terminal:
         self._asked_for: list[str] = []
 
     def tell(self, event: Event) -> None:
-        if (
-            self._bar is not None
-        ):  # at the first event after the beginning: it draws in a thread, and a run may still fork
+        if self._bar is not None:  # not at the beginning: it draws in a thread, and the run may still fork
             self._bar.start()
         getattr(self, f"_{event.name}", lambda _event: None)(event)
         if self._bar is not None:

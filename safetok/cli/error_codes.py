@@ -33,37 +33,19 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "bad_name": ((2,), "this is no name for an agency"),
     "bad_number": ((2,), "an option takes another number"),
     "bad_path": ((2,), "this way of a dossier does not fit its case"),
-    "bad_proof": (
-        (
-            2,
-            7,
-        ),
-        "the CA does not accept the proof that the token signed, or a proof cannot be verified",
-    ),
+    "bad_proof": ((2, 7), "the CA does not accept the proof that the token signed, or a proof cannot be verified"),
     "bad_recipient": ((2,), "`recipient` in the settings is no distinguished name"),
     "bad_result": ((2,), "a worklist row has a result that is none"),
     "bad_row": ((2,), "a row of a client list cannot be used"),
     "bad_settings": ((2,), "settings.toml cannot be read or has a value that cannot be used"),
     "bad_time": ((2,), "a moment cannot be read, or has no time of day where one is needed"),
     "bad_tls_ca": ((2,), "the file of TLS roots in the settings cannot be used"),
-    "bad_url": (
-        (
-            8,
-            18,
-        ),
-        "an address is none that can be asked (http or https)",
-    ),
+    "bad_url": ((8, 18), "an address is none that can be asked (http or https)"),
     "bad_worklist": ((2,), "a file is no worklist of safetok"),
     "batch_running": ((16,), "another batch is running on this computer"),
     "before_issue": ((2,), "an update is said to be older than the certificate"),
     "begins_late": ((10,), "the new certificate begins only after the old one has ended"),
-    "below_floor": (
-        (
-            10,
-            11,
-        ),
-        "the new certificate would end before --min-not-after",
-    ),
+    "below_floor": ((10, 11), "the new certificate would end before --min-not-after"),
     "ca_busy": ((8,), "the CA says that it cannot serve now"),
     "ca_in_doubt": ((18,), "a CA certificate on the path is revoked or could not be checked"),
     "ca_refused": ((7,), "the CA refused the request, under its own signature"),
@@ -83,29 +65,9 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
         (11,),
         "the notes or the contract's end must be confirmed: --yes, --confirm-contract-end",
     ),
-    "contract_end_differs": (
-        (
-            11,
-            12,
-        ),
-        "the contract's end that was confirmed or planned is not the one that is known",
-    ),
-    "contract_end_unknown": (
-        (
-            11,
-            12,
-            14,
-        ),
-        "the contract's end is not known, and nobody can be asked: --contract-end",
-    ),
-    "contract_over": (
-        (
-            11,
-            12,
-            14,
-        ),
-        "the contract has ended: no time is left to top up",
-    ),
+    "contract_end_differs": ((11, 12), "the contract's end that was confirmed or planned is not the one that is known"),
+    "contract_end_unknown": ((11, 12, 14), "the contract's end is not known, and nobody can be asked: --contract-end"),
+    "contract_over": ((11, 12, 14), "the contract has ended: no time is left to top up"),
     "crashed": ((17,), "a driver (PKCS#11 module) crashed"),
     "crl_delta": ((18,), "changes to a revocation list do not belong to it, or stand alone"),
     "crl_future": ((18,), "the revocation list is from the future"),
@@ -119,13 +81,7 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "demo_failed": ((1,), "a step of sandbox demo did not go as expected"),
     "dossier": ((14,), "a dossier's three days run (with --check)"),
     "dossier_exists": ((2,), "a dossier of this tax code is open already"),
-    "dossier_missing": (
-        (
-            11,
-            14,
-        ),
-        "the CA holds the top-up back until the papers are complete",
-    ),
+    "dossier_missing": ((11, 14), "the CA holds the top-up back until the papers are complete"),
     "doubled_serial": ((11,), "two tokens share a Token ID, or it is blank: such tokens are only read"),
     "driver_failed": ((17,), "a driver (PKCS#11 module) failed"),
     "dry_run": ((1,), "a dry run would have logged in; it never does"),
@@ -146,13 +102,7 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "http_status": ((8,), "the CA's server answered with an HTTP error or nothing that can be read"),
     "interrupted": ((130,), "the run was stopped (Ctrl-C, SIGTERM)"),
     "is_ca": ((10,), "the new certificate is a CA's, not a subscriber's"),
-    "key_absent": (
-        (
-            11,
-            12,
-        ),
-        "the certificate's key is not on the token",
-    ),
+    "key_absent": ((11, 12), "the certificate's key is not on the token"),
     "key_missing": ((10,), "the certificate's key is not, or no longer, on the token"),
     "key_not_in": ((3,), "no token that is in holds the key of the certificate to install"),
     "key_stays": ((10,), "a private key of a token cannot be copied out"),
@@ -197,14 +147,7 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "no_key_id": ((2,), "a key without an ID is never destroyed"),
     "no_library": ((17,), "the driver named is no program library"),
     "no_offer": ((11,), "the CA shows no offer, though the programme's conditions hold"),
-    "no_path": (
-        (
-            10,
-            11,
-            18,
-        ),
-        "the certificate cannot be traced to a root named in the settings",
-    ),
+    "no_path": ((10, 11, 18), "the certificate cannot be traced to a root named in the settings"),
     "no_plan": ((2,), "no batch plan has been run here yet"),
     "no_registrations": ((2,), "no list of agencies is open for what was named"),
     "no_session_bus": ((2,), "the desktop cannot be notified"),
@@ -260,13 +203,7 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "person_needed": ((11,), "a person must do something first; the message says what"),
     "pin_cancelled": ((11,), "the PIN entry was cancelled at the token's keypad; no try is spent"),
     "pin_differs": ((2,), "the new PIN was typed in two different ways; nothing was sent"),
-    "pin_env_missing": (
-        (
-            2,
-            11,
-        ),
-        "the variable of --pin-env, or of the list, is not set",
-    ),
+    "pin_env_missing": ((2, 11), "the variable of --pin-env, or of the list, is not set"),
     "pin_expired": ((6,), "the token wants its PIN changed first; no try is spent"),
     "pin_file": ((2,), "the PIN file cannot be read, is empty, or lies outside the list's folder"),
     "pin_file_open": ((2,), "others can read the PIN file: it is not used"),
@@ -275,13 +212,7 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "pin_needed": ((11,), "a PIN is needed, and none was given"),
     "pin_not_changed": ((10,), "the token took the change, but the new PIN does not open it: try no further"),
     "pin_not_set": ((6,), "no PIN is set on the token yet"),
-    "pin_pad": (
-        (
-            11,
-            12,
-        ),
-        "the PIN is typed on the token's own keypad, and nobody is there",
-    ),
+    "pin_pad": ((11, 12), "the PIN is typed on the token's own keypad, and nobody is there"),
     "pin_profile": ((2,), "the PIN is unlike this CA's PINs: add --pin-as-is if it is right; nothing was sent"),
     "pin_refused_locally": (
         (2,),
@@ -308,49 +239,19 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "plan_open": ((2,), "others can read or write the plan: it is not used"),
     "plan_row_changed": ((11,), "the token no longer holds the certificate that was planned"),
     "plan_settings": ((2,), "a CA's settings have changed since the plan was made"),
-    "private_address": (
-        (
-            8,
-            18,
-        ),
-        "an address of a private network is not asked (private_addresses = true allows it)",
-    ),
+    "private_address": ((8, 18), "an address of a private network is not asked (private_addresses = true allows it)"),
     "protection": ((8,), "the CA's answer is not signed by the CA"),
-    "proxy_refused": (
-        (
-            8,
-            18,
-        ),
-        "the proxy cannot be reached or refuses",
-    ),
-    "proxy_unusable": (
-        (
-            8,
-            18,
-        ),
-        "the proxy in the environment is no http or https address",
-    ),
+    "proxy_refused": ((8, 18), "the proxy cannot be reached or refuses"),
+    "proxy_unusable": ((8, 18), "the proxy in the environment is no http or https address"),
     "prune_refused": ((11,), "the certificate stays on the token; `data.missing` says why"),
     "pvno": ((8,), "the CA answered in an unknown version of CMP"),
     "receipt_unseen": ((9,), "the CA has not said its last word, and the status cannot be checked now; resume later"),
     "recip_nonce": ((8,), "the CA's answer does not repeat the question's nonce"),
-    "redirected": (
-        (
-            8,
-            18,
-        ),
-        "a server sends on to another place, which is not followed",
-    ),
+    "redirected": ((8, 18), "a server sends on to another place, which is not followed"),
     "registrations_open": ((15,), "agencies do not know a new certificate yet (with --check)"),
     "rejected": ((15,), "an agency rejected a certificate (with --check)"),
     "renewal_changed": ((1,), "another run has moved this renewal on"),
-    "renewal_running": (
-        (
-            1,
-            11,
-        ),
-        "a renewal of this token or certificate is under way",
-    ),
+    "renewal_running": ((1, 11), "a renewal of this token or certificate is under way"),
     "renewal_unfinished": ((14,), "a renewal is unfinished: renew --resume (with --check)"),
     "renewal_way": ((1,), "a renewal would have taken a step that it cannot (unexpected)"),
     "renewed_meanwhile": ((11,), "a new certificate has come onto the token meanwhile; nothing was done"),
@@ -380,46 +281,15 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "state_unusable": ((2,), "the records cannot be opened or written"),
     "superseded": ((11,), "a newer certificate has taken this one's place"),
     "test_signature": ((10,), "the token's key and the new certificate do not belong together"),
-    "timed_out": (
-        (
-            8,
-            17,
-            18,
-        ),
-        "a driver, or a server, did not answer in time",
-    ),
-    "tls_failed": (
-        (
-            8,
-            18,
-        ),
-        "the secure connection (TLS) failed",
-    ),
+    "timed_out": ((8, 17, 18), "a driver, or a server, did not answer in time"),
+    "tls_failed": ((8, 18), "the secure connection (TLS) failed"),
     "token_held": ((16,), "another run holds this token"),
     "token_misspelt": ((12,), "the Token ID of a row is written otherwise than the token's"),
     "token_not_in": ((3,), "the token named is not in"),
-    "token_removed": (
-        (
-            3,
-            17,
-        ),
-        "the token was pulled out (17 where what it was doing is in doubt)",
-    ),
+    "token_removed": ((3, 17), "the token was pulled out (17 where what it was doing is in doubt)"),
     "token_unread": ((17,), "the token could not be read: what it holds is not known"),
-    "token_without_serial": (
-        (
-            2,
-            12,
-        ),
-        "a token without a serial of its own is only read",
-    ),
-    "too_large": (
-        (
-            8,
-            18,
-        ),
-        "a server sends more than it may",
-    ),
+    "token_without_serial": ((2, 12), "a token without a serial of its own is only read"),
+    "too_large": ((8, 18), "a server sends more than it may"),
     "too_late": ((10,), "the new certificate begins or ends too late"),
     "too_late_to_abandon": ((11,), "the renewal is too far to be given up"),
     "transaction_id": ((8,), "the CA's answer belongs to another transaction"),
@@ -431,29 +301,11 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "unknown_key": ((10,), "the token's key is neither RSA nor EC"),
     "unknown_renewal": ((2,), "no unfinished renewal is called so"),
     "unknown_scheme": ((10,), "this kind of signature is not known"),
-    "unknown_token": (
-        (
-            2,
-            3,
-        ),
-        "this token is not in and was never seen",
-    ),
+    "unknown_token": ((2, 3), "this token is not in and was never seen"),
     "unprotected": ((8,), "the CA's answer is not signed"),
-    "unreadable": (
-        (
-            8,
-            10,
-        ),
-        "what the CA sent cannot be read",
-    ),
+    "unreadable": ((8, 10), "what the CA sent cannot be read"),
     "usage": ((2,), "the command line cannot be used as given"),
-    "waits_for_mail": (
-        (
-            9,
-            14,
-        ),
-        "a request waits for the CA's file: certs install",
-    ),
+    "waits_for_mail": ((9, 14), "a request waits for the CA's file: certs install"),
     "weak_key": ((10,), "the new certificate's key is too weak"),
     "weak_protection": ((10,), "the token made a key that could be copied out; it was destroyed"),
     "weak_signature": ((10,), "the new certificate's signature is too weak"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -26,6 +27,11 @@ class Signing:
 
     answer: SignWith
     why: str
+
+
+def parts_data(by_part: Mapping[str, Signing]) -> list[dict[str, str]]:
+    """What to sign with at an agency's services that are updated before the rest of it, as scripts read it."""
+    return [{"part": part, "sign_with": one.answer, "sign_why": one.why} for part, one in by_part.items()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

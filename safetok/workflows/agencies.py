@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from safetok.domain import registrations as moves
 from safetok.domain.agencies import Agency, Registration, RegistrationState, over, standing
-from safetok.domain.filings import Signing
+from safetok.domain.filings import Signing, parts_data
 from safetok.errors import SafetokError, UsageError
 from safetok.locale import _
 from safetok.records import dataclass
@@ -93,11 +93,6 @@ class Listing:
             ],
             "not_opened": not_opened_data(self.not_opened),
         }
-
-
-def parts_data(by_part: Mapping[str, Signing]) -> list[dict[str, str]]:
-    """What to sign with at an agency's services that are updated before the rest of it, as scripts read it."""
-    return [{"part": part, "sign_with": one.answer, "sign_why": one.why} for part, one in by_part.items()]
 
 
 def key(row: Registration) -> tuple[str, str]:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from safetok.domain import registrations as moves
 from safetok.domain.agencies import over
-from safetok.domain.filings import Filing, Signing, filing
+from safetok.domain.filings import Filing, Signing, filing, parts_data
 from safetok.domain.times import show_instant
 from safetok.errors import UsageError
 from safetok.locale import _
 from safetok.records import dataclass
 from safetok.workflows import agencies
-from safetok.workflows.agencies import parts_data
 from safetok.workflows.agency_names import all_agencies, as_a_whole
 from safetok.workflows.agency_names import wanted as named
 from safetok.workflows.agency_rules import rule_of, working
