@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
+
+TYPE_CHECKING = False  # not typing's: its import costs a command's start 2 ms
+if TYPE_CHECKING:
+    from logging import Logger
 
 _secrets: set[str] = set()
 _SHORTEST = 2  # a shorter text cannot be a PIN worth hiding, and would blot out whole lines
@@ -30,6 +35,13 @@ def note(text: str, *, detail: bool = False, error: BaseException | None = None)
     if "logging" in sys.modules:  # nobody asked for a log otherwise
         import logging
 
-        logging.getLogger("safetok").log(
-            logging.DEBUG if detail else logging.INFO, "%s", text.replace("\n", "\\n"), exc_info=error
-        )
+        logger, level = _logger(), logging.DEBUG if detail else logging.INFO
+        if logger.isEnabledFor(level):
+            logger.log(level, "%s", text.replace("\n", "\\n"), exc_info=error)
+
+
+@cache
+def _logger() -> Logger:
+    import logging
+
+    return logging.getLogger("safetok")

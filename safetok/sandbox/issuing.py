@@ -51,21 +51,30 @@ class CmpService:
         except Refusal as refusal:
             return False, self._write(messages.error(refusal.fail, refusal.text), None, None, now).der
         entry: Entry | None = None
-        with self.books.lock:
-            self.books.settle(now)
-            try:
-                known = self.books.transactions.get(received.transaction.hex())
-                if known is not None and known.opening == received.digest:
-                    return True, known.answer
-                entry = self._authenticate(received)
-                return True, self._dispatch(received, entry, known, now)
-            except Refusal as refusal:
-                return True, self._write(messages.error(refusal.fail, refusal.text), entry, received, now).der
-            except MALFORMED:
-                text = "Không đọc được nội dung thông điệp CMP."
-                return True, self._write(messages.error("badDataFormat", text), entry, received, now).der
+        try:
+            with self.books.lock:
+                self.books.settle(now)
+                if (repeated := self._repeated(received)) is not None:
+                    return True, repeated
+            entry = self._authenticate(received)
+            with self.books.lock:
+                if (repeated := self._repeated(received)) is not None:  # it came twice at once
+                    return True, repeated
+                entry = self.books.entries[entry.serial]  # as it stands by now
+                return True, self._dispatch(received, entry, now)
+        except Refusal as refusal:
+            return True, self._write(messages.error(refusal.fail, refusal.text), entry, received, now).der
+        except MALFORMED:
+            text = "Không đọc được nội dung thông điệp CMP."
+            return True, self._write(messages.error("badDataFormat", text), entry, received, now).der
 
-    def _dispatch(self, received: Received, entry: Entry, known: Transaction | None, now: datetime) -> bytes:
+    def _repeated(self, received: Received) -> bytes | None:
+        """What was answered to this very opening message before."""
+        known = self.books.transactions.get(received.transaction.hex())
+        return known.answer if known is not None and known.opening == received.digest else None
+
+    def _dispatch(self, received: Received, entry: Entry, now: datetime) -> bytes:
+        known = self.books.transactions.get(received.transaction.hex())
         if received.kind in OPENINGS:
             if known is not None:
                 raise Refusal("transactionIdInUse", "transactionID này đã dùng cho một yêu cầu khác.")

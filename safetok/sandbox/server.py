@@ -34,6 +34,7 @@ from safetok.sandbox.status import StatusService
 
 HOST = "127.0.0.1"
 FOLDER_SECONDS = 2.0  # between two looks at the folder
+LEDGER_SECONDS = 0.5  # between two copies of the ledger
 DRIP_SECONDS = 0.05  # between two bytes of an answer that a fault slows down
 LARGEST = 1 << 20  # bytes of a request
 CMP = "application/pkixcmp"
@@ -129,14 +130,16 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, authority: Authority) -> None:
         self.authority = authority
-        self._look_again = 0.0
+        self._look_again = self._copy_again = 0.0
         super().__init__((HOST, authority.port), Handler)
 
     def service_actions(self) -> None:
         """Copy the ledger; end when the folder was removed by hand: without its books this CA is nobody's."""
-        with contextlib.suppress(OSError):
-            self.authority.copy_ledger()
         now = time.monotonic()
+        if now >= self._copy_again:
+            self._copy_again = now + LEDGER_SECONDS
+            with contextlib.suppress(OSError):
+                self.authority.copy_ledger()
         if now >= self._look_again:
             self._look_again = now + FOLDER_SECONDS
             if not self.authority.stands():

@@ -36,12 +36,16 @@ class Appearances:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def waiting(self, token_serial: str | None = None) -> tuple[Appearance, ...]:
-        """Those not yet adopted, dismissed, or brought by a renewal of ours, the oldest first."""
+    def waiting(self, *, token_serial: str | None = None, sha256: str | None = None) -> tuple[Appearance, ...]:
+        """Those not yet adopted, dismissed, or brought by a renewal of ours, the oldest first: all, a token's, or the one of this
+        SHA-256.
+        """
+        narrowed = "" if token_serial is None else " AND token_serial = :token"
+        narrowed += "" if sha256 is None else " AND sha256 = :sha256"
         rows = self._db.rows(
-            "SELECT * FROM appearances a WHERE settled_at IS NULL AND (:token IS NULL OR token_serial = :token) "
+            f"SELECT * FROM appearances a WHERE settled_at IS NULL{narrowed} "  # noqa: S608  (our own words)
             "AND NOT EXISTS (SELECT 1 FROM renewals r WHERE r.certificate_sha256 = a.sha256) ORDER BY seen_at, sha256",
-            {"token": token_serial},
+            {"token": token_serial, "sha256": sha256},
         )
         return tuple(
             Appearance(
@@ -85,6 +89,7 @@ class Appearances:
 
 def note_appearance(db: Database, new: Certificate, token_serial: str, *, token_known: bool, now: datetime) -> None:
     """Called once for a certificate first seen on a token, in the transaction that records it, after the whole token is recorded.
+    One that a renewal of ours brings is settled with that.
 
     The one it follows is the company's newest with an earlier notBefore and another serial: on the same token, else on another;
     never one whose renewal came to nothing.
@@ -127,9 +132,17 @@ def note_appearance(db: Database, new: Certificate, token_serial: str, *, token_
         return
     if together and not (datetime.fromisoformat(old["not_after"]) > now or new.not_before > now - YOUNG):
         return
-    asked = together or not here or not token_known
+    ours = db.row("SELECT 1 FROM renewals WHERE certificate_sha256 = ?", (new.sha256,)) is not None
     db.run(
-        "INSERT INTO appearances (sha256, token_serial, replaces, replaced_token, asked, seen_at) VALUES (?, ?, ?, ?, ?, ?) "
+        "INSERT INTO appearances VALUES (:sha256, :token, :replaces, :replaced_token, :asked, :seen, :settled, :how) "
         "ON CONFLICT (sha256) DO NOTHING",
-        (new.sha256, token_serial, old["sha256"], None if here else old["token_serial"], int(asked), now.isoformat()),
+        values
+        | {
+            "replaces": old["sha256"],
+            "replaced_token": None if here else old["token_serial"],
+            "asked": int(together or not here or not token_known),
+            "seen": now.isoformat(),
+            "settled": now.isoformat() if ours else None,
+            "how": "renewed" if ours else None,
+        },
     )

@@ -164,7 +164,7 @@ class Inventory:
 
     def appeared(self, token_serial: str | None = None) -> tuple[Appearance, ...]:
         """New certificates that safetok did not bring and nobody has decided on yet."""
-        return Appearances(self._db).waiting(token_serial)
+        return Appearances(self._db).waiting(token_serial=token_serial)
 
     def mark_adopted(self, sha256: str, now: datetime, *, token_serial: str = "") -> None:
         """A person has taken this certificate over: it is not named again."""

@@ -191,6 +191,8 @@ class Journal:
     def _move(self, before: Renewal, after: Renewal) -> None:
         """Write what differs between the two, into a row that still stands as `before` does."""
         row = _encode(after, [name for name in _KEPT if getattr(after, name) is not getattr(before, name)])
+        stood = _standing(before)  # an index is written anew for each column that is set, changed or not
+        row = {column: value for column, value in row.items() if column not in stood or stood[column] != value}
         standing = {"of": before.id, "was": before.state.value, "since": before.updated_at.isoformat()}
         sets = ", ".join(f"{column} = :{column}" for column in row)
         if not self._db.change(
@@ -218,12 +220,7 @@ def _encode(renewal: Renewal, names: Sequence[str] = _KEPT) -> dict[str, object]
     """The columns that these fields of a renewal stand in, with its state."""
     row: dict[str, object] = {name: getattr(renewal, name) for name in names if name in _PLAIN}
     row |= {name: getattr(renewal, name).isoformat() for name in names if name in _INSTANTS}
-    row |= {
-        "state": renewal.state.value,
-        "hold": renewal.hold and renewal.hold.value,
-        "running": int(renewal.state not in ENDS),
-        "unfinished": int(not renewal.finished),
-    }
+    row |= _standing(renewal)
     if "chain" in names:
         row["chain"] = encoding.dump(renewal.chain)
     if "certificate" in names:
@@ -232,6 +229,15 @@ def _encode(renewal: Renewal, names: Sequence[str] = _KEPT) -> dict[str, object]
         rest = {name: getattr(renewal, name) for name in _REST}
         row["rest"] = encoding.dump({name: value for name, value in rest.items() if value != _REST[name]})
     return row
+
+
+def _standing(renewal: Renewal) -> dict[str, object]:
+    return {
+        "state": renewal.state.value,
+        "hold": renewal.hold and renewal.hold.value,
+        "running": int(renewal.state not in ENDS),
+        "unfinished": int(not renewal.finished),
+    }
 
 
 @reads

@@ -183,20 +183,23 @@ def network_file_system(folder: Path) -> str:
 
 def _linux(folder: Path, mountinfo: Path) -> str:
     """proc(5): field 5 is the mount point (octal escapes), the file system stands behind the ` - `; the last mount wins."""
-    real = folder.resolve()
+    real = f"{folder.resolve()}/"
     try:
         lines = mountinfo.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return ""
-    best, kind = -1, ""
+    best, kind = (
+        -1,
+        "",
+    )  # strings all along: a path is made for each of the mounts otherwise, which takes longer than the rest
     for line in lines:
         left, dash, right = line.partition(" - ")
         fields = left.split(" ")
         if not dash or len(fields) < 5:  # noqa: PLR2004  (the mount point is the fifth)
             continue
-        point = Path(_unescape(fields[4]))
-        if len(point.parts) >= best and (real == point or point in real.parents):
-            best, kind = len(point.parts), right.split(" ", 1)[0]
+        point = f"{_unescape(fields[4]).rstrip('/')}/"
+        if len(point) >= best and real.startswith(point):
+            best, kind = len(point), right.split(" ", 1)[0]
     return kind if kind in NETWORK_FILE_SYSTEMS else ""
 
 

@@ -236,7 +236,7 @@ class Hands:
         if all(value != der for value, *_rest in shown["certificates"]):
             self.destroy(begun(shown, der, label), std.CKO_CERTIFICATE)
             self._write_certificate(fields, cka_id, label)
-            shown = self.objects()
+            shown["certificates"] = look.certificates(self._module, self._session.handle)
         return shown | {"info": self.info()}
 
     def _write_certificate(self, fields: dict[str, bytes], cka_id: bytes, label: str) -> None:

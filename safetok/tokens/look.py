@@ -60,16 +60,20 @@ def objects(module: ck.Module, session: int, *, logged_in: bool = True) -> dict[
 
     Without a login private keys are mostly hidden: they are searched for only where a certificate's key is not seen yet.
     """
-    certificates: list[Any] = []
+    held = certificates(module, session)
+    keys = _keys(module, session, private=False)
+    if logged_in or not all(der and any(key["spki"] and key["spki"] in der for key in keys) for der, *_ in held):
+        keys += _keys(module, session, private=True)
+    return {"certificates": held, "keys": keys}
+
+
+def certificates(module: ck.Module, session: int) -> list[list[Any]]:
+    """Each certificate object: its value or None, CKA_ID, label and handle."""
+    found: list[list[Any]] = []
     for handle in module.find(session, std.CKO_CERTIFICATE):
         read = module.attributes(session, handle, (std.CKA_VALUE, std.CKA_ID, std.CKA_LABEL))
-        certificates.append([read.get(std.CKA_VALUE) or None, read.get(std.CKA_ID, b""), _label(read), handle])
-    keys = _keys(module, session, private=False)
-    if logged_in or not all(
-        der and any(key["spki"] and key["spki"] in der for key in keys) for der, *_ in certificates
-    ):
-        keys += _keys(module, session, private=True)
-    return {"certificates": certificates, "keys": keys}
+        found.append([read.get(std.CKA_VALUE) or None, read.get(std.CKA_ID, b""), _label(read), handle])
+    return found
 
 
 def _label(read: dict[int, bytes]) -> str:

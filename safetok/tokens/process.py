@@ -25,6 +25,7 @@ _CODE = f"import sys; sys.path[:] = {_PLACES!a}; from safetok.tokens.worker impo
 _ARGUMENTS = ("-I", "-c", _CODE)  # `-m` is the same, 8 ms of runpy later
 _FOR_A_SESSION = "session"  # `worker.FOR_A_SESSION`, without importing it
 _CHUNK = 1 << 16  # larger ones are mapped and unmapped for each answer
+_ROOM = 1 << 20  # bytes; what a look at hundreds of tokens says fits in, while the parent is still loading
 
 
 class WorkerFailure(Exception):
@@ -149,6 +150,7 @@ class _PosixPipe:
 
         child_in, self._out = os.pipe()
         self._in, child_out = os.pipe()
+        _widen(self._in)
         actions = [(os.POSIX_SPAWN_DUP2, child_in, 0), (os.POSIX_SPAWN_DUP2, child_out, 1)]
         try:
             self.pid = os.posix_spawn(
@@ -216,6 +218,17 @@ class _PosixPipe:
 
             return signal.Signals(os.WTERMSIG(self._status)).name
         return f"exit {os.waitstatus_to_exitcode(self._status)}"
+
+
+def _widen(pipe: int) -> None:
+    """Let a pipe hold more than the 64 KiB it is made with, where the system allows it (Linux, up to fs.pipe-max-size)."""
+    import fcntl
+
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        try:  # noqa: SIM105  (contextlib is not worth its import here)
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _ROOM)
+        except OSError:
+            pass  # as it is, then
 
 
 class _WindowsPipe:

@@ -52,8 +52,8 @@ class Adopted:
         }
 
 
-def appeared(context: Context, selection: Selection | None = None) -> tuple[Appeared, ...]:
-    """What waits to be taken over, the oldest first; opens no driver."""
+def appeared(context: Context, selection: Selection | None = None, *, only: str | None = None) -> tuple[Appeared, ...]:
+    """What waits to be taken over, the oldest first, or the certificate of the SHA-256 `only`; opens no driver."""
     from safetok.domain.agencies import over
     from safetok.store.answers import Answers
     from safetok.store.appearances import Appearances
@@ -66,7 +66,7 @@ def appeared(context: Context, selection: Selection | None = None) -> tuple[Appe
         else None
     )
     found, now = [], context.now()
-    waiting = Appearances(context.database).waiting()
+    waiting = Appearances(context.database).waiting(sha256=only)
     heard = Answers(context.database).revocations(one.sha256 for one in waiting)
     for one in waiting:
         new = inventory.certificate(one.sha256)

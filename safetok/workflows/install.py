@@ -79,7 +79,7 @@ def install(
             return result
         if place.renewal is None and _is_there(reading, place.token_serial, new):
             said = _("This certificate is on the token already, and nothing is left to install.")
-            if any(one.sha256 == new.sha256 for one in Appearances(context.database).waiting()):
+            if Appearances(context.database).waiting(sha256=new.sha256):
                 said = _("This certificate is on the token already. Take it over with: safetok certs adopt")
             return _result(place, new, "NOTHING_DUE", said)
         authority = authority_known(place.old, context.settings)

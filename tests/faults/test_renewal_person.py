@@ -507,8 +507,8 @@ def test_a_yes_for_all_takes_over_only_what_followed_on_the_same_token(box: Box)
     shutil.rmtree(box.places.home)
     known.rename(box.places.home)
 
-    def elsewhere(context: Any) -> Any:
-        return tuple(replace(one, replaced_token="another") for one in appeared(context))
+    def elsewhere(context: Any, **how: Any) -> Any:
+        return tuple(replace(one, replaced_token="another") for one in appeared(context, **how))
 
     with patch.object(adopt, "appeared", elsewhere):
         came = box.renew()

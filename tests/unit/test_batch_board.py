@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import pytest
 
 from safetok import errors
 from safetok.errors import CaUnreachable, SafetokError
+from safetok.workflows.batch.beside import _Pipe
 from safetok.workflows.batch.board import STOP, Board
 
 KINDS = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, SafetokError)]
@@ -94,3 +98,26 @@ def test_an_error_goes_from_one_process_to_another_whole(kind: type[SafetokError
     assert type(come) is kind
     assert (str(come), vars(come)) == (str(error), vars(error))
     assert (come.exit_status, come.code) == (kind.exit_status, "odd")
+
+
+def test_a_process_that_dies_within_a_value_is_told_from_one_that_said_it_whole() -> None:
+    """Values come as they were sent, one after the other; the end is the end, and half a value is none."""
+    ours, its = map(_Pipe, socket.socketpair())
+    for value in ({"a": b"x" * 200_000}, None, CaUnreachable("down", code="ca_down")):
+        with ThreadPoolExecutor(1) as other:
+            sent = other.submit(its.send, value)
+            came = ours.recv()
+            sent.result()
+        assert vars(came) == vars(value) if isinstance(value, CaUnreachable) else came == value
+    its.close()
+    its.close()
+    with pytest.raises(EOFError):
+        ours.recv()
+    ours.close()
+    end, other_end = socket.socketpair()
+    cut = _Pipe(end)
+    other_end.sendall(pickle.dumps(["whole"] * 50)[:-20])
+    other_end.close()
+    with pytest.raises((pickle.UnpicklingError, EOFError)):
+        cut.recv()
+    cut.close()

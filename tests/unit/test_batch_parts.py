@@ -6,10 +6,12 @@ import os
 import stat
 import sys
 import threading
+import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from unittest.mock import Mock, patch
 
 import openpyxl
@@ -37,6 +39,7 @@ from safetok.store.settings import Settings
 from safetok.tokens.pin_guard import PinGuard
 from safetok.workflows.batch import plan_file, results, rows
 from safetok.workflows.batch.course import Event
+from safetok.workflows.batch.hands import GLANCES, Hands
 from safetok.workflows.batch.pins import PinSources, file_of
 from safetok.workflows.batch.planning import spread, working_days
 from safetok.workflows.batch.queue import Queue, Task
@@ -527,3 +530,30 @@ def test_a_report_as_a_workbook_holds_text_alone() -> None:
     assert {cell.data_type for cell in cells} == {"s"}
     assert cells[0].value == CELLS[0]
     assert cells[-1].value == r"bell\u0007"
+
+
+def test_hands_are_added_for_rows_that_wait_and_not_for_a_first_one_that_loads() -> None:
+    """A first row of a third of a second, while its worker starts, is no slow token; one of half a second is, and so are rows that
+    take long one after the other. A process that is busy itself gets none.
+    """
+    idle = SimpleNamespace(
+        options=SimpleNamespace(jobs=16),
+        queue=SimpleNamespace(idle=lambda most: most),
+        context=SimpleNamespace(database=None),
+    )
+
+    def more(*, begun: float = 0.0, took: tuple[float, ...] = (), worked: float = 0.0) -> int:
+        hands = Hands(cast("Any", idle), cast("Any", None), cast("Any", None))
+        hands._threads = [threading.current_thread()] * 2
+        now = time.monotonic()
+        hands._begun = {"T1": now - begun}
+        hands._ended, hands._took = len(took), sum(took)
+        hands._looks.extend((now - 1 + n / 10, time.process_time() - worked) for n in range(GLANCES))
+        return hands._more()
+
+    assert more(begun=0.3) == 0
+    assert more(begun=0.5) == 2
+    assert more(begun=0.5, worked=0.9) == 0
+    assert more(took=(0.3, 0.2)) == 0, "the first row of each hand"
+    assert more(took=(0.3, 0.2, 0.03, 0.03, 0.03, 0.03, 0.03)) == 0
+    assert more(took=(0.2, 0.2, 0.2, 0.2)) == 2

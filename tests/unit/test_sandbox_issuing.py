@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from asn1crypto import core
@@ -32,7 +34,9 @@ from support_sandbox import (
 from safetok.ca.cmp.protection import verify_message
 from safetok.ca.cmp.structures import CA_CERTS, CONFIRM_WAIT_TIME, IMPLICIT_CONFIRM, PKIBody, PKIMessage, opaque
 from safetok.domain.times import end_of_day
-from safetok.sandbox.issuing import Policy
+from safetok.sandbox.books import Entry
+from safetok.sandbox.issuing import CmpService, Policy
+from safetok.sandbox.messages import Received
 from safetok.sandbox.pki import LCS, SAFE_NEW
 
 DAY = timedelta(days=1)
@@ -90,6 +94,41 @@ def test_a_long_ledger_is_copied_when_somebody_looks_after_it(ca: Ca, monkeypatc
     file.write_bytes(short)
     ca.restart()
     assert json.loads(file.read_bytes())["issued"] == ca.ledger()
+
+
+def test_a_request_that_comes_twice_at_once_is_answered_once(ca: Ca, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are still being believed when neither is in the books: one certificate, and the same bytes to both."""
+    both, believe = Barrier(2, timeout=20), CmpService._authenticate
+
+    def believed(self: CmpService, received: Received) -> Entry:
+        found = believe(self, received)
+        both.wait()
+        return found
+
+    opening = Client("v1-owed").kur()
+    monkeypatch.setattr(CmpService, "_authenticate", believed)
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(ca.say, [opening, opening])
+    assert first == second
+    assert len(ca.ledger()) == 1
+    assert body_of(first) == "kup"
+
+
+def test_two_requests_of_one_subscriber_at_once_bring_one_certificate(ca: Ca, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for two that come one after the other, the second is refused."""
+    both, believe = Barrier(2, timeout=20), CmpService._authenticate
+
+    def believed(self: CmpService, received: Received) -> Entry:
+        found = believe(self, received)
+        both.wait()
+        return found
+
+    openings = [Client("v1-owed").kur(), Client("v1-owed").kur()]
+    monkeypatch.setattr(CmpService, "_authenticate", believed)
+    with ThreadPoolExecutor(2) as threads:
+        answers = list(threads.map(ca.say, openings))
+    assert sorted(map(body_of, answers)) == ["error", "kup"]
+    assert len(ca.ledger()) == 1
 
 
 def test_a_new_key_is_proven_by_itself_and_protected_by_the_old_one(ca: Ca) -> None:

@@ -16,6 +16,7 @@ from safetok.domain.renewal import State
 from safetok.domain.revocation import Revocation, RevocationAnswer
 from safetok.domain.tokens import Kind, Reading
 from safetok.store.answers import Answers
+from safetok.store.appearances import Appearances
 from safetok.store.database import Database
 from safetok.store.inventory import SEEN_STEP, Inventory
 from safetok.store.journal import Journal
@@ -180,6 +181,22 @@ def test_what_we_renewed_ourselves_does_not_appear(inventory: Inventory, db: Dat
     Journal(db).create(renewal(state=State.VERIFIED, token_serial="T1", certificate=NEW.der))
     inventory.record(reading("T1", OLD, NEW), LATER)
     assert inventory.appeared() == ()
+    assert Appearances(db).settled(NEW.sha256) == "renewed", "nobody has to look whose it was, each time anew"
+    assert Appearances(db).replaced_by(NEW.sha256) == OLD.sha256
+
+
+def test_one_that_waits_is_found_among_those_of_others(inventory: Inventory, db: Database) -> None:
+    """By its token, or by itself: whoever asks about one certificate does not read what waits of a thousand."""
+    inventory.record(reading("T1", OLD), NOW)
+    inventory.record(reading("T1", OLD, NEW), LATER)
+    other, newer = certificate(7, mst="0312345678"), certificate(8, mst="0312345678", days=390)
+    inventory.record(reading("T2", other), NOW)
+    inventory.record(reading("T2", other, newer), LATER)
+    waiting = Appearances(db).waiting
+    assert {one.sha256 for one in waiting()} == {NEW.sha256, newer.sha256}
+    assert [one.sha256 for one in waiting(sha256=newer.sha256)] == [newer.sha256]
+    assert [one.sha256 for one in waiting(token_serial="T1")] == [NEW.sha256]
+    assert waiting(token_serial="T1", sha256=newer.sha256) == waiting(sha256=OLD.sha256) == ()
 
 
 def test_a_certificate_copied_to_another_token_is_nothing_new(inventory: Inventory) -> None:

@@ -7,7 +7,9 @@ happens while this process has one thread and its store is closed.
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+import socket
 import sys
 import threading
 import time
@@ -24,8 +26,6 @@ from safetok.workflows.batch.board import STOP, Board
 from safetok.workflows.batch.quiet import Quiet
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
     from safetok.domain.plan import PlanRow
     from safetok.domain.tokens import TokenReading
     from safetok.tokens.tokens import Tokens
@@ -98,9 +98,8 @@ class RowProcess:
     def __init__(
         self, context: Context, tokens: Tokens, sources: PinSources, board: Board, others: Sequence[RowProcess]
     ) -> None:
-        from multiprocessing.connection import Pipe
-
-        self._pipe, its = Pipe()
+        own, its = socket.socketpair()
+        self._pipe = _Pipe(own)
         parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
@@ -109,7 +108,7 @@ class RowProcess:
                 _end_with(parent)
                 for inherited in (self, *others):
                     inherited._pipe.close()
-                _serve(context, tokens.apart(), sources, board, its)
+                _serve(context, tokens.apart(), sources, board, _Pipe(its))
                 code = 0
             finally:
                 os._exit(code)
@@ -122,7 +121,7 @@ class RowProcess:
         try:
             self._pipe.send((token, row, how))
             came: RenewResult | SafetokError = self._pipe.recv()
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
             self.close()
             note(f"process {self.pid} has ended within row {row.row}")
             raise Ended from error
@@ -145,6 +144,28 @@ class RowProcess:
             time.sleep(0.001)
 
 
+class _Pipe:
+    """Values by pickle, between a process and its fork: the two are one program."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end, self._reading, self._writing = end, end.makefile("rb"), end.makefile("wb")
+
+    def send(self, value: object) -> None:
+        """Raises OSError."""
+        pickle.dump(value, self._writing)
+        self._writing.flush()
+
+    def recv(self) -> Any:
+        """Raises EOFError at the end, pickle.UnpicklingError where it comes within a value, OSError."""
+        return pickle.load(self._reading)  # noqa: S301  (from our own fork)
+
+    def close(self) -> None:
+        """Idempotent."""
+        for part in (self._reading, self._writing, self._end):
+            with suppress(OSError):
+                part.close()
+
+
 def _end_with(parent: int) -> None:
     """Whatever ends the parent ends this process at once: nobody else would, and what it leaves undone is resumed."""
     import ctypes
@@ -154,7 +175,7 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
 
-def _serve(context: Context, tokens: Tokens, sources: PinSources, board: Board, pipe: Connection) -> None:
+def _serve(context: Context, tokens: Tokens, sources: PinSources, board: Board, pipe: _Pipe) -> None:
     """Renew row after row until the parent closes its end."""
     from safetok.net import Http
 
@@ -184,7 +205,7 @@ def _serve(context: Context, tokens: Tokens, sources: PinSources, board: Board, 
     own.close()
 
 
-def _next(pipe: Connection) -> tuple[TokenReading, PlanRow, dict[str, Any]] | None:
+def _next(pipe: _Pipe) -> tuple[TokenReading, PlanRow, dict[str, Any]] | None:
     try:
         asked: tuple[TokenReading, PlanRow, dict[str, Any]] = pipe.recv()
     except EOFError:

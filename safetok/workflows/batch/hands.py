@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 RAMP = 0.03  # seconds between two looks whether more hands would help
 PAIR = 3  # rows that wait behind the first: so many are worth a second worker, which loads while the first row does
-SLOW = 0.1  # seconds; a row that takes longer waits for its token or its CA, unless this process is what it waits for
+SLOW = (
+    0.1  # seconds; rows that take longer wait for their tokens or their CA, unless this process is what they wait for
+)
+LONG = 0.4  # seconds; so long even a first row is not on its way while its worker loads
 BUSY = 0.6  # of the time: a process so busy would only make more rows wait for it
 GLANCES = 4  # looks over which that is judged
 GLANCE = 0.2
@@ -51,9 +54,9 @@ class Hands:
         _ = course.context.database  # opened once, before several hands use it
 
     def start(self, beside: Sequence[RowProcess] = ()) -> None:
-        self._add()
-        for process in beside:
+        for process in beside:  # first: a hand that works here keeps this thread waiting for its turn
             self._add(process)
+        self._add()
         if not beside and self._course.options.jobs > 1 and self._course.queue.idle(PAIR + 1) > PAIR:
             self._add()
 
@@ -78,8 +81,8 @@ class Hands:
         if len(self._looks) < GLANCES or worked - before > BUSY * (now - since):
             return 0
         oldest = max([now - begun for begun in list(self._begun.values())], default=0.0)
-        mean = self._took / self._ended if self._ended else 0.0
-        if max(oldest, mean) < SLOW:
+        mean = self._took / self._ended if self._ended >= 2 * hands else 0.0  # not of first rows
+        if mean < SLOW and oldest < LONG:
             return 0
         return self._course.queue.idle(min(hands, self._course.options.jobs - hands))
 

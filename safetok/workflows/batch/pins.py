@@ -7,6 +7,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterable, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,8 +102,15 @@ class PinSources:
         """The PIN of one row."""
         return RowPin(self, source, self._shared.get(source))
 
-    def value(self, source: str) -> str:
-        """The PIN of a variable or a file. Raises PersonNeeded (`pin_needed`), UsageError (`pin_file…`)."""
+    def path_of(self, source: str) -> Path | None:
+        """The file that a source is, where it is one and may be used: `value` says why it may not."""
+        try:
+            return file_of(self._folder, source) if source.startswith("file:") else None
+        except SafetokError:
+            return None
+
+    def value(self, source: str, path: Path | None) -> str:
+        """The PIN of a variable or a file (`path_of`). Raises PersonNeeded (`pin_needed`), UsageError (`pin_file…`)."""
         kind, _colon, name = source.partition(":")
         if kind == "env":
             if name not in self._variables:
@@ -112,20 +120,17 @@ class PinSources:
                     hint=_("Set it, then run the plan again."),
                 )
             return self._variables[name]
-        pin = pin_of_file(file_of(self._folder, source))
+        pin = pin_of_file(path or file_of(self._folder, source))
         secret(pin)
         return pin
 
-    def purpose(self, source: str) -> str:
+    def purpose(self, source: str, path: Path | None) -> str:
         """What the log of tries calls this source: a file by its place, size and time, so that a changed one is another."""
         text = source
-        if source.startswith("file:"):
-            try:
-                path = file_of(self._folder, source)
+        if path is not None:
+            with suppress(OSError):
                 seen = path.stat()
                 text = f"{path}:{seen.st_mtime_ns}:{seen.st_size}:{seen.st_ino}"
-            except (SafetokError, OSError):
-                pass
         return f"batch {hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:24]}"
 
 
@@ -148,9 +153,10 @@ class RowPin(PinSource):
             self._shared.take()
             self._holding = True
         try:
-            self._known_as, self._since = self._sources.purpose(self._source), PinLog(context.database).last()
+            path = self._sources.path_of(self._source)
+            self._known_as, self._since = self._sources.purpose(self._source, path), PinLog(context.database).last()
             self._refuse_what_failed(context, token_serial)
-            return self._sources.value(self._source), "given"
+            return self._sources.value(self._source, path), "given"
         except BaseException:
             self.release()
             raise
@@ -200,7 +206,7 @@ class RowPin(PinSource):
 
     def purpose(self, came_from: Source) -> str:
         if came_from == "given":
-            return self._known_as or self._sources.purpose(self._source)
+            return self._known_as or self._sources.purpose(self._source, self._sources.path_of(self._source))
         return super().purpose(came_from)
 
     def settled(self, token_serial: str, *, opened: bool) -> None:

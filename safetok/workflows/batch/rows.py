@@ -46,12 +46,16 @@ def load_ahead() -> None:
     """Import what every row takes, while the tokens are being looked at: a first row that loads it is taken for a slow one."""
     from safetok import net
     from safetok.ca.cmp import answers, requests, transport  # noqa: F401
-    from safetok.store import dossiers, pins  # noqa: F401
+    from safetok.domain import dossier, notices  # noqa: F401
+    from safetok.knowledge import load
+    from safetok.net import strict  # noqa: F401
+    from safetok.store import answers as kept_answers  # noqa: F401
     from safetok.tokens import keys, pin_guard  # noqa: F401
     from safetok.trust import answer, revocation  # noqa: F401
     from safetok.workflows import adopt, check, history  # noqa: F401
 
     net.load_ahead()
+    load.agencies()
 
 
 def run_row(

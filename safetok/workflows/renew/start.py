@@ -357,7 +357,7 @@ def _adoption(context: Context, chosen: Chosen, request: RenewRequest) -> RenewR
     """A new certificate that came by other means: its registrations are opened, with the person's yes."""
     from safetok.workflows import adopt
 
-    found = next((a for a in adopt.appeared(context) if a.new.sha256 == chosen.certificate.sha256), None)
+    found = next(iter(adopt.appeared(context, only=chosen.certificate.sha256)), None)
     if found is None:
         return None
     certificate = chosen.certificate
