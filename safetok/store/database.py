@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 BUSY_SECONDS = 30.0  # eight processes of a batch write by turns, each for as long as a slow disk needs
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.02  # seconds
 _SHOWN = 60  # characters of a word that is no text
 _LEAST_ROOM = 64 << 10  # bytes: the log's index takes 32 KB at once
 _AT_ONCE = 500  # values in one question: every SQLite takes 999
@@ -130,13 +131,18 @@ class Database:
         import sqlite3
 
         with self._lock:
-            try:
-                cursor = self._open().execute(sql, values)
-                return getattr(cursor, fetch)() if fetch else cursor
-            except (sqlite3.Error, OSError) as error:
-                raise _translate(error, self.path) from error
-            except UnicodeEncodeError as error:
-                raise not_text(error) from error
+            pauses = None
+            while True:
+                try:
+                    cursor = self._open().execute(sql, values)
+                    return getattr(cursor, fetch)() if fetch else cursor
+                except (sqlite3.Error, OSError) as error:
+                    pauses = pauses or _pauses()
+                    if not _busy(error) or (pause := next(pauses, None)) is None:
+                        raise _translate(error, self.path) from error
+                    time.sleep(pause)
+                except UnicodeEncodeError as error:
+                    raise not_text(error) from error
 
     def _commit(self) -> None:
         try:
@@ -175,6 +181,7 @@ class Database:
             if self._version(connection) < schema.VERSION:
                 _keep_a_log(connection)
                 _migrate(connection)
+            connection.execute("PRAGMA busy_timeout = 0")  # `_do` waits: SQLite's own pauses are longer than a commit
         except BaseException:
             connection.close()
             raise
@@ -248,6 +255,21 @@ class Database:
                 hint=_("Install the newer safetok again. Nothing was changed."),
             )
         return version
+
+
+def _busy(error: Exception) -> bool:
+    """Whether another process has the file just now: the statement has done nothing, and may be tried again."""
+    import sqlite3
+
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds between two tries, from a fraction of a short commit on; at an end after BUSY_SECONDS."""
+    until, pause = time.monotonic() + BUSY_SECONDS, _SHORTEST_PAUSE
+    while time.monotonic() < until:
+        yield pause
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
 def _is_there(path: Path) -> bool:

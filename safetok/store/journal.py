@@ -192,7 +192,7 @@ class Journal:
         """Write what differs between the two, into a row that still stands as `before` does."""
         row = _encode(after, [name for name in _KEPT if getattr(after, name) is not getattr(before, name)])
         stood = _standing(before)  # an index is written anew for each column that is set, changed or not
-        row = {column: value for column, value in row.items() if column not in stood or stood[column] != value}
+        row = {column: value for column, value in row.items() if column == "state" or stood.get(column, ...) != value}
         standing = {"of": before.id, "was": before.state.value, "since": before.updated_at.isoformat()}
         sets = ", ".join(f"{column} = :{column}" for column in row)
         if not self._db.change(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -41,6 +43,47 @@ def test_the_file_is_durable_and_private(tmp_path: Path) -> None:
         assert db.row("PRAGMA synchronous")[0] == 2
         assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
         assert {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "home").iterdir()} == {0o600}
+
+
+def test_who_writes_waits_for_whoever_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process has the file: as soon as it lets go the change is made; one that keeps it too long is told of."""
+    with Database(tmp_path / "state.db") as db, closing(sqlite3.connect(tmp_path / "state.db")) as other:
+        db.run("INSERT INTO contract_ends VALUES ('a', '2027-01-01', NULL)")
+        other.execute("BEGIN IMMEDIATE")
+        waited: list[float] = []
+
+        def pause(seconds: float) -> None:
+            waited.append(seconds)
+            if len(waited) == 5:
+                other.execute("COMMIT")
+
+        monkeypatch.setattr("safetok.store.database.time.sleep", pause)
+        with db.transaction():
+            db.run("INSERT INTO contract_ends VALUES ('b', '2027-01-01', NULL)")
+        assert len(waited) == 5
+        assert waited == sorted(waited)
+        assert waited[0] < 0.001
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr("safetok.store.database.BUSY_SECONDS", 0.0)
+        with pytest.raises(Unexpected) as busy, db.transaction():
+            pass
+        assert busy.value.code == "state_busy"
+        other.execute("COMMIT")
+        assert len(db.rows("SELECT * FROM contract_ends")) == 2
+
+
+def test_a_ctrl_c_ends_a_wait_for_the_file(tmp_path: Path) -> None:
+    """Whoever waits for another process is heard at once, and nothing is begun."""
+    with Database(tmp_path / "state.db") as db, closing(sqlite3.connect(tmp_path / "state.db")) as other:
+        db.run("INSERT INTO contract_ends VALUES ('a', '2027-01-01', NULL)")
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        threading.Timer(0.3, signal.raise_signal, (signal.SIGINT,)).start()
+        with pytest.raises(KeyboardInterrupt), db.transaction():
+            pass
+        assert time.monotonic() - began < 10
+        other.execute("COMMIT")
+        db.run("INSERT INTO contract_ends VALUES ('b', '2027-01-01', NULL)")
 
 
 def test_several_that_open_a_new_one_at_once_wait_for_each_other(tmp_path: Path) -> None:

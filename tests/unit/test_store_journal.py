@@ -154,6 +154,17 @@ def test_each_field_changed_within_a_state_is_kept(db: Database) -> None:
     assert journal.renewed_from(hashlib.sha256(whole.certificate).hexdigest()) == at
 
 
+def test_an_update_that_changes_nothing_still_finds_its_row(db: Database) -> None:
+    """The same hold once more, in the same second: nothing is to be written, and one that another run has moved is refused."""
+    journal = Journal(db)
+    at = journal.create(renewal())
+    assert journal.update(at, now=at.updated_at) == at == journal.get(at.id)
+    journal.advance(at, State.REQUESTED, now=NOW + timedelta(seconds=1))
+    with pytest.raises(Unexpected) as moved:
+        journal.update(at, now=at.updated_at)
+    assert moved.value.code == "renewal_changed"
+
+
 def test_no_update_moves_a_state(db: Database) -> None:
     """Only `advance` does, by the table."""
     journal = Journal(db)
