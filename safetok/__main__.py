@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 import sys
 import warnings
-from _thread import RLock
 from contextlib import suppress
-from types import ModuleType
+
+from safetok.sparing import spare
 
 GARBAGE = 200_000  # objects between two collections: at 700, as Python has it, they cost a tenth of every command
 _WITH_VALUE = {"--log-file", "--timeout", "--lang", "--module", "--wait", "--serial", "--cert", "--mst"}
@@ -43,28 +43,9 @@ def _leave(code: int) -> None:
     os._exit(code)
 
 
-class _Spared(ModuleType):
-    """A module that is loaded when something of it is asked for."""
-
-    _loading = RLock()
-
-    def __getattr__(self, name: str) -> object:
-        from importlib import import_module
-
-        with self._loading:
-            if sys.modules.get(self.__name__) is self:
-                del sys.modules[self.__name__]
-                vars(self).update(vars(import_module(self.__name__)))
-        try:
-            return vars(self)[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-
 def _main(argv: list[str]) -> int:
     _open_what_is_closed()
-    if "inspect" not in sys.modules:  # `dataclasses` imports it, a tenth of a short command, for what nobody here asks
-        sys.modules["inspect"] = _Spared("inspect")
+    spare()
     gc.set_threshold(GARBAGE)
     if not sys.warnoptions:
         warnings.simplefilter(
