@@ -230,14 +230,13 @@ class Hands:
 
     def place_certificate(self, fields: dict[str, bytes], cka_id: bytes, label: str) -> dict[str, Any]:
         """Write a certificate (`fields`: value, subject, issuer, serial as DER) unless it is there; one with this label that was
-        only begun goes before. What is there then, as `objects`, and `info`.
+        only begun goes before. What is there then, as `objects` (keys too: a driver may number its objects anew), and `info`.
         """
-        shown, der = self.objects(), fields["value"]
-        if all(value != der for value, *_rest in shown["certificates"]):
-            self.destroy(begun(shown, der, label), std.CKO_CERTIFICATE)
+        held, der = look.certificates(self._module, self._session.handle), fields["value"]
+        if all(value != der for value, *_rest in held):
+            self.destroy(begun({"certificates": held}, der, label), std.CKO_CERTIFICATE)
             self._write_certificate(fields, cka_id, label)
-            shown["certificates"] = look.certificates(self._module, self._session.handle)
-        return shown | {"info": self.info()}
+        return self.objects() | {"info": self.info()}
 
     def _write_certificate(self, fields: dict[str, bytes], cka_id: bytes, label: str) -> None:
         """A new certificate object beside whatever is there."""

@@ -3,6 +3,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from cryptography import x509
@@ -328,6 +329,39 @@ def test_a_key_is_looked_up_anew_where_a_write_renumbers_objects(
         der = make_certificate(rsa_key, name=f"no. {number}").public_bytes(Encoding.DER)
         session.place_certificate(der, cka_id=b"1", label=f"safetok {number}")
         assert (session.private_key(spki_of(rsa_key)) is key) is same
+
+
+def test_the_worker_reads_keys_after_a_write_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it answers to a write shows the objects by the handles they have then, whether it wrote or found it there."""
+    from safetok.tokens import look
+    from safetok.tokens.hands import Hands
+
+    done: list[str] = []
+
+    class Writing(Hands):
+        def __init__(self, held: bytes) -> None:
+            self._module, self._session, self._held = Mock(), Mock(), held
+
+        def objects(self) -> dict[str, Any]:
+            done.append("objects")
+            return {"certificates": [[b"new", b"1", "safetok", 5]], "keys": ["as they are then"]}
+
+        def info(self) -> dict[str, Any]:
+            return {"serial": "1"}
+
+        def destroy(self, handles: list[int], _object_class: int) -> int:
+            done.append(f"destroy {handles}")
+            return len(handles)
+
+        def _write_certificate(self, fields: dict[str, bytes], _cka_id: bytes, _label: str) -> None:
+            done.append(f"write {fields['value']!r}")
+
+    for held, wanted in ((b"ne", ["destroy [7]", "write b'new'", "objects"]), (b"new", ["objects"])):
+        monkeypatch.setattr(look, "certificates", lambda *_a, held=held: [[held, b"1", "safetok", 7]])
+        done.clear()
+        shown = Writing(held).place_certificate({"value": b"new"}, b"1", "safetok")
+        assert done == wanted
+        assert (shown["keys"], shown["info"]) == (["as they are then"], {"serial": "1"})
 
 
 def test_a_private_key_alone_is_still_found(
