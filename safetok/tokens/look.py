@@ -8,7 +8,7 @@ from safetok.tokens.der import ec_spki, rsa_spki
 
 TYPE_CHECKING = False  # not typing's: its import costs the worker's start 5 ms
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
 
@@ -121,9 +121,11 @@ def _key(module: ck.Module, session: int, handle: int, *, private: bool) -> dict
     }
 
 
-def read(module: ck.Module) -> Iterator[dict[str, Any]]:
-    """Each token with what it holds: `token`'s values, and `objects`' or `error`. One bad slot costs its own rows only."""
-    for slot, about in tokens(module):
+def read(module: ck.Module, listed: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    """Each token of `listed` (as `tokens`) with what it holds: `token`'s values, and `objects`' or `error`. One bad slot costs its
+    own rows only.
+    """
+    for slot, about in listed:
         shown = about
         if "error" not in shown:
             try:

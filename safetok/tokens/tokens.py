@@ -126,6 +126,13 @@ class Tokens:
         """Take another process's look at a token for one's own: a session on it needs no other."""
         self._last = Reading(tokens=(token,))
 
+    def load(self) -> None:
+        """Have the drivers loaded and their tokens listed by the workers that sessions will take, in time that would else be waited
+        through. What fails here fails again, and is told, when a session is opened.
+        """
+        with suppress(OSError):
+            self._list(frozenset())
+
     def one_more(self) -> None:
         """Start a worker for a session soon opened beside others; where the system refuses, `session` says so when it needs one."""
         with suppress(OSError):

@@ -82,10 +82,7 @@ class Worker:
 
     def infos(self, path: str, *, refresh: bool) -> list[dict[str, Any]]:
         """Every token, without opening a session."""
-        module = self._load(path, refresh=refresh)
-        from safetok.tokens import look
-
-        return [shown for _slot, shown in look.tokens(module)]
+        return [shown for _slot, shown in self._listed(self._load(path, refresh=refresh))]
 
     def read(self, path: str, *, refresh: bool, session_follows: bool = False) -> None:
         """Every token with what it holds, a frame each."""
@@ -93,8 +90,18 @@ class Worker:
         module = self._load(path, refresh=refresh)
         from safetok.tokens import look
 
-        for shown in look.read(module):
+        for shown in look.read(module, self._listed(module)):
             self._send(["item", shown])
+
+    def _listed(self, module: Module) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Every slot's token; where each was is known from then on."""
+        from safetok.tokens import look
+
+        places: dict[str, list[int]] = {}
+        for slot, shown in look.tokens(module):
+            places.setdefault(str(shown.get("serial", "")), []).append(slot)
+            yield slot, shown
+        self._places = places
 
     def prepare(self) -> None:
         """Load what a session takes, once; what fails here fails again, and is told, when the session is opened."""
@@ -152,9 +159,8 @@ class Worker:
                     return known
             except CryptokiError:
                 pass
-        self._places.clear()
-        for slot, shown in look.tokens(module):
-            self._places.setdefault(str(shown.get("serial", "")), []).append(slot)
+        for _listed in self._listed(module):
+            pass
         return self._places.get(serial, [])
 
     def _open(self) -> Hands:

@@ -191,6 +191,7 @@ def _serve(context: Context, tokens: Tokens, sources: PinSources, board: Board, 
     )
     sources.context = own
     with tokens:
+        tokens.load()
         while (asked := _next(pipe)) is not None:
             token, row, how = asked
             tokens.know(token)
