@@ -18,9 +18,10 @@ from support_simulator import Simulator
 from support_tokens import MadeToken
 
 from safetok.domain.renewal import State
-from safetok.store.database import Database, _translate
+from safetok.store.database import Database
 from safetok.store.journal import Journal
 from safetok.store.pins import PinLog
+from safetok.store.troubles import told as told_of
 
 
 @contextmanager
@@ -35,7 +36,7 @@ def full_at(commit: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorcode = sqlite3.SQLITE_FULL
             self._roll_back()
-            raise _translate(error, self.path)
+            raise told_of(error, self.path)
         commit_as_ever(self)
 
     run_as_ever = Database.run
@@ -68,9 +69,9 @@ def test_no_room_for_sqlites_own_files_is_a_full_disk(tmp_path: Path, monkeypatc
     """What SQLite calls an I/O error is a full disk where there is no room, and stays what it is where there is."""
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
-    assert _translate(error, tmp_path / "state.db").code == "state_failed"
+    assert told_of(error, tmp_path / "state.db").code == "state_failed"
     monkeypatch.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"free": 0})())
-    assert _translate(error, tmp_path / "state.db").code == "state_disk_full"
+    assert told_of(error, tmp_path / "state.db").code == "state_disk_full"
 
 
 def test_half_a_report_is_not_left(
