@@ -127,11 +127,18 @@ class Tokens:
         self._last = Reading(tokens=(token,))
 
     def load(self) -> None:
-        """Have the drivers loaded and their tokens listed by the workers that sessions will take, in time that would else be waited
-        through. What fails here fails again, and is told, when a session is opened.
+        """Have the driver loaded by the worker that a session will take, in time that would else be waited through: with a thousand
+        software tokens that is a quarter of a second. Of several drivers nobody knows yet which it will be. What fails here fails
+        again, and is told, when a session is opened.
         """
+        if len(self._drivers) != 1:
+            return
         with suppress(OSError):
-            self._list(frozenset())
+            worker = self._take(self._drivers[0])
+            worker.driver = self._drivers[0].path
+            with suppress(WorkerFailure):
+                worker.call("load", deadline=self._deadlines.look, path=worker.driver)
+            self._give_back(worker)
 
     def one_more(self) -> None:
         """Start a worker for a session soon opened beside others; where the system refuses, `session` says so when it needs one."""

@@ -80,6 +80,10 @@ class Worker:
             self._module.initialize()
         return self._module
 
+    def load(self, path: str) -> None:
+        """Only that: what is plugged in is left in peace."""
+        self._load(path, refresh=False)
+
     def infos(self, path: str, *, refresh: bool) -> list[dict[str, Any]]:
         """Every token, without opening a session."""
         return [shown for _slot, shown in self._listed(self._load(path, refresh=refresh))]
@@ -259,6 +263,7 @@ def _load_hands() -> type[Hands]:
 
 REQUESTS = frozenset(
     [
+        "load",
         "infos",
         "read",
         "open",

@@ -331,6 +331,65 @@ def test_a_key_is_looked_up_anew_where_a_write_renumbers_objects(
         assert (session.private_key(spki_of(rsa_key)) is key) is same
 
 
+def test_a_driver_loaded_ahead_is_the_one_a_session_is_opened_with(tokens: Tokens, made: MadeToken) -> None:
+    """One worker, nothing listed twice, and a driver that cannot be loaded is told with the session and not before."""
+    tokens.load()
+    ((loaded,),) = tokens._idle.values()
+    seen = tokens.read().tokens
+    assert made.serial in {token.info.serial for token in seen}
+    with tokens.session(made.serial) as opened:
+        assert opened._worker is loaded
+    assert tokens._workers == [loaded]
+
+
+def test_a_driver_that_cannot_be_loaded_ahead_is_no_failure_yet(
+    open_tokens: Callable[..., Tokens], made: MadeToken, tmp_path: Path
+) -> None:
+    """Neither one that is none nor one of several."""
+    none = tmp_path / "none.so"
+    none.write_bytes(b"no driver")
+    (good,) = open_tokens()._drivers
+    bad = dataclasses.replace(good, path=str(none))
+    alone, several = open_tokens(drivers=(bad,)), open_tokens(drivers=(good, bad))
+    alone.load()
+    assert [(one.driver, one.code) for one in alone.read().failed] == [(bad.path, "not_loadable")]
+    several.load()
+    assert several._workers == [], "nobody knows which of them a session will take"
+    with several.session(made.serial) as opened:
+        assert opened.serial == made.serial
+
+
+def test_a_look_remembers_where_many_tokens_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many slots a session asks the one it knows; of few, and where another token is in it, all are listed anew."""
+    from safetok.tokens import look
+    from safetok.tokens.worker import Worker as Serving
+
+    slots = {number: f"T{number}" for number in range(20)}
+    listed: list[int] = []
+
+    def tokens_in(_module: object) -> Any:
+        listed.append(len(slots))
+        yield from ((slot, {"serial": serial}) for slot, serial in slots.items())
+
+    worker = Serving(lambda _frame: None)
+    module = Mock(token_info=lambda slot: slots[slot])
+    monkeypatch.setattr(look, "tokens", tokens_in)
+    monkeypatch.setattr(look, "token", lambda shown: {"serial": shown})
+    monkeypatch.setattr(look, "objects", lambda *_a, **_k: {})
+    monkeypatch.setattr(worker, "_load", lambda *_a, **_k: module)
+    worker.read("driver", refresh=False)
+    assert worker._slots_of(module, "T7") == [7]
+    assert listed == [20]
+    slots[7], slots[20] = "other", "T7"
+    assert worker._slots_of(module, "T7") == [20]
+    assert listed == [20, 21]
+    for slot in range(4, 21):
+        slots.pop(slot, None)
+    worker.infos("driver", refresh=False)
+    assert worker._slots_of(module, "T3") == [3]
+    assert listed == [20, 21, 4, 4]
+
+
 def test_the_worker_reads_keys_after_a_write_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it answers to a write shows the objects by the handles they have then, whether it wrote or found it there."""
     from safetok.tokens import look
