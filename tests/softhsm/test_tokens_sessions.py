@@ -352,7 +352,7 @@ def test_a_driver_that_cannot_be_loaded_ahead_is_no_failure_yet(
     bad = dataclasses.replace(good, path=str(none))
     alone, several = open_tokens(drivers=(bad,)), open_tokens(drivers=(good, bad))
     alone.load()
-    assert [(one.driver, one.code) for one in alone.read().failed] == [(bad.path, "not_loadable")]
+    assert [(one.driver, one.code) for one in alone.read().failed] == [(bad.path, "no_library")]
     several.load()
     assert several._workers == [], "nobody knows which of them a session will take"
     with several.session(made.serial) as opened:

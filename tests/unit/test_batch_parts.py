@@ -533,7 +533,7 @@ def test_a_report_as_a_workbook_holds_text_alone() -> None:
 
 
 def test_hands_are_added_for_rows_that_wait_and_not_for_a_first_one_that_loads() -> None:
-    """A first row of a third of a second, while its worker starts, is no slow token; one of half a second is, and so are rows that
+    """A first row of a fifth of a second, while its worker starts, is no slow token; one of half a second is, and so are rows that
     take long one after the other. A process that is busy itself gets none.
     """
     idle = SimpleNamespace(
@@ -551,7 +551,7 @@ def test_hands_are_added_for_rows_that_wait_and_not_for_a_first_one_that_loads()
         hands._looks.extend((now - 1 + n / 10, time.process_time() - worked) for n in range(GLANCES))
         return hands._more()
 
-    assert more(begun=0.3) == 0
+    assert more(begun=0.2) == 0
     assert more(begun=0.5) == 2
     assert more(begun=0.5, worked=0.9) == 0
     assert more(took=(0.3, 0.2)) == 0, "the first row of each hand"

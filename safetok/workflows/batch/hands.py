@@ -31,7 +31,7 @@ PAIR = 3  # rows that wait behind the first: so many are worth a second worker, 
 SLOW = (
     0.1  # seconds; rows that take longer wait for their tokens or their CA, unless this process is what they wait for
 )
-LONG = 0.4  # seconds; so long even a first row is not on its way while its worker loads
+LONG = 0.25  # seconds; so long even a first row is not on its way while its worker loads
 BUSY = 0.6  # of the time: a process so busy would only make more rows wait for it
 GLANCES = 4  # looks over which that is judged
 GLANCE = 0.2
