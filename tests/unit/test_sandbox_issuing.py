@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from threading import Barrier
+from unittest.mock import patch
 
 import pytest
 from asn1crypto import core
@@ -96,8 +97,8 @@ def test_a_long_ledger_is_copied_when_somebody_looks_after_it(ca: Ca, monkeypatc
     assert json.loads(file.read_bytes())["issued"] == ca.ledger()
 
 
-def test_a_request_that_comes_twice_at_once_is_answered_once(ca: Ca, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both are still being believed when neither is in the books: one certificate, and the same bytes to both."""
+def at_once(ca: Ca, openings: list[bytes]) -> list[bytes]:
+    """What two requests are answered that are both still being believed when neither is in the books."""
     both, believe = Barrier(2, timeout=20), CmpService._authenticate
 
     def believed(self: CmpService, received: Received) -> Entry:
@@ -105,28 +106,21 @@ def test_a_request_that_comes_twice_at_once_is_answered_once(ca: Ca, monkeypatch
         both.wait()
         return found
 
-    opening = Client("v1-owed").kur()
-    monkeypatch.setattr(CmpService, "_authenticate", believed)
-    with ThreadPoolExecutor(2) as threads:
-        first, second = threads.map(ca.say, [opening, opening])
+    with patch.object(CmpService, "_authenticate", believed), ThreadPoolExecutor(2) as threads:
+        return list(threads.map(ca.say, openings))
+
+
+def test_a_request_that_comes_twice_at_once_is_answered_once(ca: Ca) -> None:
+    """One certificate, and the same bytes to both."""
+    first, second = at_once(ca, [Client("v1-owed").kur()] * 2)
     assert first == second
-    assert len(ca.ledger()) == 1
     assert body_of(first) == "kup"
+    assert len(ca.ledger()) == 1
 
 
-def test_two_requests_of_one_subscriber_at_once_bring_one_certificate(ca: Ca, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_requests_of_one_subscriber_at_once_bring_one_certificate(ca: Ca) -> None:
     """As for two that come one after the other, the second is refused."""
-    both, believe = Barrier(2, timeout=20), CmpService._authenticate
-
-    def believed(self: CmpService, received: Received) -> Entry:
-        found = believe(self, received)
-        both.wait()
-        return found
-
-    openings = [Client("v1-owed").kur(), Client("v1-owed").kur()]
-    monkeypatch.setattr(CmpService, "_authenticate", believed)
-    with ThreadPoolExecutor(2) as threads:
-        answers = list(threads.map(ca.say, openings))
+    answers = at_once(ca, [Client("v1-owed").kur(), Client("v1-owed").kur()])
     assert sorted(map(body_of, answers)) == ["error", "kup"]
     assert len(ca.ledger()) == 1
 
