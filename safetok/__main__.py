@@ -67,6 +67,8 @@ def _main(argv: list[str]) -> int:
     from safetok.cli.stops import hold_back
 
     hold_back()
+    if _words(argv) in _RUNNING:
+        _work_as_a_batch()
     if reads_tokens(argv):
         from safetok.tokens.process import prestart
 
@@ -87,10 +89,32 @@ def _open_what_is_closed() -> None:
         sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
 
 
+def _work_as_a_batch() -> None:
+    """Tell Linux that this process and its workers calculate at length (sched(7), SCHED_BATCH): they answer each other all the
+    time, and each finishes what it has in hand before another takes its core. What somebody chose (`chrt`) stays.
+    """
+    if sys.platform == "linux":
+        import os
+
+        with suppress(OSError):
+            if os.sched_getscheduler(0) == os.SCHED_OTHER:
+                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def reads_tokens(argv: list[str]) -> bool:
     """Whether this command line is one of those; a wrong guess costs a process that ends by itself."""
     if _NO_READING & {*argv}:
         return False
+    words = _words(argv)
+    if words in _RUNNING:
+        import os
+
+        return not any(name.startswith("SAFETOK_PIN_") for name in os.environ)
+    return words in _READING
+
+
+def _words(argv: list[str]) -> tuple[str, ...]:
+    """The command that a command line names: its first two words that are no options."""
     words: list[str] = []
     value = False
     for word in argv:
@@ -100,11 +124,7 @@ def reads_tokens(argv: list[str]) -> bool:
             value = word in _WITH_VALUE
         else:
             words.append(word)
-    if tuple(words[:2]) in _RUNNING:
-        import os
-
-        return not any(name.startswith("SAFETOK_PIN_") for name in os.environ)
-    return tuple(words[:2]) in _READING
+    return tuple(words[:2])
 
 
 if __name__ == "__main__":

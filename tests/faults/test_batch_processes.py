@@ -110,6 +110,25 @@ def test_rows_are_shared_with_a_process_beside(cli: Cli, fleet: Fleet, plan: str
     assert [row["code"] for row in report.data["rows"]] == ["done"] * TOKENS
 
 
+@pytest.mark.parametrize("chosen", [None, "SCHED_IDLE"])
+def test_it_is_batch_work_unless_somebody_chose_otherwise(fleet: Fleet, plan: str, chosen: str | None) -> None:
+    """The run, the process beside it and every worker: the system lets each finish what it has in hand (sched(7))."""
+    policy = getattr(os, chosen) if chosen else os.SCHED_OTHER
+    os.sched_setscheduler(0, policy, os.sched_param(0))
+    try:
+        running = begun(fleet, plan)
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    told = read_until(running, lambda event: event["event"] == "row_end")
+    running.send_signal(signal.SIGSTOP)  # nobody ends meanwhile
+    found = {pid: os.sched_getscheduler(pid) for pid in (running.pid, *descendants(running.pid))}
+    running.send_signal(signal.SIGCONT)
+    _out, rest = running.communicate(timeout=60)
+    assert running.returncode == 0, told + rest
+    assert len(found) > 2, "a process beside it, and their workers"
+    assert set(found.values()) == {getattr(os, chosen) if chosen else os.SCHED_BATCH}
+
+
 def test_a_process_that_dies_costs_no_row(cli: Cli, fleet: Fleet, plan: str) -> None:
     """The first process goes on with its rows. Only a login that was cut off may stop a PIN file that serves several tokens."""
     running = begun(fleet, plan)
