@@ -17,10 +17,10 @@ from safetok.ca.cmp.endpoint import CMC_RA, Endpoint
 from safetok.ca.cmp.messages import build_header
 from safetok.ca.cmp.protection import algorithm_for, protect
 from safetok.ca.cmp.requests import Opening, build_request
-from safetok.ca.cmp.structures import PKIBody, opaque
 from safetok.domain.authorities import RequestKind
 from safetok.domain.certificates import Certificate
 from safetok.net import Response
+from safetok.sandbox.structures import PKIBody, opaque
 
 URL = "https://cmp.example.vn/cmp"
 SPAN = {"begins": NOW - 900 * DAY, "ends": NOW + 900 * DAY}

@@ -26,7 +26,7 @@ from support_trust import DAY, NOW, key, rsa_key
 
 from safetok.ca.cmp.answers import Issued, Waiting, read_answer
 from safetok.ca.cmp.endpoint import Endpoint
-from safetok.ca.cmp.protection import protected_part
+from safetok.ca.cmp.messages import read_message
 from safetok.ca.cmp.requests import build_confirmation, build_poll
 from safetok.domain.authorities import Authority
 
@@ -64,7 +64,7 @@ def messages() -> dict[str, bytes]:
     full = Server(extra=(delegate().der, issuer().der), implicit_confirm=True, confirm_by=NOW + DAY)
     bare = Server()
     refusal = {"pKIStatusInfo": status_info(2, "từ chối", ["badPOP"]), "errorCode": 3, "errorDetails": ["vì", "sao"]}
-    unsigned = protected_part(full.answer(TO, "error", refusal))
+    unsigned = read_message(full.answer(TO, "error", refusal)).signed
     return {
         "kup": granted(TO, full),
         "kup by PSS": granted(TO, replace(full, key=rsa_key("SAFE-CA"), pss=True)),

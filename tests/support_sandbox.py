@@ -18,20 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from safetok.ca.cmp.protection import algorithm_for, certificate_hash, hash_for_confirmation, sign, sign_message
-from safetok.ca.cmp.structures import (
-    OLD_CERT_ID,
-    AlgorithmIdentifier,
-    CertId,
-    CertRequest,
-    PKIBody,
-    PKIHeader,
-    PKIMessage,
-    Time,
-    directory_name,
-    fail_info,
-    opaque,
-)
+from safetok.ca.cmp.names import OLD_CERT_ID
+from safetok.ca.cmp.protection import algorithm_for, certificate_hash, hash_for_confirmation, sign
 from safetok.sandbox import pki as pki_module
 from safetok.sandbox import profile
 from safetok.sandbox.books import Books, Entry, write_register
@@ -43,6 +31,19 @@ from safetok.sandbox.places import Places, write_json
 from safetok.sandbox.server import Authority, Server
 from safetok.sandbox.status import StatusService
 from safetok.sandbox.stories import Story, owed_end, stories
+from safetok.sandbox.structures import (
+    AlgorithmIdentifier,
+    CertId,
+    CertRequest,
+    PKIBody,
+    PKIHeader,
+    PKIMessage,
+    Time,
+    directory_name,
+    fail_info,
+    opaque,
+    sign_message,
+)
 
 NOW = datetime.now(UTC).replace(microsecond=0)  # stories are told relative to it, and openssl has no other clock
 BASE = "http://127.0.0.1:1"

@@ -60,9 +60,9 @@ class Forgetful(CmpService):
 
         with self.books.lock:
             received = messages.read(raw)
-            name = received.transaction.hex()
+            name = received.header.transaction_id.hex()
             known = self.books.transactions.get(name)
-            if known is not None and known.opening == received.digest:
+            if known is not None and known.opening == messages.digest(received):
                 self.books.transactions[name] = replace(known, opening="forgotten")
             return super().answer(raw, now)
 

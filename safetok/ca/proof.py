@@ -7,7 +7,7 @@ asked, the purpose, the certificate, a nonce, the time, and that it is a request
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from asn1crypto import cms, core
@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
+from safetok.ca.cmp import der as writing
 from safetok.ca.cmp.protection import verifies
-from safetok.ca.cmp.structures import AlgorithmIdentifier
 from safetok.domain.certificates import Certificate, parse
 from safetok.errors import UsageError
 from safetok.locale import _
@@ -114,14 +114,14 @@ def _holds(signer: Any, content: bytes, certificate: Certificate) -> bool:
     )
 
 
-def _algorithm(named: Any, digest_name: str) -> AlgorithmIdentifier:
-    """The algorithm as CMP names it. KeyError when signature and digest disagree."""
+def _algorithm(named: Any, digest_name: str) -> bytes:
+    """The AlgorithmIdentifier (DER) as CMP names it. KeyError when signature and digest disagree."""
     oid = named["algorithm"].dotted
     if oid == _RSA_ENCRYPTION:
-        return AlgorithmIdentifier({"algorithm": _RSA_BY_DIGEST[digest_name]})
+        return writing.sequence(writing.oid(_RSA_BY_DIGEST[digest_name]), writing.NULL)
     if oid not in {_RSA_BY_DIGEST[digest_name], _ECDSA_BY_DIGEST[digest_name]}:
         raise KeyError(oid)
-    return cast("AlgorithmIdentifier", AlgorithmIdentifier.load(named.dump()))
+    return bytes(named.dump())
 
 
 def _bad() -> UsageError:

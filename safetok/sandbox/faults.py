@@ -22,13 +22,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
-from safetok.ca.cmp.protection import sign_message
-from safetok.ca.cmp.structures import PKIBody, PKIHeader, PKIMessage
 from safetok.sandbox import messages
 from safetok.sandbox.messages import Refusal
 from safetok.sandbox.offers import Reply
 from safetok.sandbox.pki import LCS, SAFE_OLD, Issuer, Pki, new_serial
 from safetok.sandbox.places import write_json
+from safetok.sandbox.structures import PKIBody, PKIHeader, PKIMessage, sign_message
 
 HUGE = 100 << 20  # bytes
 _DER = serialization.Encoding.DER

@@ -8,16 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from asn1crypto import core
 from cryptography import x509
 
+from safetok.ca.cmp.elements import INTEGER, OCTETS, SEQUENCE, Fields, element, elements, integer
+from safetok.ca.cmp.messages import Message, general_info
+from safetok.ca.cmp.names import CA_CERTS, PVNO_2, PVNO_3
 from safetok.ca.cmp.protection import certificate_hash, hash_for_confirmation, verify_message
-from safetok.ca.cmp.structures import CA_CERTS, IMPLICIT_CONFIRM, PVNO_2, PVNO_3
 from safetok.domain.times import end_of_day
 from safetok.sandbox import messages, profile
 from safetok.sandbox.books import Books, Entry, Transaction
 from safetok.sandbox.faults import Faults
-from safetok.sandbox.messages import MALFORMED, OPENINGS, Received, Refusal, Sent
+from safetok.sandbox.messages import MALFORMED, OPENINGS, Refusal, Sent, digest
 from safetok.sandbox.pki import LCS, SAFE_NEW, Issuer, Pki
 from safetok.sandbox.requests import Wish, read_wish, same_name
 
@@ -68,13 +69,13 @@ class CmpService:
             text = "Không đọc được nội dung thông điệp CMP."
             return True, self._write(messages.error("badDataFormat", text), entry, received, now).der
 
-    def _repeated(self, received: Received) -> bytes | None:
+    def _repeated(self, received: Message) -> bytes | None:
         """What was answered to this very opening message before."""
-        known = self.books.transactions.get(received.transaction.hex())
-        return known.answer if known is not None and known.opening == received.digest else None
+        known = self.books.transactions.get(received.header.transaction_id.hex())
+        return known.answer if known is not None and known.opening == digest(received) else None
 
-    def _dispatch(self, received: Received, entry: Entry, now: datetime) -> bytes:
-        known = self.books.transactions.get(received.transaction.hex())
+    def _dispatch(self, received: Message, entry: Entry, now: datetime) -> bytes:
+        known = self.books.transactions.get(received.header.transaction_id.hex())
         if received.kind in OPENINGS:
             if known is not None:
                 raise Refusal("transactionIdInUse", "transactionID này đã dùng cho một yêu cầu khác.")
@@ -93,7 +94,7 @@ class CmpService:
             self.books.undo(known, now)
         return self._write(messages.confirmed(), entry, received, now).der
 
-    def _authenticate(self, received: Received) -> Entry:
+    def _authenticate(self, received: Message) -> Entry:
         """The subscriber whose certificate leads extraCerts and whose key protects the message (RFC 9483 section 3.3)."""
         if not received.extra:
             raise Refusal("badMessageCheck", "Thông điệp thiếu chứng thư số của người ký.")
@@ -104,25 +105,25 @@ class CmpService:
         entry = self.books.entries.get(profile.serial_text(signer))
         if entry is None or entry.der != received.extra[0]:
             raise Refusal("signerNotTrusted", "Chứng thư số của người ký không do CA này cấp.")
-        if received.pvno not in VERSIONS:
+        if received.header.pvno not in VERSIONS:
             raise Refusal("unsupportedVersion", "CA chỉ hỗ trợ CMP phiên bản 2 và 3.")
-        if not same_name(received.sender, signer.subject):
+        if not same_name(received.header.sender, signer.subject):
             raise Refusal("badMessageCheck", "sender không phải tên của người ký.")
         identifier = signer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-        if received.sender_kid and received.sender_kid != identifier:
+        if received.header.sender_kid and received.header.sender_kid != identifier:
             raise Refusal("badMessageCheck", "senderKID không phải khóa của người ký.")
         if not verify_message(received.raw, signer.public_key()):
             raise Refusal("badMessageCheck", "Chữ ký bảo vệ thông điệp không đúng.")
         return entry
 
-    def _open(self, received: Received, entry: Entry, now: datetime) -> bytes:
-        if received.time is None:
+    def _open(self, received: Message, entry: Entry, now: datetime) -> bytes:
+        if received.header.message_time is None:
             raise Refusal("missingTimeStamp", "Yêu cầu thiếu messageTime.")
-        if abs(received.time - now) > FRESH:
+        if abs(received.header.message_time - now) > FRESH:
             raise Refusal("badTime", "Giờ của yêu cầu lệch quá 5 phút so với giờ của CA.")
-        if len(received.sender_nonce) < NONCE_BYTES:
+        if len(received.header.sender_nonce) < NONCE_BYTES:
             raise Refusal("badSenderNonce", "senderNonce phải dài ít nhất 16 byte.")
-        if len(received.transaction) < NONCE_BYTES:
+        if len(received.header.transaction_id) < NONCE_BYTES:
             raise Refusal("badRequest", "transactionID phải dài ít nhất 16 byte.")
         self._entitled(entry)
         wish = read_wish(received, x509.load_der_x509_certificate(entry.der))
@@ -130,8 +131,8 @@ class CmpService:
             return self._hold(received, entry, wish, now)
         sent, new, confirm_by, implicit = self._issue(received, received, entry, wish, now)
         transaction = Transaction(
-            id=received.transaction.hex(),
-            opening=received.digest,
+            id=received.header.transaction_id.hex(),
+            opening=digest(received),
             old_serial=entry.serial,
             state="confirmed" if implicit else "issued",
             answer=sent.der,
@@ -154,7 +155,7 @@ class CmpService:
             raise Refusal("notAuthorized", "Chứng thư số đã được cấp bù, hoặc đang chờ xác nhận ở giao dịch khác.")
 
     def _issue(
-        self, opening: Received, received: Received, entry: Entry, wish: Wish, now: datetime
+        self, opening: Message, received: Message, entry: Entry, wish: Wish, now: datetime
     ) -> tuple[Sent, Entry, datetime, bool]:
         """A new certificate for the key, and the answer to `received` that carries it (`opening` asked for it)."""
         issuer, old = self._renewer(entry), x509.load_der_x509_certificate(entry.der)
@@ -181,7 +182,7 @@ class CmpService:
             not_after=not_after,
             offer=False,
         )
-        implicit, confirm_by = IMPLICIT_CONFIRM in opening.general, now + self.policy.confirm_wait
+        implicit, confirm_by = opening.header.implicit_confirm, now + self.policy.confirm_wait
         changed = wish.not_after is not None and wish.not_after != not_after
         body = messages.granted(OPENINGS[opening.kind], wish.request_id, new.der, changed=changed)
         sent = messages.write(
@@ -189,18 +190,18 @@ class CmpService:
         )
         return sent, new, confirm_by, implicit
 
-    def _given(self, opening: Received, honest: x509.Certificate, issuer: Issuer, old: x509.Certificate) -> bytes:
+    def _given(self, opening: Message, honest: x509.Certificate, issuer: Issuer, old: x509.Certificate) -> bytes:
         if self.faults is None:
             return profile.der(honest)
         return self.faults.certificate(opening.kind, honest, issuer, old)
 
-    def _hold(self, received: Received, entry: Entry, wish: Wish, now: datetime) -> bytes:
+    def _hold(self, received: Message, entry: Entry, wish: Wish, now: datetime) -> bytes:
         """Keep the request and ask the client to poll."""
         body = messages.waiting(OPENINGS[received.kind], wish.request_id, WAIT_TEXT)
         sent = self._write(body, entry, received, now)
         transaction = Transaction(
-            id=received.transaction.hex(),
-            opening=received.digest,
+            id=received.header.transaction_id.hex(),
+            opening=digest(received),
             old_serial=entry.serial,
             state="waiting",
             answer=sent.der,
@@ -211,16 +212,16 @@ class CmpService:
         self.books.keep(transactions=(transaction,))
         return sent.der
 
-    def _poll(self, received: Received, entry: Entry, known: Transaction, now: datetime) -> bytes:
+    def _poll(self, received: Message, entry: Entry, known: Transaction, now: datetime) -> bytes:
         """A pollRep until the request is through, then the certificate; the same pollReq gets the same bytes."""
-        if received.digest == known.poll:
+        if digest(received) == known.poll:
             return known.poll_answer
         self._expected(received, known)
         if known.state != "waiting" or known.ready_at is None:
             raise Refusal("badRequest", "Giao dịch này không chờ xét duyệt.")
         opening = messages.read(known.request)
         wish = read_wish(opening, x509.load_der_x509_certificate(entry.der))
-        polled = replace(known, poll=received.digest)
+        polled = replace(known, poll=digest(received))
         if now < known.ready_at:
             seconds = max(1, round((known.ready_at - now).total_seconds()))
             sent = self._write(messages.poll_again(wish.request_id, seconds, WAIT_TEXT), entry, received, now)
@@ -240,9 +241,9 @@ class CmpService:
         self.books.keep(entries=(new,), transactions=(through,))
         return sent.der
 
-    def _confirm(self, received: Received, entry: Entry, known: Transaction, now: datetime) -> bytes:
+    def _confirm(self, received: Message, entry: Entry, known: Transaction, now: datetime) -> bytes:
         """A certConf: accepts, or rejects and undoes; a repeated one gets the same pkiConf."""
-        if received.digest == known.confirmation:
+        if digest(received) == known.confirmation:
             return known.confirmation_answer
         self._expected(received, known)
         new = self.books.entries.get(known.new_serial)
@@ -259,37 +260,38 @@ class CmpService:
         state = "confirmed" if accepted else known.state
         self.books.keep(
             transactions=(
-                replace(known, state=state, confirmation=received.digest, confirmation_answer=sent.der),
+                replace(known, state=state, confirmation=digest(received), confirmation_answer=sent.der),
             )
         )  # fmt: skip
         return sent.der
 
-    def _inform(self, received: Received, entry: Entry, now: datetime) -> bytes:
+    def _inform(self, received: Message, entry: Entry, now: datetime) -> bytes:
         """A genm for caCerts: the issuing CAs and the root."""
-        if CA_CERTS not in [info["infoType"].dotted for info in received.content]:
+        if CA_CERTS not in general_info(received.body):
             raise Refusal("badRequest", "CA không có thông tin này.")
         ders = [issuer.der for issuer in (*self.pki.issuers.values(), self.pki.root)]
         return self._write(messages.ca_certificates(CA_CERTS, ders), entry, received, now).der
 
-    def _expected(self, received: Received, known: Transaction) -> None:
-        if received.recip_nonce.hex() not in known.nonces:
+    def _expected(self, received: Message, known: Transaction) -> None:
+        if received.header.recip_nonce.hex() not in known.nonces:
             raise Refusal("badRecipientNonce", "recipNonce không phải của câu trả lời trước.")
 
     def _renewer(self, entry: Entry | None) -> Issuer:
         """The CA that issues for a subscriber today, and signs what it is answered."""
         return self.pki.issuers[LCS if entry is not None and entry.issuer == LCS else SAFE_NEW]
 
-    def _write(self, body: bytes, entry: Entry | None, received: Received | None, now: datetime) -> Sent:
+    def _write(self, body: bytes, entry: Entry | None, received: Message | None, now: datetime) -> Sent:
         return messages.write(body, self.pki, self._renewer(entry), received, now)
 
 
-def _accepts(received: Received, new: Entry) -> bool:
+def _accepts(received: Message, new: Entry) -> bool:
     """What a certConf says of the certificate: an empty one, or a rejection, refuses it (RFC 9810 section 5.3.18)."""
-    if len(received.content) == 0:
+    if not received.body.content:
         return False
-    status = received.content[0]
+    said = Fields(element(elements(received.body.content)[0].der, SEQUENCE).content)
     algorithm, _named = hash_for_confirmation(new.der)
-    if status["certHash"].native != certificate_hash(new.der, algorithm):
+    if said.take(OCTETS).content != certificate_hash(new.der, algorithm):
         raise Refusal("badCertId", "certHash không phải của chứng thư số đã cấp.")
-    information = status["statusInfo"]
-    return isinstance(information, core.Void) or int(information["status"].native) in (0, 1)
+    said.take(INTEGER)  # certReqId
+    information = said.maybe(SEQUENCE)
+    return information is None or integer(Fields(information.content).take(INTEGER)) in (0, 1)

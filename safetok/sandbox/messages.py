@@ -1,4 +1,4 @@
-"""CMP messages as the sandbox CA reads and writes them (RFC 9810, profile RFC 9483), on the structures both sides share."""
+"""CMP messages as the sandbox CA reads and writes them (RFC 9810, profile RFC 9483)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from asn1crypto import core
 from cryptography import x509
 
 from safetok.ca.cmp import der
-from safetok.ca.cmp.messages import build_body, build_header, status_info
+from safetok.ca.cmp.messages import Message, build_body, build_header, read_message, status_info
+from safetok.ca.cmp.names import PVNO_2, STATUS
 from safetok.ca.cmp.protection import algorithm_for, protect
-from safetok.ca.cmp.structures import PVNO_2, STATUS, PKIMessage, message_of
+from safetok.errors import NoAnswer
 from safetok.sandbox.pki import Issuer, Pki
 
 RSASSA_PSS = "1.2.840.113549.1.1.10"
@@ -34,57 +33,17 @@ class Refusal(Exception):
         self.text = text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """What the CA looks at in one message. Optional fields are empty where the message has none."""
-
-    raw: bytes
-    message: PKIMessage
-    kind: str
-    pvno: int
-    sender: Any
-    transaction: bytes
-    sender_nonce: bytes
-    recip_nonce: bytes
-    sender_kid: bytes
-    time: datetime | None
-    extra: tuple[bytes, ...]
-    general: dict[str, Any]
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the message as received: two messages are the same when their bytes are."""
-        return hashlib.sha256(self.raw).hexdigest()
-
-    @property
-    def content(self) -> Any:
-        """The body behind its tag."""
-        return self.message["body"].chosen
-
-
-def read(raw: bytes) -> Received:
+def read(raw: bytes) -> Message:
     """One message. Raises Refusal (badDataFormat) when the bytes are none."""
     try:
-        message = message_of(raw)
-        header = message["header"]
-        general = [] if isinstance(header["generalInfo"], core.Void) else list(header["generalInfo"])
-        extra = () if isinstance(message["extraCerts"], core.Void) else tuple(message["extraCerts"])
-        return Received(
-            raw=raw,
-            message=message,
-            kind=str(message["body"].name),
-            pvno=int(header["pvno"].native),
-            sender=header["sender"],
-            transaction=header["transactionID"].native or b"",
-            sender_nonce=header["senderNonce"].native or b"",
-            recip_nonce=header["recipNonce"].native or b"",
-            sender_kid=header["senderKID"].native or b"",
-            time=header["messageTime"].native,
-            extra=tuple(certificate.untag().dump() for certificate in extra),
-            general={info["infoType"].dotted: info["infoValue"] for info in general},
-        )
-    except MALFORMED as error:
+        return read_message(raw)
+    except NoAnswer as error:
         raise Refusal("badDataFormat", "Không đọc được thông điệp CMP.") from error
+
+
+def digest(message: Message) -> str:
+    """SHA-256 of a message as received: two are the same when their bytes are."""
+    return hashlib.sha256(message.raw).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +58,7 @@ def write(
     body: bytes,
     pki: Pki,
     signer: Issuer,
-    to: Received | None,
+    to: Message | None,
     now: datetime,
     *,
     implicit: bool = False,
@@ -111,14 +70,14 @@ def write(
     nonce, pss = secrets.token_bytes(16), to is not None and _by_pss(to)
     header = build_header(
         sender=signer.name_der,
-        recipient=bytes(to.sender.dump()) if to else _NOBODY,
+        recipient=to.header.sender if to else _NOBODY,
         now=now,
-        transaction_id=(to.transaction if to else b"") or secrets.token_bytes(16),
+        transaction_id=(to.header.transaction_id if to else b"") or secrets.token_bytes(16),
         sender_nonce=nonce,
         algorithm=algorithm_for(signer.key, pss=pss),
-        recip_nonce=to.sender_nonce if to else b"",
+        recip_nonce=to.header.sender_nonce if to else b"",
         sender_kid=signer.key_identifier,
-        pvno=max(to.pvno, PVNO_2) if to else PVNO_2,
+        pvno=max(to.header.pvno, PVNO_2) if to else PVNO_2,
         implicit_confirm=implicit,
         confirm_by=confirm_by,
     )
@@ -127,10 +86,9 @@ def write(
     )
 
 
-def _by_pss(received: Received) -> bool:
+def _by_pss(received: Message) -> bool:
     """Whether the client protects with RSASSA-PSS: then it is answered so."""
-    algorithm = received.message["header"]["protectionAlg"]
-    return not isinstance(algorithm, core.Void) and algorithm["algorithm"].dotted == RSASSA_PSS
+    return received.header.algorithm.startswith(der.oid(RSASSA_PSS), 2)
 
 
 def granted(kind: str, request: int, certificate: bytes, *, changed: bool) -> bytes:

@@ -4,21 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from asn1crypto import core
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from safetok.ca.cmp import der
+from safetok.ca.cmp.elements import (
+    INTEGER,
+    OID,
+    SEQUENCE,
+    Element,
+    Fields,
+    dotted,
+    element,
+    elements,
+    instant,
+    integer,
+    whole_bytes,
+)
+from safetok.ca.cmp.messages import Message
+from safetok.ca.cmp.names import OLD_CERT_ID
 from safetok.ca.cmp.protection import verifies
-from safetok.ca.cmp.structures import OLD_CERT_ID, CertId
-from safetok.sandbox.messages import MALFORMED, P10_REQUEST, Received, Refusal
+from safetok.sandbox.messages import MALFORMED, P10_REQUEST, Refusal
 
 SubscriberPublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 RSA_BITS = 2048
+_VALIDITY, _SUBJECT, _PUBLIC_KEY = 0xA4, 0xA5, 0xA6  # of a CertTemplate, RFC 4211 section 5; subject alone is explicit
+_NOT_AFTER, _SIGNATURE, _DIRECTORY_NAME = 0xA1, 0xA1, 0xA4
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
 
@@ -31,76 +46,81 @@ class Wish:
     not_after: datetime | None  # an instant, where the request names one
 
 
-def read_wish(received: Received, old: x509.Certificate) -> Wish:
+def read_wish(received: Message, old: x509.Certificate) -> Wish:
     """What the opening message asks for, checked against the certificate it renews.
 
     Raises Refusal: badDataFormat, badPOP, badCertId, badCertTemplate.
     """
     try:
         if received.kind == "p10cr":
-            return _from_csr(received.content.untag().dump(), old)
-        return _from_template(received.content, old)
+            return _from_csr(received.body.der, old)
+        return _from_template(received.body, old)
     except MALFORMED as error:
         raise Refusal("badDataFormat", "Không đọc được yêu cầu cấp chứng thư số.") from error
 
 
-def _from_csr(der: bytes, old: x509.Certificate) -> Wish:
-    csr = x509.load_der_x509_csr(der)
+def _from_csr(request: bytes, old: x509.Certificate) -> Wish:
+    csr = x509.load_der_x509_csr(request)
     if not csr.is_signature_valid:
         raise Refusal("badPOP", "Chữ ký của yêu cầu PKCS#10 không đúng.")
     _same_subject(csr.subject.public_bytes(), old)
     return Wish(request_id=P10_REQUEST, key=_usable(csr.public_key(), old), not_after=None)
 
 
-def _from_template(messages: Any, old: x509.Certificate) -> Wish:
+def _from_template(body: Element, old: x509.Certificate) -> Wish:
+    """CertReqMessages with one CertReqMsg, RFC 4211 section 3."""
+    messages = elements(body.content)
     if len(messages) != 1:
         raise Refusal("badRequest", "Mỗi giao dịch chỉ xin một chứng thư số.")
-    request = messages[0]["certReq"]
-    template = request["certTemplate"]
-    if isinstance(template["publicKey"], core.Void) or isinstance(template["subject"], core.Void):
+    message = Fields(element(messages[0].der, SEQUENCE).content)
+    asked, popo = message.take(SEQUENCE), message.rest()
+    request = Fields(asked.content)
+    number, template, controls = integer(request.take(INTEGER)), request.take(SEQUENCE), request.maybe(SEQUENCE)
+    request.end()
+    given = {field.tag: field for field in elements(template.content)}
+    if _SUBJECT not in given or _PUBLIC_KEY not in given:
         raise Refusal("badCertTemplate", "Yêu cầu thiếu khóa công khai hoặc tên thuê bao.")
-    _same_subject(template["subject"].untag().dump(), old)
-    key = _usable(_public_key(template["publicKey"].untag().dump()), old)
-    _proven(messages[0], key)
-    _names_old(request["controls"], old)
-    return Wish(request_id=int(request["certReqId"].native), key=key, not_after=_not_after(template["validity"]))
+    _same_subject(element(given[_SUBJECT].content, SEQUENCE).der, old)
+    key = _usable(_public_key(der.sequence(given[_PUBLIC_KEY].content)), old)
+    _proven(asked, popo, key)
+    _names_old(controls, old)
+    return Wish(request_id=number, key=key, not_after=_not_after(given.get(_VALIDITY)))
 
 
-def _not_after(validity: Any) -> datetime | None:
-    if isinstance(validity, core.Void) or isinstance(validity["notAfter"], core.Void):
+def _not_after(validity: Element | None) -> datetime | None:
+    """OptionalValidity: notBefore and notAfter, each a Time behind an explicit tag."""
+    if validity is None:
         return None
-    instant = validity["notAfter"].native
-    return instant if isinstance(instant, datetime) else None
+    said = {field.tag: field for field in elements(validity.content)}
+    return instant(element(said[_NOT_AFTER].content)) if _NOT_AFTER in said else None
 
 
-def _proven(message: Any, key: SubscriberPublicKey) -> None:
+def _proven(request: Element, popo: Element | None, key: SubscriberPublicKey) -> None:
     """POPOSigningKey over the CertRequest (RFC 4211 section 4.1); a template with subject and key leaves poposkInput out."""
-    popo = message["popo"]
-    if isinstance(popo, core.Void) or popo.name != "signature":
+    if popo is None or popo.tag != _SIGNATURE:
         raise Refusal("badPOP", "Yêu cầu không chứng minh quyền sở hữu khóa.")
-    proof = popo.chosen
-    signed = message["certReq"].dump()
-    if not isinstance(proof["poposkInput"], core.Void) or not verifies(
-        key, proof["algorithmIdentifier"], proof["signature"].native, signed
-    ):
+    proof = elements(popo.content)
+    algorithm, signature = proof if len(proof) == 2 else (None, None)  # noqa: PLR2004  (three with a poposkInput)
+    if not algorithm or not signature or not verifies(key, algorithm.der, whole_bytes(signature), request.der):
         raise Refusal("badPOP", "Chữ ký chứng minh quyền sở hữu khóa không đúng.")
 
 
-def same_name(general: Any, name: x509.Name) -> bool:
+def same_name(general: bytes, name: x509.Name) -> bool:
     """Whether a GeneralName is this directory name."""
-    if general.name != "directoryName":
-        return False
-    return _same(general.chosen.untag().dump(), name.public_bytes())
+    found = element(general)
+    return found.tag == _DIRECTORY_NAME and _same(element(found.content, SEQUENCE).der, name.public_bytes())
 
 
-def _names_old(controls: Any, old: x509.Certificate) -> None:
-    if isinstance(controls, core.Void):
-        return
-    for control in controls:
-        if control["type"].dotted != OLD_CERT_ID:
+def _names_old(controls: Element | None, old: x509.Certificate) -> None:
+    for control in elements(controls.content) if controls else ():
+        fields = Fields(element(control.der, SEQUENCE).content)
+        kind, value = dotted(fields.take(OID).content), fields.rest()
+        if kind != OLD_CERT_ID or value is None:
             continue
-        named = control["value"].parse(CertId)
-        if not same_name(named["issuer"], old.issuer) or int(named["serialNumber"].native) != old.serial_number:
+        named = Fields(element(value.der, SEQUENCE).content)
+        issuer, serial = named.any(), integer(named.take(INTEGER))
+        named.end()
+        if not same_name(issuer.der, old.issuer) or serial != old.serial_number:
             raise Refusal("badCertId", "oldCertID không phải chứng thư số đã ký yêu cầu.")
 
 

@@ -27,8 +27,9 @@ SEED = 20261122
 # The modules that read what others send, and what in them reads nothing.
 DECODERS: dict[str, set[str]] = {
     "ca/cmp/answers.py": set(),
+    "ca/cmp/elements.py": set(),
     "ca/cmp/messages.py": {"build_header", "build_body", "general_name", "status_info", "subject_key_id"},
-    "ca/cmp/protection.py": {"algorithm_for", "sign", "protect", "sign_message", "_pss_parameters", "_ecdsa_oid"},
+    "ca/cmp/protection.py": {"algorithm_for", "sign", "protect", "_pss_parameters", "_ecdsa_oid"},
     "ca/cmp/transport.py": {"_address"},
     "ca/cmp/failures.py": set(),
     "ca/problems.py": set(),
@@ -73,7 +74,7 @@ from support_trust import CRL_URL, DAY, NOW, ca, issue, key, places, rsa_key, us
 from safetok.ca import problems, proof  # noqa: E402
 from safetok.ca.cmp.answers import Issued, Refused  # noqa: E402
 from safetok.ca.cmp.messages import read_message  # noqa: E402
-from safetok.ca.cmp.protection import protected_part, verify_message  # noqa: E402
+from safetok.ca.cmp.protection import verify_message  # noqa: E402
 from safetok.ca.cmp.transport import send  # noqa: E402
 from safetok.ca.dossier import ask as ask_dossier  # noqa: E402
 from safetok.ca.offers import private_offer, public_offer  # noqa: E402
@@ -310,7 +311,7 @@ def kinds() -> Iterator[Kind]:
         yield Kind(f"CMP {name}", message, read_cmp)
         yield Kind(f"CMP {name}, stored", message, read_stored, weight=0.2)
         if name != "error unsigned":
-            yield Kind(f"CMP {name}, signed", protected_part(message), read_cmp, protected_safely, weight=1.5)
+            yield Kind(f"CMP {name}, signed", read_message(message).signed, read_cmp, protected_safely, weight=1.5)
     yield Kind("CMP over HTTP", granted(TO), read_http)
     yield Kind("public offer", json.dumps(PUBLIC_OFFER).encode(), read_public, weight=2)
     yield Kind("private offer", json.dumps(OFFER).encode(), read_private, weight=2)

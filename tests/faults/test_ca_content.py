@@ -8,9 +8,9 @@ from unittest.mock import patch
 import pytest
 from support_faults import DAY, Box, Template
 
-from safetok.ca.cmp.structures import PKIMessage
 from safetok.domain.renewal import State
 from safetok.sandbox.faults import CONTENT
+from safetok.sandbox.structures import PKIMessage
 
 LIES = {
     "other_key": "badCertTemplate",

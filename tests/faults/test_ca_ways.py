@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from support_faults import DAY, Box, Template, configure
 
-from safetok.ca.cmp.structures import PKIMessage
 from safetok.domain.renewal import Hold, State
 from safetok.sandbox.faults import CONTENT
 from safetok.sandbox.pki import SAFE_NEW, Issuer
+from safetok.sandbox.structures import PKIMessage
 
 
 @pytest.mark.parametrize("fail", ["systemUnavail", "systemFailure"])

@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from support_faults import Box, Nobody, Template, put, stopped_in, tool
 
 from safetok.ca.cmp.requests import build_request
-from safetok.ca.cmp.structures import PKIMessage
 from safetok.domain import certificates
 from safetok.domain.renewal import State
 from safetok.domain.revocation import RevocationAnswer
 from safetok.errors import UsageError
 from safetok.locale import _
 from safetok.sandbox.softhsm import module as softhsm_module
+from safetok.sandbox.structures import PKIMessage
 from safetok.store.database import Database
 from safetok.store.inventory import Inventory
 from safetok.store.journal import Journal

@@ -11,13 +11,13 @@ import pytest
 from support_faults import DAY, Box, Template, configure, stopped_in
 
 from safetok.ca.cmp.answers import Waiting
-from safetok.ca.cmp.structures import PKIMessage
 from safetok.domain.renewal import Hold, State
 from safetok.domain.revocation import RevocationAnswer
 from safetok.domain.times import show_instant
 from safetok.locale import _
 from safetok.sandbox import messages
 from safetok.sandbox.faults import WIRE
+from safetok.sandbox.structures import PKIMessage
 from safetok.store.journal import Journal
 
 

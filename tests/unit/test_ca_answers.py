@@ -25,9 +25,10 @@ from support_trust import DAY, NOW, issue, key, rsa_key, usage
 from safetok.ca.cmp.answers import Confirmed, Issued, Refused, Waiting
 from safetok.ca.cmp.endpoint import CMC_CA, CMC_RA, Endpoint
 from safetok.ca.cmp.failures import _SENTENCES, TEMPORARY
-from safetok.ca.cmp.structures import FAIL_INFO, OpaqueSequence
+from safetok.ca.cmp.names import FAIL_INFO
 from safetok.domain.certificates import Certificate
 from safetok.errors import NoAnswer
+from safetok.sandbox.structures import OpaqueSequence
 
 ALIEN = bytes.fromhex("300830060601030101ff")  # a SEQUENCE that is no certificate
 
@@ -120,7 +121,7 @@ def test_an_unsigned_answer_is_none() -> None:
 
 
 def unprotected(raw: bytes) -> bytes:
-    from safetok.ca.cmp.structures import PKIMessage
+    from safetok.sandbox.structures import PKIMessage
 
     message = PKIMessage.load(raw)
     return bytes(PKIMessage({"header": message["header"], "body": message["body"]}).dump())

@@ -8,8 +8,9 @@ from support_ca import Server, opening, renewed, secret, within
 from support_recorded import messages
 
 from safetok.ca.cmp import der
+from safetok.ca.cmp.names import FAIL_INFO
 from safetok.ca.cmp.requests import build_confirmation, build_poll
-from safetok.ca.cmp.structures import FAIL_INFO, PKIFailureInfo, PKIMessage
+from safetok.sandbox.structures import PKIFailureInfo, PKIMessage
 
 
 def ours() -> dict[str, bytes]:

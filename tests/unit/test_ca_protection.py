@@ -9,7 +9,8 @@ from support_ca import opening, secret
 from support_cmp_second import decode
 from support_trust import key, rsa_key
 
-from safetok.ca.cmp.protection import protected_part, sign_message, verify_message
+from safetok.ca.cmp.messages import read_message
+from safetok.ca.cmp.protection import verify_message
 
 
 @pytest.mark.parametrize("key_type", ["RSA", "EC", "Ed25519", "Ed448"])
@@ -27,7 +28,7 @@ def test_what_is_signed_verifies_under_its_key_only(key_type: str) -> None:
 
 def test_pss_is_signed_and_verified() -> None:
     """RSASSA-PSS with SHA-256 and a 32-byte salt, as the second decoder names it."""
-    from safetok.ca.cmp.structures import PKIMessage
+    from safetok.sandbox.structures import PKIMessage, sign_message
 
     parsed = PKIMessage.load(opening().der)
     signed = sign_message(parsed["header"], parsed["body"], secret("RSA"), pss=True)
@@ -37,7 +38,7 @@ def test_pss_is_signed_and_verified() -> None:
     assert str(algorithm["algorithm"]) == "1.2.840.113549.1.1.10"
     secret("RSA").public_key().verify(
         message["protection"].asOctets(),
-        protected_part(signed),
+        read_message(signed).signed,
         padding.PSS(padding.MGF1(hashes.SHA256()), 32),
         hashes.SHA256(),
     )
@@ -48,14 +49,14 @@ def test_weak_and_foreign_algorithms_verify_nothing() -> None:
     from asn1crypto import algos, core
 
     from safetok.ca.cmp.protection import verifies
-    from safetok.ca.cmp.structures import AlgorithmIdentifier
+    from safetok.sandbox.structures import AlgorithmIdentifier
 
     secret_key, data = secret("RSA"), b"data"
     sha1 = AlgorithmIdentifier({"algorithm": "1.2.840.113549.1.1.5", "parameters": core.Any(core.Null())})
     weak = secret_key.sign(data, padding.PKCS1v15(), hashes.SHA1())
-    assert not verifies(secret_key.public_key(), sha1, weak, data)
+    assert not verifies(secret_key.public_key(), sha1.dump(), weak, data)
     mac = AlgorithmIdentifier({"algorithm": "1.2.840.113533.7.66.13"})
-    assert not verifies(secret_key.public_key(), mac, weak, data)
+    assert not verifies(secret_key.public_key(), mac.dump(), weak, data)
     mixed = algos.RSASSAPSSParams(
         {
             "hash_algorithm": {"algorithm": "sha256"},
@@ -65,15 +66,15 @@ def test_weak_and_foreign_algorithms_verify_nothing() -> None:
     )
     signature = secret_key.sign(data, padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256())
     named = AlgorithmIdentifier({"algorithm": "1.2.840.113549.1.1.10", "parameters": core.Any(mixed)})
-    assert not verifies(secret_key.public_key(), named, signature, data)
+    assert not verifies(secret_key.public_key(), named.dump(), signature, data)
     bare = AlgorithmIdentifier({"algorithm": "1.2.840.113549.1.1.10"})
-    assert not verifies(secret_key.public_key(), bare, signature, data)
+    assert not verifies(secret_key.public_key(), bare.dump(), signature, data)
     default = AlgorithmIdentifier(
         {"algorithm": "1.2.840.113549.1.1.10", "parameters": core.Any(core.Sequence.load(b"\x30\x00"))}
     )
-    assert not verifies(secret_key.public_key(), default, signature, data)  # the defaults are SHA-1
+    assert not verifies(secret_key.public_key(), default.dump(), signature, data)  # the defaults are SHA-1
     good = secret().sign(data, ec.ECDSA(hashes.SHA256()))
     ecdsa = AlgorithmIdentifier({"algorithm": "1.2.840.10045.4.3.2"})
-    assert verifies(secret().public_key(), ecdsa, good, data)
-    assert not verifies(secret().public_key(), ecdsa, good, b"other")
-    assert not verifies(secret("Ed25519").public_key(), ecdsa, good, data)
+    assert verifies(secret().public_key(), ecdsa.dump(), good, data)
+    assert not verifies(secret().public_key(), ecdsa.dump(), good, b"other")
+    assert not verifies(secret("Ed25519").public_key(), ecdsa.dump(), good, data)

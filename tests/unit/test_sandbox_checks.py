@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from support_cmp_second import decode
 from support_sandbox import NOW, Ca, Client, certificate, entry, key, pki, refused, start
 
-from safetok.ca.cmp.protection import sign_message, verify_message
-from safetok.ca.cmp.structures import CA_CERTS, Certificates, PKIBody, PKIHeader, PKIMessage, opaque
+from safetok.ca.cmp.names import CA_CERTS
+from safetok.ca.cmp.protection import verify_message
 from safetok.sandbox import profile
 from safetok.sandbox.issuing import Policy
+from safetok.sandbox.structures import Certificates, PKIBody, PKIHeader, PKIMessage, opaque, sign_message
 
 DAY = timedelta(days=1)
 ME = "v1-owed"

@@ -32,13 +32,14 @@ from support_sandbox import (
     told,
 )
 
+from safetok.ca.cmp.messages import Message
+from safetok.ca.cmp.names import CA_CERTS, CONFIRM_WAIT_TIME, IMPLICIT_CONFIRM
 from safetok.ca.cmp.protection import verify_message
-from safetok.ca.cmp.structures import CA_CERTS, CONFIRM_WAIT_TIME, IMPLICIT_CONFIRM, PKIBody, PKIMessage, opaque
 from safetok.domain.times import end_of_day
 from safetok.sandbox.books import Entry
 from safetok.sandbox.issuing import CmpService, Policy
-from safetok.sandbox.messages import Received
 from safetok.sandbox.pki import LCS, SAFE_NEW
+from safetok.sandbox.structures import PKIBody, PKIMessage, opaque
 
 DAY = timedelta(days=1)
 
@@ -101,7 +102,7 @@ def at_once(ca: Ca, openings: list[bytes]) -> list[bytes]:
     """What two requests are answered that are both still being believed when neither is in the books."""
     both, believe = Barrier(2, timeout=20), CmpService._authenticate
 
-    def believed(self: CmpService, received: Received) -> Entry:
+    def believed(self: CmpService, received: Message) -> Entry:
         found = believe(self, received)
         both.wait()
         return found

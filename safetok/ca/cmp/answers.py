@@ -8,15 +8,24 @@ it. Whether the certificate in an answer may be believed is for trust/ to say.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
-from asn1crypto import core
-
+from safetok.ca.cmp.elements import (
+    BIT_STRING,
+    INTEGER,
+    OCTETS,
+    SEQUENCE,
+    Element,
+    Fields,
+    element,
+    elements,
+    integer,
+)
 from safetok.ca.cmp.endpoint import Endpoint
 from safetok.ca.cmp.failures import explain, is_temporary
 from safetok.ca.cmp.messages import Message, fail_info_names, free_text, read_message, unreadable
+from safetok.ca.cmp.names import PVNO_2, PVNO_3, STATUS
 from safetok.ca.cmp.protection import verify_message
-from safetok.ca.cmp.structures import PVNO_2, PVNO_3, STATUS
 from safetok.domain.certificates import Certificate
 from safetok.errors import NoAnswer
 from safetok.locale import _
@@ -105,7 +114,7 @@ def read_answer(
     _check_belongs(message, endpoint, transaction_id, nonces, old, at)
     try:
         answer = _read_body(message, endpoint)
-    except Exception as error:  # asn1crypto parses as it goes, and answers nonsense with many kinds of error
+    except ValueError as error:
         raise unreadable() from error
     if answer is None or not _expected(answer, expect):
         raise NoAnswer(_("The CA answered something else than was asked."), code="unexpected_answer")
@@ -138,7 +147,7 @@ def _unsigned(message: Message) -> str:
     if message.kind == "error":
         try:
             refused = _error(message)
-        except Exception:  # noqa: BLE001  (an unreadable hint is no hint)
+        except ValueError:  # an unreadable hint is no hint
             refused = None
         if isinstance(refused, Refused):
             return _("An answer came that the CA did not sign; it says: {reason}").format(reason=refused.reason)
@@ -163,71 +172,89 @@ def _read_body(message: Message, endpoint: Endpoint) -> Answer | None:
 
 
 def _response(message: Message, endpoint: Endpoint) -> Answer | None:
-    responses = list(message.body["response"])
+    fields = Fields(message.body.content)
+    fields.explicit(1, SEQUENCE)  # caPubs: nobody asked for them, and nothing follows from them
+    responses = elements(fields.take(SEQUENCE).content)
+    fields.end()
     if len(responses) != 1:
         return None
-    response, nonce = responses[0], message.header.sender_nonce
-    number, info = int(response["certReqId"].native), response["status"]
+    response, nonce = Fields(_sequence(responses[0]).content), message.header.sender_nonce
+    number, info = integer(response.take(INTEGER)), _status_info(response.take(SEQUENCE))
+    pair, _information = response.maybe(SEQUENCE), response.maybe(OCTETS)
+    response.end()
     if number != 0 and not (number == _NO_NUMBER and endpoint.request == "p10cr"):
         return None
-    status = _status(info)
-    if status == "waiting":
-        return Waiting(check_after=0, server_nonce=nonce, text=free_text(info["statusString"]), cert_req_id=number)
-    has_certificate = not isinstance(response["certifiedKeyPair"], core.Void)
-    if status == "rejection" or (status in _WARNINGS and not has_certificate):
+    if info.status == "waiting":
+        return Waiting(check_after=0, server_nonce=nonce, text=free_text(info.text), cert_req_id=number)
+    if info.status == "rejection" or (info.status in _WARNINGS and not pair):
         return _refused(info, nonce)
-    if status not in _GRANTED | _WARNINGS or not has_certificate:
+    certificate = Fields(pair.content).explicit(0, SEQUENCE) if pair else None  # [1] is one that is encrypted
+    if info.status not in _GRANTED | _WARNINGS or certificate is None:
         return None
-    return _issued(message, endpoint, response)
+    return _issued(message, endpoint, number, info, certificate.der)
 
 
-def _issued(message: Message, endpoint: Endpoint, response: Any) -> Issued | None:
-    chosen = response["certifiedKeyPair"]["certOrEncCert"]
-    if chosen.name != "certificate":
-        return None
+def _issued(message: Message, endpoint: Endpoint, number: int, info: _StatusInfo, certificate: bytes) -> Issued:
     return Issued(
-        certificate=bytes(chosen.chosen.untag().dump()),
+        certificate=certificate,
         extra=message.extra,
         implicit=message.header.implicit_confirm and endpoint.implicit_confirm,
-        with_mods=_status(response["status"]) == "grantedWithMods",
+        with_mods=info.status == "grantedWithMods",
         server_nonce=message.header.sender_nonce,
-        cert_req_id=int(response["certReqId"].native),
+        cert_req_id=number,
         confirm_by=message.header.confirm_by,
-        text=free_text(response["status"]["statusString"]),
+        text=free_text(info.text),
     )
 
 
 def _poll(message: Message) -> Waiting | None:
-    entries = list(message.body)
+    entries = elements(message.body.content)
     if len(entries) != 1:
         return None
-    number = int(entries[0]["certReqId"].native)
+    fields = Fields(_sequence(entries[0]).content)
+    number, after, reason = integer(fields.take(INTEGER)), integer(fields.take(INTEGER)), fields.maybe(SEQUENCE)
+    fields.end()
     if number not in {0, _NO_NUMBER}:
         return None
     return Waiting(
-        check_after=min(max(0, int(entries[0]["checkAfter"].native)), LONGEST_CHECK_AFTER),
+        check_after=min(max(0, after), LONGEST_CHECK_AFTER),
         server_nonce=message.header.sender_nonce,
-        text=free_text(entries[0]["reason"]),
+        text=free_text(reason),
         cert_req_id=number,
     )
 
 
 def _error(message: Message) -> Waiting | Refused:
-    content = message.body
-    info, nonce = content["pKIStatusInfo"], message.header.sender_nonce
-    details = free_text(content["errorDetails"])
-    if _status(info) == "waiting":  # RFC 9483 section 4.4: the whole answer is delayed
-        text = free_text(info["statusString"]) or details
+    fields = Fields(message.body.content)
+    info, nonce = _status_info(fields.take(SEQUENCE)), message.header.sender_nonce
+    _code, details = fields.maybe(INTEGER), free_text(fields.maybe(SEQUENCE))
+    fields.end()
+    if info.status == "waiting":  # RFC 9483 section 4.4: the whole answer is delayed
+        text = free_text(info.text) or details
         return Waiting(check_after=0, server_nonce=nonce, text=text, cert_req_id=_NO_NUMBER)
     return _refused(info, nonce, details)
 
 
-def _refused(info: Any, nonce: bytes, details: str = "") -> Refused:
-    names = fail_info_names(info["failInfo"])
-    text = " ".join(part for part in (free_text(info["statusString"]), details) if part)
+class _StatusInfo(NamedTuple):
+    """A PKIStatusInfo: the status by its name, empty for one that has none."""
+
+    status: str
+    text: Element | None
+    fail_info: Element | None
+
+
+def _status_info(found: Element) -> _StatusInfo:
+    fields = Fields(found.content)
+    number, text, fail_info = integer(fields.take(INTEGER)), fields.maybe(SEQUENCE), fields.maybe(BIT_STRING)
+    fields.end()
+    return _StatusInfo(STATUS[number] if 0 <= number < len(STATUS) else "", text, fail_info)
+
+
+def _refused(info: _StatusInfo, nonce: bytes, details: str = "") -> Refused:
+    names = fail_info_names(info.fail_info)
+    text = " ".join(part for part in (free_text(info.text), details) if part)
     return Refused(fail_info=names, text=text, temporary=is_temporary(names), server_nonce=nonce)
 
 
-def _status(info: Any) -> str:
-    number = int(info["status"].native)
-    return STATUS[number] if 0 <= number < len(STATUS) else ""
+def _sequence(found: Element) -> Element:
+    return element(found.der, SEQUENCE)

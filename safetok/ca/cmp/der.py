@@ -1,7 +1,7 @@
 """The DER that CMP messages are written in, part by part (ITU-T X.690), as bytes that are put together once.
 
-What is written is exactly what structures.py would encode (a test compares them); that builds and walks a tree of objects for
-each message, which was half of a renewal's work in a batch.
+A tree of objects for each message was half of a renewal's work in a batch; a test compares what is written with what such a tree
+encodes.
 """
 
 from __future__ import annotations

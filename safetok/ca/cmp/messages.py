@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from functools import lru_cache
-from typing import Any
-
-from asn1crypto import core
 
 from safetok.ca.cmp import der
-from safetok.ca.cmp.structures import (
-    BODY_TAGS,
+from safetok.ca.cmp.elements import (
+    BIT_STRING,
+    GENERALIZED_TIME,
+    INTEGER,
+    NULL,
+    OCTETS,
+    OID,
+    SEQUENCE,
+    Element,
+    Fields,
+    bits,
+    dotted,
+    element,
+    elements,
+    instant,
+    integer,
+    text,
+    whole_bytes,
+)
+from safetok.ca.cmp.names import (
+    BODIES,
     CERT_PROFILE,
     CONFIRM_WAIT_TIME,
     FAIL_INFO,
     IMPLICIT_CONFIRM,
     MAX_MESSAGE,
     PVNO_2,
-    CertProfile,
-    message_of,
 )
 from safetok.errors import NoAnswer
 from safetok.locale import _
@@ -27,37 +42,50 @@ from safetok.records import dataclass
 LONGEST_TEXT = 2000  # characters of a CA's text that are kept
 MOST_CERTIFICATES = 32  # of extraCerts that are looked at
 
-_DIRECTORY_NAME = 4  # the place of directoryName in GeneralName
+_DIRECTORY_NAME = 4  # the place of directoryName in GeneralName (RFC 5280 section 4.2.1.6)
+_GENERAL_NAMES, _CONSTRUCTED = range(0x80, 0x89), 0x20
+_KINDS = {0xA0 | number: kind for number, kind in enumerate(BODIES)}  # by the identifier of the body's element
 NONCE = 16  # bytes, also of a transactionID (RFC 9483 section 3.1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """What a header says. Names are DER (`Name`), empty where the message gives none or not as a directoryName."""
+    """What a header says; bytes are empty where it says nothing."""
 
     pvno: int
-    sender: bytes
-    recipient: bytes
+    sender: bytes  # a GeneralName, as it came
     message_time: datetime | None
+    algorithm: bytes  # protectionAlg, an AlgorithmIdentifier
     sender_kid: bytes
     transaction_id: bytes
     sender_nonce: bytes
     recip_nonce: bytes
-    implicit_confirm: bool
+    info: Mapping[str, Element | None]  # generalInfo by OID: the first value of each
     confirm_by: datetime | None  # confirmWaitTime: an instant, not a duration
     profiles: tuple[str, ...]
+
+    @property
+    def implicit_confirm(self) -> bool:
+        """Whether confirmation is not to be sent (RFC 9810 section 5.1.1.1)."""
+        return IMPLICIT_CONFIRM in self.info
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message. `kind` is the body's name in RFC 9810 (`kur`, `kup`, `error`, …), `body` its structure."""
+    """One message. `kind` is the body's name in RFC 9810 (`kur`, `kup`, `error`, …), `body` what stands behind its tag."""
 
     raw: bytes
     header: Header
     kind: str
-    body: Any
-    protected: bool  # carries a protection; whether it is right is protection.py's to say
+    body: Element
+    signed: bytes  # what the protection covers, made of the bytes received: SEQUENCE { header, body }
+    protection: bytes  # the signature, empty where there is none; whether it is right is protection.py's to say
     extra: tuple[bytes, ...]  # extraCerts, DER, opaque
+
+    @property
+    def protected(self) -> bool:
+        """Whether it carries a protection, and says which."""
+        return bool(self.protection and self.header.algorithm)
 
 
 @lru_cache(maxsize=8)
@@ -65,21 +93,31 @@ def read_message(raw: bytes) -> Message:
     """Take a received message apart, once for all who look into it; the body is read as far as its tag. Raises NoAnswer for
     whatever is no such message.
     """
-    if len(raw) > MAX_MESSAGE:
-        raise unreadable()
     try:
-        message = message_of(raw)
-        extra = () if _absent(message["extraCerts"]) else tuple(c.dump() for c in message["extraCerts"])
-        return Message(
-            raw=raw,
-            header=_read_header(message["header"]),
-            kind=message["body"].name,
-            body=message["body"].chosen,
-            protected=not _absent(message["protection"]) and not _absent(message["header"]["protectionAlg"]),
-            extra=extra[:MOST_CERTIFICATES],
-        )
-    except Exception as error:  # asn1crypto answers hostile bytes with many kinds of error; here they are one
+        return _read(raw)
+    except ValueError as error:
         raise unreadable() from error
+
+
+def _read(raw: bytes) -> Message:
+    if len(raw) > MAX_MESSAGE:
+        raise ValueError("too long")
+    message = Fields(element(raw, SEQUENCE).content)
+    header, body = message.take(SEQUENCE), message.any()
+    protection, extra = message.explicit(0, BIT_STRING), message.explicit(1, SEQUENCE)
+    message.end()
+    kind = _KINDS.get(body.tag)
+    if kind is None:
+        raise ValueError("a body of no kind")
+    return Message(
+        raw=raw,
+        header=_read_header(header),
+        kind=kind,
+        body=element(body.content, NULL if kind == "pkiconf" else SEQUENCE),
+        signed=der.sequence(header.der, body.der),
+        protection=whole_bytes(protection) if protection else b"",
+        extra=tuple(_sequence(one).der for one in elements(extra.content, MOST_CERTIFICATES)) if extra else (),
+    )
 
 
 def build_header(
@@ -121,7 +159,7 @@ def build_header(
 
 def build_body(kind: str, content: bytes) -> bytes:
     """A PKIBody of this kind around its content's DER."""
-    return der.explicit(BODY_TAGS[kind], content)
+    return der.explicit(BODIES.index(kind), content)
 
 
 def general_name(name: bytes) -> bytes:
@@ -138,17 +176,23 @@ def status_info(number: int, text: str = "", fail_info: str = "") -> bytes:
     )
 
 
-def free_text(value: Any) -> str:
+def free_text(found: Element | None) -> str:
     """A PKIFreeText as one text, at most LONGEST_TEXT characters; empty when absent. Shown as text, never believed."""
-    return "" if _absent(value) else " ".join(str(part.native) for part in value)[:LONGEST_TEXT].strip()
+    return "" if found is None else " ".join(text(part) for part in elements(found.content))[:LONGEST_TEXT].strip()
 
 
-def fail_info_names(value: Any) -> tuple[str, ...]:
+def fail_info_names(found: Element | None) -> tuple[str, ...]:
     """The names of the bits set in a PKIFailureInfo, in the order of RFC 9810; bits nobody has named are left out."""
-    if _absent(value):
-        return ()
-    set_bits = value.native
-    return tuple(name for name in FAIL_INFO if name in set_bits)
+    return tuple(FAIL_INFO[number] for number in sorted(bits(found, len(FAIL_INFO)))) if found else ()
+
+
+def general_info(found: Element | None) -> dict[str, Element | None]:
+    """The values of a SEQUENCE OF InfoTypeAndValue; of several under one OID the first."""
+    info: dict[str, Element | None] = {}
+    for one in elements(found.content) if found else ():
+        item = Fields(_sequence(one).content)
+        info.setdefault(dotted(item.take(OID).content), item.rest())
+    return info
 
 
 def unreadable() -> NoAnswer:
@@ -156,46 +200,46 @@ def unreadable() -> NoAnswer:
     return NoAnswer(_("What the CA's server sent cannot be read."), code="unreadable")
 
 
-def _read_header(header: Any) -> Header:
-    info: dict[str, Any] = {}
-    if not _absent(header["generalInfo"]):
-        for item in header["generalInfo"]:
-            info.setdefault(item["infoType"].dotted, item["infoValue"])
+def _read_header(found: Element) -> Header:
+    fields = Fields(found.content)
+    pvno, sender, _recipient = integer(fields.take(INTEGER)), _general_name(fields), _general_name(fields)
+    time, algorithm = fields.explicit(0, GENERALIZED_TIME), fields.explicit(1, SEQUENCE)
+    sender_kid, _recipient_kid, transaction, nonce, answered = (fields.explicit(place, OCTETS) for place in range(2, 7))
+    _free_text, general = fields.explicit(7, SEQUENCE), fields.explicit(8, SEQUENCE)
+    fields.end()
+    info = general_info(general)
+    wait, profile = info.get(CONFIRM_WAIT_TIME), info.get(CERT_PROFILE)
     return Header(
-        pvno=int(header["pvno"].native),
-        sender=_name(header["sender"]),
-        recipient=_name(header["recipient"]),
-        message_time=_instant(header["messageTime"]),
-        sender_kid=_octets(header["senderKID"]),
-        transaction_id=_octets(header["transactionID"]),
-        sender_nonce=_octets(header["senderNonce"]),
-        recip_nonce=_octets(header["recipNonce"]),
-        implicit_confirm=IMPLICIT_CONFIRM in info,
-        confirm_by=_instant(info[CONFIRM_WAIT_TIME].parse(core.GeneralizedTime)) if CONFIRM_WAIT_TIME in info else None,
-        profiles=_profiles(info.get(CERT_PROFILE)),
+        pvno=pvno,
+        sender=sender.der,
+        message_time=instant(time) if time else None,
+        algorithm=algorithm.der if algorithm else b"",
+        sender_kid=_octets(sender_kid),
+        transaction_id=_octets(transaction),
+        sender_nonce=_octets(nonce),
+        recip_nonce=_octets(answered),
+        info=info,
+        confirm_by=instant(_of_kind(wait, GENERALIZED_TIME)) if CONFIRM_WAIT_TIME in info else None,
+        profiles=tuple(text(one) for one in elements(_sequence(profile).content)) if profile else (),
     )
 
 
-def _name(general_name: Any) -> bytes:
-    return bytes(general_name.chosen.untag().dump()) if general_name.name == "directoryName" else b""
+def _general_name(fields: Fields) -> Element:
+    found = fields.any()
+    if found.tag & ~_CONSTRUCTED not in _GENERAL_NAMES:
+        raise ValueError("no GeneralName")
+    return found
 
 
-def _octets(value: Any) -> bytes:
-    return b"" if _absent(value) else bytes(value.native)
+def _sequence(found: Element) -> Element:
+    return _of_kind(found, SEQUENCE)
 
 
-def _instant(value: Any) -> datetime | None:
-    if _absent(value):
-        return None
-    instant = value.native
-    if not isinstance(instant, datetime):  # asn1crypto has its own type for the year 0
-        raise TypeError(type(instant))
-    return instant.astimezone(UTC)
+def _of_kind(found: Element | None, tag: int) -> Element:
+    if found is None or found.tag != tag:
+        raise ValueError("a value of another kind")
+    return found
 
 
-def _profiles(value: Any) -> tuple[str, ...]:
-    return () if value is None or _absent(value) else tuple(str(p.native) for p in value.parse(CertProfile))
-
-
-def _absent(value: Any) -> bool:
-    return isinstance(value, core.Void)
+def _octets(found: Element | None) -> bytes:
+    return found.content if found else b""

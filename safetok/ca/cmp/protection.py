@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from asn1crypto import core, parser
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from safetok.ca.cmp import der
-from safetok.ca.cmp.structures import MAX_MESSAGE, AlgorithmIdentifier, PKIBody, PKIHeader, message_of
+from safetok.ca.cmp.elements import OID, SEQUENCE, Fields, dotted, element
+from safetok.ca.cmp.messages import read_message
 from safetok.domain.certificates import load
+from safetok.errors import NoAnswer
 
 SigningKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 
@@ -65,8 +66,10 @@ def sign(key: SigningKey, data: bytes, *, pss: bool = False) -> bytes:
     return key.sign(data)
 
 
-def verifies(public_key: PublicKeyTypes, algorithm: AlgorithmIdentifier, signature: bytes, data: bytes) -> bool:
-    """Whether `signature` over `data` is right (RFC 9481 section 3); False for any algorithm not accepted here."""
+def verifies(public_key: PublicKeyTypes, algorithm: bytes, signature: bytes, data: bytes) -> bool:
+    """Whether `signature` over `data` is right by an AlgorithmIdentifier (DER, RFC 9481 section 3); False for any algorithm not
+    accepted here, and for bytes that are none.
+    """
     try:
         return _verifies(public_key, algorithm, signature, data)
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError, KeyError, AttributeError):
@@ -85,34 +88,13 @@ def protect(
     return der.sequence(header, body, der.explicit(0, protection), der.explicit(1, certificates))
 
 
-def sign_message(
-    header: PKIHeader, body: PKIBody, key: SigningKey, *, extra_certs: Sequence[bytes] = (), pss: bool = False
-) -> bytes:
-    """The same of a header and a body as structures, with the header's protectionAlg set."""
-    header["protectionAlg"] = AlgorithmIdentifier.load(algorithm_for(key, pss=pss))
-    return protect(bytes(header.dump()), bytes(body.dump()), key, extra_certs=extra_certs, pss=pss)
-
-
-def protected_part(raw: bytes) -> bytes:
-    """What the protection covers, from the bytes as received: SEQUENCE { header, body }. ValueError for no message."""
-    if len(raw) > MAX_MESSAGE:
-        raise ValueError("too long")
-    content = parser.parse(raw, strict=True)[4]
-    header = parser.peek(content)
-    body = parser.peek(content[header:])
-    return der.sequence(content[: header + body])
-
-
 def verify_message(raw: bytes, public_key: PublicKeyTypes) -> bool:
     """Whether a message is protected by this key, checked over the received bytes; never raises."""
     try:
-        message = message_of(raw)
-        algorithm, protection = message["header"]["protectionAlg"], message["protection"]
-        if isinstance(algorithm, core.Void) or isinstance(protection, core.Void):
-            return False
-        return verifies(public_key, algorithm, protection.native, protected_part(raw))
-    except Exception:  # noqa: BLE001  (asn1crypto answers hostile bytes with many kinds; none of them is a right signature)
+        message = read_message(raw)
+    except NoAnswer:
         return False
+    return message.protected and verifies(public_key, message.header.algorithm, message.protection, message.signed)
 
 
 def hash_for_confirmation(certificate_der: bytes) -> tuple[hashes.HashAlgorithm, bytes | None]:
@@ -144,13 +126,14 @@ def certificate_hash(certificate_der: bytes, algorithm: hashes.HashAlgorithm) ->
     return digest.finalize()
 
 
-def _verifies(public_key: PublicKeyTypes, algorithm: AlgorithmIdentifier, signature: bytes, data: bytes) -> bool:
-    oid = algorithm["algorithm"].dotted
+def _verifies(public_key: PublicKeyTypes, algorithm: bytes, signature: bytes, data: bytes) -> bool:
+    fields = Fields(element(algorithm, SEQUENCE).content)
+    oid, parameters = dotted(fields.take(OID).content), fields.rest()
     if isinstance(public_key, rsa.RSAPublicKey):
         if oid == _PSS:
             from asn1crypto.algos import RSASSAPSSParams
 
-            scheme, digest = _pss_of(algorithm["parameters"].parse(RSASSAPSSParams))
+            scheme, digest = _pss_of(RSASSAPSSParams.load(parameters.der if parameters else b"", strict=True))
             public_key.verify(signature, data, scheme, digest)
         else:
             public_key.verify(signature, data, padding.PKCS1v15(), _RSA[oid])

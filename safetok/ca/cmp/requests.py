@@ -20,9 +20,10 @@ from safetok.ca.cmp.messages import (
     build_body,
     build_header,
     general_name,
+    read_message,
     status_info,
-    unreadable,
 )
+from safetok.ca.cmp.names import OLD_CERT_ID, PVNO_2, PVNO_3
 from safetok.ca.cmp.protection import (
     SigningKey,
     algorithm_for,
@@ -31,7 +32,6 @@ from safetok.ca.cmp.protection import (
     protect,
     sign,
 )
-from safetok.ca.cmp.structures import OLD_CERT_ID, PVNO_2, PVNO_3, message_of
 from safetok.domain.authorities import RequestKind
 from safetok.domain.certificates import Certificate, extension
 from safetok.records import dataclass
@@ -166,10 +166,7 @@ def build_confirmation(
 
 def sender_nonce_of(message: bytes) -> bytes:
     """The senderNonce of a message of ours, so that a stored one needs nothing beside it. Raises NoAnswer for other bytes."""
-    try:
-        return bytes(message_of(message)["header"]["senderNonce"].native)
-    except Exception as error:  # asn1crypto answers other bytes with many kinds of error
-        raise unreadable() from error
+    return read_message(message).header.sender_nonce
 
 
 def _protected(

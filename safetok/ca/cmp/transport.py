@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from safetok.ca.cmp.endpoint import Endpoint
 from safetok.ca.cmp.messages import read_message
-from safetok.ca.cmp.structures import MAX_MESSAGE
+from safetok.ca.cmp.names import MAX_MESSAGE
 from safetok.errors import CaUnreachable, CaWait, NoAnswer
 from safetok.locale import _
 

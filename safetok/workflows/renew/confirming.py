@@ -72,7 +72,7 @@ def confirm(run: Run) -> None:
 def _names_its_hash(confirmation: bytes) -> bool:
     """Whether it carries hashAlg (RFC 9810 section 5.3.18), and with it pvno 3, which an older CA does not know."""
     from safetok.ca.cmp.messages import read_message
-    from safetok.ca.cmp.structures import PVNO_3
+    from safetok.ca.cmp.names import PVNO_3
 
     return read_message(confirmation).header.pvno == PVNO_3
 

@@ -1,4 +1,5 @@
-"""The ASN.1 of CMP (RFC 9810) and of the certificate requests inside it (RFC 4211), for both sides of the wire.
+"""The ASN.1 of CMP (RFC 9810) and of the certificate requests inside it (RFC 4211) as trees of objects, for faults that change
+something in a message, and for tests that compare what safetok reads and writes as bytes.
 
 Certificates, names and public keys are opaque here: a CA may send keys and extensions that nobody here knows, and one of
 them must not make the message unreadable; and a subject must come back byte for byte as it was issued. Whoever needs to
@@ -8,62 +9,13 @@ the values of generalInfo.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import ClassVar, cast
 
 from asn1crypto import core
 
-MAX_MESSAGE = 1 << 20  # bytes; a kup with a long chain is some 10 KB
-
-IMPLICIT_CONFIRM = "1.3.6.1.5.5.7.4.13"
-CONFIRM_WAIT_TIME = "1.3.6.1.5.5.7.4.14"
-CA_CERTS = "1.3.6.1.5.5.7.4.17"
-CERT_PROFILE = "1.3.6.1.5.5.7.4.21"
-OLD_CERT_ID = "1.3.6.1.5.5.7.5.1.5"
-
-PVNO_2 = 2
-PVNO_3 = 3  # as soon as a message carries what RFC 9480 added (hashAlg)
-
-STATUS = (
-    "accepted",
-    "grantedWithMods",
-    "rejection",
-    "waiting",
-    "revocationWarning",
-    "revocationNotification",
-    "keyUpdateWarning",
-)
-
-# PKIFailureInfo, RFC 9810 section 5.2.3; the place in the tuple is the number of the bit.
-FAIL_INFO = (
-    "badAlg",
-    "badMessageCheck",
-    "badRequest",
-    "badTime",
-    "badCertId",
-    "badDataFormat",
-    "wrongAuthority",
-    "incorrectData",
-    "missingTimeStamp",
-    "badPOP",
-    "certRevoked",
-    "certConfirmed",
-    "wrongIntegrity",
-    "badRecipientNonce",
-    "timeNotAvailable",
-    "unacceptedPolicy",
-    "unacceptedExtension",
-    "addInfoNotAvailable",
-    "badSenderNonce",
-    "badCertTemplate",
-    "signerNotTrusted",
-    "transactionIdInUse",
-    "unsupportedVersion",
-    "notAuthorized",
-    "systemUnavail",
-    "systemFailure",
-    "duplicateCertReq",
-)
+from safetok.ca.cmp.names import FAIL_INFO
+from safetok.ca.cmp.protection import SigningKey, algorithm_for, protect
 
 
 class OpaqueSequence(core.Sequence):  # type: ignore[misc]
@@ -359,9 +311,6 @@ class PKIBody(core.Choice):  # type: ignore[misc]
     ]
 
 
-BODY_TAGS: dict[str, int] = {name: how["explicit"] for name, _kind, how in PKIBody._alternatives}
-
-
 class PKIMessage(core.Sequence):  # type: ignore[misc]
     _fields: ClassVar = [
         ("header", PKIHeader),
@@ -371,10 +320,12 @@ class PKIMessage(core.Sequence):  # type: ignore[misc]
     ]
 
 
-@lru_cache(maxsize=8)
-def message_of(raw: bytes) -> PKIMessage:
-    """The message in these bytes, read once for all who look into it; not to be changed. ValueError when it is none."""
-    return cast("PKIMessage", PKIMessage.load(raw, strict=True))
+def sign_message(
+    header: PKIHeader, body: PKIBody, key: SigningKey, *, extra_certs: Sequence[bytes] = (), pss: bool = False
+) -> bytes:
+    """`protect` of a header and a body as trees, with the header's protectionAlg set."""
+    header["protectionAlg"] = AlgorithmIdentifier.load(algorithm_for(key, pss=pss))
+    return protect(bytes(header.dump()), bytes(body.dump()), key, extra_certs=extra_certs, pss=pss)
 
 
 def directory_name(name: bytes) -> GeneralName:
