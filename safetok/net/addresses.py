@@ -23,6 +23,7 @@ class Target(NamedTuple):
     host: str  # no brackets, lower case
     port: int
     url: str
+    asked: str  # its path and query, as a server is asked for them
 
 
 class PrivateAddress(Exception):
@@ -50,7 +51,7 @@ def _target(url: str) -> Target | None:
     if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.auth:
         return None
     port = parsed.port or (443 if parsed.scheme == "https" else 80)
-    return Target(parsed.scheme, parsed.host.strip("[]"), port, parsed._replace(fragment=None).url)
+    return Target(parsed.scheme, parsed.host.strip("[]"), port, parsed._replace(fragment=None).url, parsed.request_uri)
 
 
 def shown(url: str) -> str:

@@ -154,9 +154,12 @@ def ask(manager: urllib3.PoolManager, call: Call, seconds: float, *, proxied: bo
     if call.guarded and proxied:
         look_before_proxy(call.target)
     headers = {"Accept-Encoding": "identity", "User-Agent": f"safetok/{__version__}", **call.headers}
-    answer = manager.urlopen(
+    pool: Any = manager
+    if not proxied:  # the manager would take the address apart again, to find the pool
+        pool = manager.connection_from_host(call.target.host, call.target.port, call.target.scheme)
+    answer = pool.urlopen(
         call.method,
-        call.target.url,
+        call.target.url if proxied else call.target.asked,
         body=call.body if call.method != "GET" else None,
         headers=headers,
         redirect=False,

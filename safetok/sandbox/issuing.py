@@ -99,7 +99,7 @@ class CmpService:
         if not received.extra:
             raise Refusal("badMessageCheck", "Thông điệp thiếu chứng thư số của người ký.")
         try:
-            signer = x509.load_der_x509_certificate(received.extra[0])
+            signer = profile.certificate(received.extra[0])
         except ValueError as error:
             raise Refusal("badMessageCheck", "Không đọc được chứng thư số của người ký.") from error
         entry = self.books.entries.get(profile.serial_text(signer))
@@ -126,7 +126,7 @@ class CmpService:
         if len(received.header.transaction_id) < NONCE_BYTES:
             raise Refusal("badRequest", "transactionID phải dài ít nhất 16 byte.")
         self._entitled(entry)
-        wish = read_wish(received, x509.load_der_x509_certificate(entry.der))
+        wish = read_wish(received, profile.certificate(entry.der))
         if self.policy.answer_after:
             return self._hold(received, entry, wish, now)
         sent, new, confirm_by, implicit = self._issue(received, received, entry, wish, now)
@@ -158,7 +158,7 @@ class CmpService:
         self, opening: Message, received: Message, entry: Entry, wish: Wish, now: datetime
     ) -> tuple[Sent, Entry, datetime, bool]:
         """A new certificate for the key, and the answer to `received` that carries it (`opening` asked for it)."""
-        issuer, old = self._renewer(entry), x509.load_der_x509_certificate(entry.der)
+        issuer, old = self._renewer(entry), profile.certificate(entry.der)
         allowed = issuer.certificate.not_valid_after_utc
         if entry.contract_end is not None:
             allowed = min(allowed, end_of_day(entry.contract_end))
@@ -220,7 +220,7 @@ class CmpService:
         if known.state != "waiting" or known.ready_at is None:
             raise Refusal("badRequest", "Giao dịch này không chờ xét duyệt.")
         opening = messages.read(known.request)
-        wish = read_wish(opening, x509.load_der_x509_certificate(entry.der))
+        wish = read_wish(opening, profile.certificate(entry.der))
         polled = replace(known, poll=digest(received))
         if now < known.ready_at:
             seconds = max(1, round((known.ready_at - now).total_seconds()))

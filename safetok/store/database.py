@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
@@ -76,7 +76,7 @@ class Database:
                 if self._depth > 1:
                     yield
                     return
-                with self._waiting_for_the_disk(durable=durable or self.read_only):
+                with nullcontext() if durable or self.read_only else self._not_waiting_for_the_disk():
                     self._do("BEGIN IMMEDIATE" if not self.read_only else "BEGIN")
                     try:
                         yield
@@ -88,10 +88,7 @@ class Database:
                 self._depth -= 1
 
     @contextmanager
-    def _waiting_for_the_disk(self, *, durable: bool) -> Iterator[None]:
-        if durable:
-            yield
-            return
+    def _not_waiting_for_the_disk(self) -> Iterator[None]:
         self._do("PRAGMA synchronous = NORMAL")
         try:
             yield
@@ -101,6 +98,10 @@ class Database:
     def run(self, sql: str, values: Values = ()) -> int:
         """Execute one change; returns the row id of an insert. Outside a transaction it is one of its own."""
         return int(self._do(sql, values).lastrowid or 0)
+
+    def run_each(self, sql: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """Execute one change with each of these values, within a transaction."""
+        self._do(sql, rows, each=True)
 
     def change(self, sql: str, values: Values = ()) -> int:
         """Execute one change like `run`; returns how many rows it met."""
@@ -124,7 +125,7 @@ class Database:
         found: Row | None = self._do(sql, values, "fetchone")
         return found
 
-    def _do(self, sql: str, values: Values = (), fetch: str = "") -> Any:
+    def _do(self, sql: str, values: Any = (), fetch: str = "", *, each: bool = False) -> Any:
         """The cursor, or what its method `fetch` gives: one lock and one translation of errors for a question."""
         import sqlite3
 
@@ -132,7 +133,8 @@ class Database:
             pauses = None
             while True:
                 try:
-                    cursor = self._open().execute(sql, values)
+                    connection = self._open()
+                    cursor = connection.executemany(sql, values) if each else connection.execute(sql, values)
                     return getattr(cursor, fetch)() if fetch else cursor
                 except (sqlite3.Error, OSError, UnicodeEncodeError) as error:
                     from safetok.store import troubles

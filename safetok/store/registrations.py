@@ -236,10 +236,9 @@ def put_registrations(db: Database, registrations: Iterable[Registration], *, re
     """Insert rows that are not there yet, in the caller's transaction; those of the certificate replaced, and of those that it
     followed itself, step back.
     """
-    opened = set()
-    for registration in registrations:
-        db.run(_PUT, _encode(registration))
-        opened.add(registration.certificate_sha256)
+    rows = [_encode(registration) for registration in registrations]
+    opened = {row["certificate_sha256"] for row in rows}
+    db.run_each(_PUT, rows)
     if replaces is not None and opened - {replaces}:
         db.run(_STEP_BACK, {"old": replaces})
 
@@ -249,7 +248,7 @@ def _encode(registration: Registration) -> Mapping[str, object]:
     row |= {"state": registration.state.value, "mst": plain_mst(registration.mst)}
     for name in _INSTANTS:
         row[name] = row[name].isoformat() if row[name] is not None else None
-    row["parts"] = encoding.dump(dict(registration.parts))
+    row["parts"] = encoding.dump(dict(registration.parts)) if registration.parts else "{}"
     return row
 
 
