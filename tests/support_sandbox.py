@@ -214,7 +214,10 @@ class Client:
                 "signature": core.OctetBitString(sign(prover, request.dump())),
             }
         }
-        return self.message(PKIBody(kind, [{"certReq": request, "popo": popo}]), **header)
+        info = [
+            {"type": "1.3.6.1.5.5.7.5.2.1", "value": core.Any(core.UTF8String("ghi chú"))}
+        ]  # what a CA may pass over
+        return self.message(PKIBody(kind, [{"certReq": request, "popo": popo, "regInfo": info}]), **header)
 
     def p10cr(self, **header: Any) -> bytes:
         csr = x509.CertificateSigningRequestBuilder().subject_name(self.old.subject).sign(self.wanted, hashes.SHA256())

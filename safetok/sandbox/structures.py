@@ -62,12 +62,6 @@ class GeneralInfo(core.SequenceOf):  # type: ignore[misc]
     _child_spec = InfoTypeAndValue
 
 
-class CertProfile(core.SequenceOf):  # type: ignore[misc]
-    """CertProfileValue, RFC 9810 section 5.1.1.4."""
-
-    _child_spec = core.UTF8String
-
-
 class PKIHeader(core.Sequence):  # type: ignore[misc]
     _fields: ClassVar = [
         ("pvno", core.Integer),
@@ -165,21 +159,6 @@ class CertReqMsg(core.Sequence):  # type: ignore[misc]
 
 class CertReqMessages(core.SequenceOf):  # type: ignore[misc]
     _child_spec = CertReqMsg
-
-
-class Attributes(core.SetOf):  # type: ignore[misc]
-    _child_spec = OpaqueSequence
-
-
-class CertificationRequestInfo(core.Sequence):  # type: ignore[misc]
-    """What a PKCS#10 request signs, RFC 2986 section 4.1."""
-
-    _fields: ClassVar = [
-        ("version", core.Integer),
-        ("subject", OpaqueSequence),
-        ("subjectPKInfo", OpaqueSequence),
-        ("attributes", Attributes, {"implicit": 0}),
-    ]
 
 
 # --- answers: RFC 9810 section 5.3 (explicit tags) ---
