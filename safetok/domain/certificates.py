@@ -63,13 +63,16 @@ class Certificate:
 
 @lru_cache(maxsize=256)
 def load(der: bytes) -> x509.Certificate:
-    """A DER certificate as `cryptography` sees it; raises what `cryptography` does.
+    """A DER certificate as `cryptography` sees it; raises what `cryptography` does, ValueError for one of an unknown version too.
 
     It keeps its names and extensions once they were asked for, and a CA's are asked for with each certificate below it.
     """
     from cryptography import x509
 
-    return x509.load_der_x509_certificate(der)
+    try:
+        return x509.load_der_x509_certificate(der)
+    except x509.InvalidVersion as error:  # no ValueError of its own
+        raise ValueError(str(error)) from error
 
 
 _KEPT = 512

@@ -14,6 +14,7 @@ from safetok.ca.cmp.elements import INTEGER, OCTETS, SEQUENCE, Fields, element, 
 from safetok.ca.cmp.messages import Message, general_info
 from safetok.ca.cmp.names import CA_CERTS, PVNO_2, PVNO_3
 from safetok.ca.cmp.protection import certificate_hash, hash_for_confirmation, verify_message
+from safetok.domain.certificates import load
 from safetok.domain.times import end_of_day
 from safetok.sandbox import messages, profile
 from safetok.sandbox.books import Books, Entry, Transaction
@@ -99,7 +100,7 @@ class CmpService:
         if not received.extra:
             raise Refusal("badMessageCheck", "Thông điệp thiếu chứng thư số của người ký.")
         try:
-            signer = profile.certificate(received.extra[0])
+            signer = load(received.extra[0])
         except ValueError as error:
             raise Refusal("badMessageCheck", "Không đọc được chứng thư số của người ký.") from error
         entry = self.books.entries.get(profile.serial_text(signer))
@@ -126,7 +127,7 @@ class CmpService:
         if len(received.header.transaction_id) < NONCE_BYTES:
             raise Refusal("badRequest", "transactionID phải dài ít nhất 16 byte.")
         self._entitled(entry)
-        wish = read_wish(received, profile.certificate(entry.der))
+        wish = read_wish(received, load(entry.der))
         if self.policy.answer_after:
             return self._hold(received, entry, wish, now)
         sent, new, confirm_by, implicit = self._issue(received, received, entry, wish, now)
@@ -158,7 +159,7 @@ class CmpService:
         self, opening: Message, received: Message, entry: Entry, wish: Wish, now: datetime
     ) -> tuple[Sent, Entry, datetime, bool]:
         """A new certificate for the key, and the answer to `received` that carries it (`opening` asked for it)."""
-        issuer, old = self._renewer(entry), profile.certificate(entry.der)
+        issuer, old = self._renewer(entry), load(entry.der)
         allowed = issuer.certificate.not_valid_after_utc
         if entry.contract_end is not None:
             allowed = min(allowed, end_of_day(entry.contract_end))
@@ -220,7 +221,7 @@ class CmpService:
         if known.state != "waiting" or known.ready_at is None:
             raise Refusal("badRequest", "Giao dịch này không chờ xét duyệt.")
         opening = messages.read(known.request)
-        wish = read_wish(opening, profile.certificate(entry.der))
+        wish = read_wish(opening, load(entry.der))
         polled = replace(known, poll=digest(received))
         if now < known.ready_at:
             seconds = max(1, round((known.ready_at - now).total_seconds()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -109,12 +108,6 @@ def issue(
     for value in access(base, issuer.name):
         builder = builder.add_extension(value, critical=False)
     return builder.sign(issuer.key, hashes.SHA256())
-
-
-@lru_cache(maxsize=64)
-def certificate(der: bytes) -> x509.Certificate:
-    """The certificate in these bytes, parsed once for the questions of one transaction. ValueError for others."""
-    return x509.load_der_x509_certificate(der)
 
 
 def der(certificate: x509.Certificate) -> bytes:

@@ -262,9 +262,11 @@ def test_rejecting_says_why() -> None:
     assert int(status["certReqId"]) == -1
 
 
-def test_what_is_no_certificate_can_be_rejected() -> None:
+@pytest.mark.parametrize("what", ["nonsense", "of version 49"])
+def test_what_is_no_certificate_can_be_rejected(what: str) -> None:
     """A CA that issues something unreadable is told so, with SHA-256 over what it sent."""
-    junk = bytes.fromhex("30030101ff")
+    later = renewed().der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020130"), 1)
+    junk = bytes.fromhex("30030101ff") if what == "nonsense" else later
     message = confirmation(junk, accept=False, fail_info="badDataFormat")
     (status,) = message["body"]["certConf"]
     assert bytes(status["certHash"]) == digest(junk, hashes.SHA256())

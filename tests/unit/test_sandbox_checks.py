@@ -79,6 +79,11 @@ def of_foreign_key(client: Client) -> bytes:
     return client.message(body)
 
 
+def of_no_version(der: bytes) -> bytes:
+    """The certificate as if of version 49."""
+    return der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020130"), 1)
+
+
 WEAK = rsa.generate_private_key(65537, 1024)  # noqa: S505  (that it is refused is what is tested)
 
 # What is sent, the failInfo of the answer, and words of the CA that tell this check from its neighbours.
@@ -87,6 +92,11 @@ OPENINGS: dict[str, tuple[Callable[[Client], bytes], str, str]] = {
     "no certificate": (lambda c: again(c.kur(), extra=[]), "badMessageCheck", "thiếu chứng thư số"),
     "unreadable certificate": (
         lambda c: again(c.kur(), extra=[b"\x30\x03\x02\x01\x01"]),
+        "badMessageCheck",
+        "Không đọc được chứng thư số",
+    ),
+    "certificate of no version": (
+        lambda c: again(c.kur(), extra=[of_no_version(profile.der(c.old))]),
         "badMessageCheck",
         "Không đọc được chứng thư số",
     ),
