@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 
-from safetok.ca.cmp.elements import INTEGER, OCTETS, SEQUENCE, Fields, element, elements, integer
+from safetok.ca.cmp.elements import INTEGER, OCTETS, SEQUENCE, Fields, elements, integer
 from safetok.ca.cmp.messages import Message, general_info
 from safetok.ca.cmp.names import CA_CERTS, PVNO_2, PVNO_3
 from safetok.ca.cmp.protection import certificate_hash, hash_for_confirmation, verify_message
@@ -289,10 +289,10 @@ def _accepts(received: Message, new: Entry) -> bool:
     """What a certConf says of the certificate: an empty one, or a rejection, refuses it (RFC 9810 section 5.3.18)."""
     if not received.body.content:
         return False
-    said = Fields(element(elements(received.body.content)[0].der, SEQUENCE).content)
+    said = Fields(elements(received.body.content)[0])
     algorithm, _named = hash_for_confirmation(new.der)
     if said.take(OCTETS).content != certificate_hash(new.der, algorithm):
         raise Refusal("badCertId", "certHash không phải của chứng thư số đã cấp.")
     said.take(INTEGER)  # certReqId
     information = said.maybe(SEQUENCE)
-    return information is None or integer(Fields(information.content).take(INTEGER)) in (0, 1)
+    return information is None or integer(Fields(information).take(INTEGER)) in (0, 1)

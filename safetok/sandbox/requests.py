@@ -72,9 +72,9 @@ def _from_template(body: Element, old: x509.Certificate) -> Wish:
     messages = elements(body.content)
     if len(messages) != 1:
         raise Refusal("badRequest", "Mỗi giao dịch chỉ xin một chứng thư số.")
-    message = Fields(element(messages[0].der, SEQUENCE).content)
+    message = Fields(messages[0])
     asked, proof = message.take(SEQUENCE), message.maybe(_SIGNATURE)  # regInfo may follow: nothing hangs on it
-    request = Fields(asked.content)
+    request = Fields(asked)
     number, template, controls = integer(request.take(INTEGER)), request.take(SEQUENCE), request.maybe(SEQUENCE)
     request.end()
     given = {field.tag: field for field in elements(template.content)}
@@ -113,11 +113,11 @@ def same_name(general: bytes, name: x509.Name) -> bool:
 
 def _names_old(controls: Element | None, old: x509.Certificate) -> None:
     for control in elements(controls.content) if controls else ():
-        fields = Fields(element(control.der, SEQUENCE).content)
+        fields = Fields(control)
         kind, value = dotted(fields.take(OID).content), fields.rest()
         if kind != OLD_CERT_ID or value is None:
             continue
-        named = Fields(element(value.der, SEQUENCE).content)
+        named = Fields(value)
         issuer, serial = named.any(), integer(named.take(INTEGER))
         named.end()
         if not same_name(issuer.der, old.issuer) or serial != old.serial_number:

@@ -18,7 +18,6 @@ from safetok.ca.cmp.elements import (
     BIT_STRING,
     INTEGER,
     OCTETS,
-    SEQUENCE,
     Element,
     Fields,
     bits,
@@ -113,7 +112,7 @@ def test_bent_messages_are_never_read_otherwise(name: str) -> None:
 def test_a_megabyte_of_tiny_certificates_is_soon_read() -> None:
     """As many as are looked at are taken, whatever else stands there."""
     empty = b"\x30\x00"
-    fields = Fields(element(messages()["kup"], SEQUENCE).content)
+    fields = Fields(element(messages()["kup"]))
     header, body, protection = fields.any(), fields.any(), fields.any()
     extra = der.explicit(1, der.sequence(empty * ((MAX_MESSAGE - 20_000) // 2)))
     raw = der.sequence(header.der, body.der, protection.der, extra)
@@ -135,8 +134,8 @@ def test_what_is_no_element_is_refused(data: str) -> None:
 
 def test_fields_come_in_their_order_and_all_are_taken() -> None:
     """Optional ones are skipped where they are not next; one missing, of another kind or left over is refused."""
-    content = der.integer(5) + der.explicit(1, der.octets(b"a")) + der.sequence()
-    fields = Fields(content)
+    whole = element(der.sequence(der.integer(5), der.explicit(1, der.octets(b"a")), der.sequence()))
+    fields = Fields(whole)
     assert integer(fields.take(INTEGER)) == 5
     assert fields.explicit(0, OCTETS) is None
     found = fields.explicit(1, OCTETS)
@@ -149,9 +148,11 @@ def test_fields_come_in_their_order_and_all_are_taken() -> None:
     fields.end()
     for wrong in (lambda f: f.take(OCTETS), lambda f: (f.take(INTEGER), f.explicit(1, INTEGER)), lambda f: f.rest()):
         with pytest.raises(ValueError, match=r"kind|many|was to be"):
-            wrong(Fields(content))
+            wrong(Fields(whole))
     with pytest.raises(ValueError, match="missing"):
-        Fields(b"").any()
+        Fields(element(der.sequence())).any()
+    with pytest.raises(ValueError, match="no SEQUENCE"):
+        Fields(element(der.integer(5)))
 
 
 @pytest.mark.parametrize("number", [0, 1, -1, 127, 128, -128, -129, 1 << 127, -(1 << 127)])

@@ -17,7 +17,6 @@ from safetok.ca.cmp.elements import (
     SEQUENCE,
     Element,
     Fields,
-    element,
     elements,
     integer,
 )
@@ -172,13 +171,13 @@ def _read_body(message: Message, endpoint: Endpoint) -> Answer | None:
 
 
 def _response(message: Message, endpoint: Endpoint) -> Answer | None:
-    fields = Fields(message.body.content)
+    fields = Fields(message.body)
     fields.explicit(1, SEQUENCE)  # caPubs: nobody asked for them, and nothing follows from them
     responses = elements(fields.take(SEQUENCE).content)
     fields.end()
     if len(responses) != 1:
         return None
-    response, nonce = Fields(_sequence(responses[0]).content), message.header.sender_nonce
+    response, nonce = Fields(responses[0]), message.header.sender_nonce
     number, info = integer(response.take(INTEGER)), _status_info(response.take(SEQUENCE))
     pair, _information = response.maybe(SEQUENCE), response.maybe(OCTETS)
     response.end()
@@ -188,7 +187,7 @@ def _response(message: Message, endpoint: Endpoint) -> Answer | None:
         return Waiting(check_after=0, server_nonce=nonce, text=free_text(info.text), cert_req_id=number)
     if info.status == "rejection" or (info.status in _WARNINGS and not pair):
         return _refused(info, nonce)
-    certificate = Fields(pair.content).explicit(0, SEQUENCE) if pair else None  # [1] is one that is encrypted
+    certificate = Fields(pair).explicit(0, SEQUENCE) if pair else None  # [1] is one that is encrypted
     if info.status not in _GRANTED | _WARNINGS or certificate is None:
         return None
     return _issued(message, endpoint, number, info, certificate.der)
@@ -211,7 +210,7 @@ def _poll(message: Message) -> Waiting | None:
     entries = elements(message.body.content)
     if len(entries) != 1:
         return None
-    fields = Fields(_sequence(entries[0]).content)
+    fields = Fields(entries[0])
     number, after, reason = integer(fields.take(INTEGER)), integer(fields.take(INTEGER)), fields.maybe(SEQUENCE)
     fields.end()
     if number not in {0, _NO_NUMBER}:
@@ -225,7 +224,7 @@ def _poll(message: Message) -> Waiting | None:
 
 
 def _error(message: Message) -> Waiting | Refused:
-    fields = Fields(message.body.content)
+    fields = Fields(message.body)
     info, nonce = _status_info(fields.take(SEQUENCE)), message.header.sender_nonce
     _code, details = fields.maybe(INTEGER), free_text(fields.maybe(SEQUENCE))
     fields.end()
@@ -244,7 +243,7 @@ class _StatusInfo(NamedTuple):
 
 
 def _status_info(found: Element) -> _StatusInfo:
-    fields = Fields(found.content)
+    fields = Fields(found)
     number, text, fail_info = integer(fields.take(INTEGER)), fields.maybe(SEQUENCE), fields.maybe(BIT_STRING)
     fields.end()
     return _StatusInfo(STATUS[number] if 0 <= number < len(STATUS) else "", text, fail_info)
@@ -254,7 +253,3 @@ def _refused(info: _StatusInfo, nonce: bytes, details: str = "") -> Refused:
     names = fail_info_names(info.fail_info)
     text = " ".join(part for part in (free_text(info.text), details) if part)
     return Refused(fail_info=names, text=text, temporary=is_temporary(names), server_nonce=nonce)
-
-
-def _sequence(found: Element) -> Element:
-    return element(found.der, SEQUENCE)

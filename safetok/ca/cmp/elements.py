@@ -55,8 +55,10 @@ def elements(content: bytes, most: int | None = None) -> list[Element]:
 class Fields:
     """The fields of a SEQUENCE in their order. Whoever has taken all that may be there ends with `end`."""
 
-    def __init__(self, content: bytes) -> None:
-        self._content = content
+    def __init__(self, found: Element) -> None:
+        if found.tag != SEQUENCE:
+            raise ValueError("no SEQUENCE")
+        self._content = found.content
         self._at = 0
         self._next = self._read()
 

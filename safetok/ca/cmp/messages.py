@@ -102,7 +102,7 @@ def read_message(raw: bytes) -> Message:
 def _read(raw: bytes) -> Message:
     if len(raw) > MAX_MESSAGE:
         raise ValueError("too long")
-    message = Fields(element(raw, SEQUENCE).content)
+    message = Fields(element(raw))
     header, body = message.take(SEQUENCE), message.any()
     protection, extra = message.explicit(0, BIT_STRING), message.explicit(1, SEQUENCE)
     message.end()
@@ -116,7 +116,7 @@ def _read(raw: bytes) -> Message:
         body=element(body.content, NULL if kind == "pkiconf" else SEQUENCE),
         signed=der.sequence(header.der, body.der),
         protection=whole_bytes(protection) if protection else b"",
-        extra=tuple(_sequence(one).der for one in elements(extra.content, MOST_CERTIFICATES)) if extra else (),
+        extra=tuple(_of_kind(one, SEQUENCE).der for one in elements(extra.content, MOST_CERTIFICATES)) if extra else (),
     )
 
 
@@ -190,7 +190,7 @@ def general_info(found: Element | None) -> dict[str, Element | None]:
     """The values of a SEQUENCE OF InfoTypeAndValue; of several under one OID the first."""
     info: dict[str, Element | None] = {}
     for one in elements(found.content) if found else ():
-        item = Fields(_sequence(one).content)
+        item = Fields(one)
         info.setdefault(dotted(item.take(OID).content), item.rest())
     return info
 
@@ -201,7 +201,7 @@ def unreadable() -> NoAnswer:
 
 
 def _read_header(found: Element) -> Header:
-    fields = Fields(found.content)
+    fields = Fields(found)
     pvno, sender, _recipient = integer(fields.take(INTEGER)), _general_name(fields), _general_name(fields)
     time, algorithm = fields.explicit(0, GENERALIZED_TIME), fields.explicit(1, SEQUENCE)
     sender_kid, _recipient_kid, transaction, nonce, answered = (fields.explicit(place, OCTETS) for place in range(2, 7))
@@ -220,7 +220,7 @@ def _read_header(found: Element) -> Header:
         recip_nonce=_octets(answered),
         info=info,
         confirm_by=instant(_of_kind(wait, GENERALIZED_TIME)) if CONFIRM_WAIT_TIME in info else None,
-        profiles=tuple(text(one) for one in elements(_sequence(profile).content)) if profile else (),
+        profiles=tuple(text(one) for one in elements(_of_kind(profile, SEQUENCE).content)) if profile else (),
     )
 
 
@@ -229,10 +229,6 @@ def _general_name(fields: Fields) -> Element:
     if found.tag & ~_CONSTRUCTED not in _GENERAL_NAMES:
         raise ValueError("no GeneralName")
     return found
-
-
-def _sequence(found: Element) -> Element:
-    return _of_kind(found, SEQUENCE)
 
 
 def _of_kind(found: Element | None, tag: int) -> Element:

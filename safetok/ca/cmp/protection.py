@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, paddin
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from safetok.ca.cmp import der
-from safetok.ca.cmp.elements import OID, SEQUENCE, Fields, dotted, element
+from safetok.ca.cmp.elements import OID, Fields, dotted, element
 from safetok.ca.cmp.messages import read_message
 from safetok.domain.certificates import load
 from safetok.errors import NoAnswer
@@ -127,7 +127,7 @@ def certificate_hash(certificate_der: bytes, algorithm: hashes.HashAlgorithm) ->
 
 
 def _verifies(public_key: PublicKeyTypes, algorithm: bytes, signature: bytes, data: bytes) -> bool:
-    fields = Fields(element(algorithm, SEQUENCE).content)
+    fields = Fields(element(algorithm))
     oid, parameters = dotted(fields.take(OID).content), fields.rest()
     if isinstance(public_key, rsa.RSAPublicKey):
         if oid == _PSS:
