@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +31,4 @@ def token_folder(fleet: Fleet, number: int) -> Path:
     """Where SoftHSM keeps this token."""
     serial = fleet.serials[number]
     (found,) = [one for one in fleet.places.tokens.iterdir() if one.name.replace("-", "").endswith(serial)]
-    return found
-
-
-def descendants(pid: int) -> set[int]:
-    """The processes that it has started, and those that these have."""
-    parents: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has ended
-            fields = stat.read_text().rsplit(")", 1)[1].split()
-            parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found: set[int] = set()
-    left = [pid]
-    while left:
-        started = parents.get(left.pop(), [])
-        found.update(started)
-        left += started
     return found

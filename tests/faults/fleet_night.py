@@ -29,8 +29,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support_batch import descendants
 from support_fleet import PIN, Fleet, make_fleet
+from support_processes import descendants
 
 from safetok.sandbox.places import write_json, write_private
 

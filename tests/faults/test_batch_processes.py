@@ -12,13 +12,12 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
-from support_batch import descendants
 from support_cli import Cli
 from support_fleet import PIN, Fleet
+from support_processes import descendants, gone
 
 from safetok.store.database import Database
 from safetok.store.paths import home
@@ -76,18 +75,6 @@ def row_processes(told: str) -> list[int]:
     """The processes that are said to renew rows beside the first."""
     said = [line for line in told.splitlines() if line.startswith("rows are also renewed by process ")]
     return [int(line.split()[-1]) for line in said]
-
-
-def gone(pid: int) -> bool:
-    """Whether a process ends within some seconds."""
-    for _turn in range(500):
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
-                return True
-        except OSError:
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def test_rows_are_shared_with_a_process_beside(cli: Cli, fleet: Fleet, plan: str) -> None:
