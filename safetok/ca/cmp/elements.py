@@ -10,17 +10,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-INTEGER, BIT_STRING, OCTETS, NULL, OID, UTF8, GENERALIZED_TIME, UTC_TIME = (
-    0x02,
-    0x03,
-    0x04,
-    0x05,
-    0x06,
-    0x0C,
-    0x18,
-    0x17,
-)
-SEQUENCE = 0x30
+INTEGER, BIT_STRING, OCTETS, NULL, OID = 0x02, 0x03, 0x04, 0x05, 0x06
+UTF8, UTC_TIME, GENERALIZED_TIME, SEQUENCE = 0x0C, 0x17, 0x18, 0x30
 _CONTEXT, _HIGH_TAG, _LONG, _LONGEST_LENGTH = 0xA0, 0x1F, 0x80, 4
 _LAST_CENTURY = "50"  # the years of a UTCTime from here on (RFC 5280 section 4.1.2.5.1)
 _LONGEST_OID = 64  # bytes
